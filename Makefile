@@ -1,0 +1,30 @@
+# ARGS go to pytest: make test ARGS="-k launch -x"
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format clean
+bin := .venv/bin
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+
+demo: ## install what is missing, then build, test, promote and launch a web server (as root)
+	@scripts/demo
+
+test: ## install what is missing, then all tests, with real engines (as root)
+	@scripts/setup python engine podman
+	scripts/engine during $(bin)/pytest $(ARGS)
+
+check: ## lint, formatting, types, generated documentation
+	@scripts/setup python
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/python -m dockyard.docs --check
+
+format: ## format the code
+	@scripts/setup python
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+clean: ## remove what was made here (.state stays: the engine's log, the demo's volumes)
+	rm -rf .venv build dist .*_cache .hypothesis examples/*/rootfs
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Build, test, promote and launch services in containers."""

@@ -1,0 +1,53 @@
+"""Settings as people read them: each value as it would be written, with its source; secrets as `***`."""
+
+from collections.abc import Sequence
+
+from dockyard.settings.keys import PUID
+from dockyard.settings.resolve import Settings
+from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Wave
+
+Row = dict[str, str]
+
+
+def explained(settings: Settings) -> list[Row]:
+    """Return a row for each key: `key`, `value`, `source`."""
+    return [
+        {"key": name, "value": _shown(settings, name, value), "source": source}
+        for name, value, source in settings.explain()
+    ]
+
+
+def explanation(rows: Sequence[Row]) -> list[str]:
+    """Return the rows as lines."""
+    width = max((len(row["key"]) for row in rows), default=0)
+    return [f"{row['key']:{width}}  {row['value'] or '-'}  ({row['source']})" for row in rows]
+
+
+def _shown(settings: Settings, name: str, value: object) -> str:
+    hidden = name == PUID.name and settings[PUID] not in {None, "auto"}
+    return "***" if hidden else _written(value)
+
+
+def _written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case Port():
+            return f"{value.ip and value.ip + ':'}{value.host}:{value.container}/{value.protocol}"
+        case Mount():
+            return f"{value.source}:{value.target or value.source}"
+        case Variable():
+            return f"{value.name}=*{value.secret}" if value.secret else f"{value.name}={value.value}"
+        case Wave():
+            return f"{value.number},host={value.host}" if value.host else str(value.number)
+        case LogDriver():
+            return f"{value.name}:{value.address}" if value.address else value.name
+        case HealthCheck():
+            return "none" if value.disabled else f"cmd={value.command} {value.options or ''}".strip()
+        case (str() as name, str() as text):
+            return f"{name}={text}"
+        case tuple():
+            return " ".join(_written(item) for item in value)
+    return str(value)

@@ -1,0 +1,64 @@
+"""What users read: one result, printed once, as text or as JSON; everything else goes to stderr."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from dockyard.text import printable
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found or did: `data` for machines, `lines` for people. Without data there is nothing to list."""
+
+    lines: Sequence[str] = ()
+    data: Any = None
+    exit_code: int = 0
+    as_json: bool = False
+
+
+def show(result: Result) -> int:
+    """Print a result on stdout and return its exit code."""
+    if result.as_json:
+        import json
+
+        click.echo(json.dumps(result.data, indent=2, ensure_ascii=True, default=str))
+    else:
+        for line in result.lines:
+            click.echo(printable(line))
+    return result.exit_code
+
+
+def say(text: str) -> None:
+    """Tell what goes on, on stderr."""
+    click.echo(printable(text), err=True)
+
+
+def warn(text: str) -> None:
+    """Tell what the user should know, on stderr."""
+    say(f"warning: {text}")
+
+
+def complain(program: str, lines: Iterable[str]) -> None:
+    """Print an error: its first line after the program's name, hints beneath."""
+    for number, line in enumerate(lines):
+        click.echo(f"{program}: {line}" if not number else line, err=True)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Result:
+    """Return rows as a list: columns side by side, headed on a terminal, the whole rows as data."""
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    if sys.stdout.isatty() and rows:
+        cells.insert(0, [column.upper().replace("_", " ") for column in columns])
+    widths = [max((len(row[number]) for row in cells), default=0) for number in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return Result(lines, list(rows))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(item) for item in value) or "-"
+    return "-" if value is None or value == "" else str(value)

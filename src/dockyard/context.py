@@ -1,0 +1,87 @@
+"""The build context: the service's directory, its symlinks replaced by what they point to."""
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dockyard.errors import DockyardError
+
+IGNORE_FILE = ".dockerignore"
+
+
+@contextmanager
+def build_context(directory: Path) -> Iterator[Path]:
+    """Yield a directory to build from: the service's own, or a copy where it holds symlinks.
+
+    The engine applies .dockerignore itself; here it only keeps links that are ignored from being followed. A link that
+    leads nowhere stays a link. Raises DockyardError for a link back into a directory above it, and for what is neither
+    file nor directory.
+    """
+    ignored = _ignored(directory)
+    if not _has_links(directory, directory, ignored):
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="dockyard-context-") as copy:
+        _copy(directory, Path(copy), directory, ignored, (directory.resolve(),))
+        yield Path(copy)
+
+
+class _Ignored:
+    """The patterns of .dockerignore: anchored at the directory, the last match decides, `!` takes back."""
+
+    def __init__(self, lines: list[str]) -> None:
+        from pathspec import GitIgnoreSpec
+
+        patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        anchored = [f"!/{p[1:].strip().strip('/')}" if p.startswith("!") else f"/{p.strip('/')}" for p in patterns]
+        self._spec = GitIgnoreSpec.from_lines(anchored)
+        self._has_exceptions = any(pattern.startswith("!") for pattern in anchored)
+
+    def __call__(self, relative: str, *, is_directory: bool) -> bool:
+        """Whether nothing at or below a path can get into the image."""
+        return not (is_directory and self._has_exceptions) and self._spec.match_file(relative)
+
+
+def _ignored(directory: Path) -> _Ignored | None:
+    path = directory / IGNORE_FILE
+    return _Ignored(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
+
+
+def _entries(directory: Path, top: Path, ignored: _Ignored | None) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            relative = os.path.relpath(entry.path, top)
+            if not (ignored and ignored(relative, is_directory=entry.is_dir())):
+                yield entry
+
+
+def _has_links(directory: Path, top: Path, ignored: _Ignored | None) -> bool:
+    for entry in _entries(directory, top, ignored):
+        if entry.is_symlink() or (entry.is_dir() and _has_links(Path(entry.path), top, ignored)):
+            return True
+    return False
+
+
+def _copy(source: Path, target: Path, top: Path, ignored: _Ignored | None, above: tuple[Path, ...]) -> None:
+    """Copy what is in a directory; `above` are the real directories that lead here: a link back to one has no end."""
+    shutil.copystat(source, target)
+    entries = list(os.scandir(source)) if not source.is_relative_to(top) else list(_entries(source, top, ignored))
+    for entry in entries:
+        path, copy = Path(entry.path), target / entry.name
+        if entry.is_symlink() and not path.exists():
+            copy.symlink_to(path.readlink())
+        elif entry.is_dir():
+            real = path.resolve()
+            if real in above:
+                raise DockyardError(f"{path}: leads back to {real}, and never ends", hint="name it in .dockerignore")
+            copy.mkdir()
+            _copy(path, copy, top, ignored, (*above, real))
+        elif entry.is_file():
+            shutil.copy2(path, copy)
+        else:
+            kind = stat.filemode(path.stat().st_mode)
+            raise DockyardError(f"{path}: neither file nor directory ({kind})", hint="name it in .dockerignore")

@@ -1,0 +1,1 @@
+"""The container engine: what it is told, what it answers."""

@@ -1,0 +1,66 @@
+"""All that differs between engines. Nothing else in the package asks which engine it talks to."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One engine's words and habits."""
+
+    name: str
+    bridge_network: str
+    """What the engine calls the network that `--network bridge` joins."""
+    bridge_pins_addresses: bool
+    logs: dict[str, tuple[str, ...]]
+    """Short names of `log` → the driver with its options; `{name}` stands for the container's. One that is missing here
+    the engine does not have."""
+    unreachable: tuple[str, ...]
+    """Parts of what the client writes when the engine does not answer."""
+    missing: tuple[str, ...]
+    """Parts of what the client writes when what was asked for does not exist."""
+    build_flags: tuple[str, ...] = ()
+    has_shared_package_cache: bool = False
+    testinfra: str = "docker"
+
+
+def _driver(name: str, *options: str) -> tuple[str, ...]:
+    return ("--log-driver", name, *(word for option in options for word in ("--log-opt", option)))
+
+
+_SYSLOG = _driver("syslog", "mode=non-blocking", "max-buffer-size=4m", "syslog-facility=local3", "tag={name}")
+
+DOCKER = Dialect(
+    name="docker",
+    bridge_network="bridge",
+    bridge_pins_addresses=False,
+    logs={
+        "none": _driver("none"),
+        "syslog": _SYSLOG,
+        "json": _driver("json-file", "max-size=5m", "max-file=3"),
+        "journald": _driver("journald"),
+        "passthrough": (),
+    },
+    unreachable=("Cannot connect to the Docker daemon", "error during connect", "permission denied while trying"),
+    missing=("No such", "no such", "not found"),
+)
+
+PODMAN = Dialect(
+    name="podman",
+    bridge_network="podman",
+    bridge_pins_addresses=True,
+    logs={
+        "none": _driver("none"),
+        "json": _driver("json-file", "max-size=15m"),  # one file: podman does not rotate
+        "journald": _driver("journald"),
+        "passthrough": (),
+    },
+    unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
+    missing=("no such", "not known", "unable to find", "not found"),
+    has_shared_package_cache=True,
+    testinfra="podman",
+)
+
+
+def dialect_of(program: str, script: str = "") -> Dialect:
+    """Return the dialect of a program by its name, or by its text where it is a script, as podman-docker is."""
+    return PODMAN if "podman" in program.rpartition("/")[2] or "podman" in script else DOCKER

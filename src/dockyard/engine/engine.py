@@ -1,0 +1,171 @@
+"""The one door to the engine: argv in, its output or an error out."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dockyard import process
+from dockyard.engine.dialect import Dialect, dialect_of
+from dockyard.engine.models import Answer, Container, Image, Network, container_from, image_from, network_from
+from dockyard.errors import EngineError, EngineUnreachableError, UsageError
+
+T = TypeVar("T")
+
+
+class Engine:
+    """A docker or podman client on this host."""
+
+    def __init__(self, program: str, dialect: Dialect) -> None:
+        self.program = program
+        self.dialect = dialect
+
+    def shown(self, argv: tuple[str, ...]) -> str:
+        """Return the command as one pastes it into a shell."""
+        return shlex.join((self.program, *argv))
+
+    def call(self, *argv: str, secrets: Mapping[str, str] | None = None) -> str:
+        """Run a command and return its stdout; secrets reach it through its environment.
+
+        Raises EngineError where the engine refuses, EngineUnreachableError where there is none.
+        """
+        done = self._capture(argv, secrets)
+        if done.exit_code:
+            raise EngineError((self.program, *argv), done.exit_code, done.stderr)
+        return done.stdout
+
+    def attach(self, *argv: str, secrets: Mapping[str, str] | None = None, quiet: bool = False) -> int:
+        """Run a command on our terminal and return its exit code; `quiet` sends its output to stderr."""
+        try:
+            return process.attach((self.program, *argv), extra_environment=secrets, quiet=quiet)
+        except OSError as error:
+            raise _cannot_start(self.program, error) from None
+
+    def containers(self, names: Iterable[str]) -> list[Container]:
+        """Return the containers of these names or ids that exist, in one question."""
+        return self._inspect("container", names, container_from)
+
+    def all_containers(self, *filters: str, stopped: bool = False) -> list[Container]:
+        """Return the running containers, by name; `filters` as the engine has them (`label=…`)."""
+        options = [word for condition in filters for word in ("--filter", condition)]
+        ids = self.call("ps", "--quiet", "--no-trunc", *(["--all"] if stopped else []), *options).split()
+        return sorted(self.containers(ids), key=lambda container: container.name)
+
+    def running(self) -> list[tuple[str, str]]:
+        """Return the short id and the name of every running container, by name."""
+        rows = self.call("ps", "--format", "{{.ID}} {{.Names}}").splitlines()
+        pairs = [(identifier, name) for identifier, _, name in (row.partition(" ") for row in rows)]
+        return sorted(pairs, key=lambda pair: pair[1])
+
+    def is_up(self, container: str) -> bool:
+        """Return whether a container exists and runs."""
+        return any(found.is_up for found in self.containers([container]))
+
+    def logs(self, container: str) -> str:
+        """Return what a container has written, stdout and stderr. Raises EngineError where its driver keeps nothing."""
+        done = self._capture(("logs", container), None)
+        if done.exit_code:
+            raise EngineError((self.program, "logs", container), done.exit_code, done.stderr)
+        return done.stdout + done.stderr
+
+    def read_file(self, container: str, path: str) -> str:
+        """Return the content of a file inside, without running anything there; links inside are followed there."""
+        import io
+        import tarfile
+
+        packed = self.call("cp", "--follow-link", f"{container}:{path}", "-").encode("utf-8", "surrogateescape")
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            member = next((archive.extractfile(entry) for entry in archive if entry.isfile()), None)
+            return member.read().decode("utf-8", "replace") if member else ""
+
+    def remove(self, container: str) -> None:
+        """Remove a container, up or not, with its anonymous volumes; one that goes by itself meanwhile is as good."""
+        try:
+            self.call("rm", "--force", "--volumes", container)
+        except EngineError as error:
+            if not any(part in error.stderr for part in (*self.dialect.missing, "already in progress")):
+                raise
+
+    def images(self, references: Iterable[str]) -> dict[str, Image]:
+        """Return those images that exist, by the reference asked for."""
+        wanted = list(dict.fromkeys(references))
+        if len(wanted) == 1:
+            return dict(zip(wanted, self._inspect("image", wanted, image_from), strict=False))
+        found: dict[str, Image] = {}
+        for image in self._inspect("image", wanted, image_from):
+            found |= {reference: image for reference in wanted if _names(image, reference)}
+        return found
+
+    def network(self, name: str) -> Network | None:
+        """Return a network, or None where there is none of that name."""
+        return next(iter(self._inspect("network", [name], network_from)), None)
+
+    def inspect(self, kind: str, *names: str) -> list[Answer]:
+        """Return the engine's answers for those that exist; `kind` is `container`, `image` or `network`."""
+        return self._inspect(kind, names, lambda answer: answer)
+
+    def _inspect(self, kind: str, names: Iterable[str], make: Callable[[Answer], T]) -> list[T]:
+        wanted = tuple(names)
+        if not wanted:
+            return []
+        import json
+
+        argv = (kind, "inspect", *wanted)
+        done = self._capture(argv, None)
+        if done.exit_code and not any(part in done.stderr for part in self.dialect.missing):
+            raise EngineError((self.program, *argv), done.exit_code, done.stderr)
+        answers: list[Any] = json.loads(done.stdout or "[]") or []
+        return [make(answer) for answer in answers]
+
+    def _capture(self, argv: tuple[str, ...], secrets: Mapping[str, str] | None) -> process.Done:
+        try:
+            done = process.capture((self.program, *argv), extra_environment=secrets)
+        except OSError as error:
+            raise _cannot_start(self.program, error) from None
+        if done.exit_code and any(part in done.stderr for part in self.dialect.unreachable):
+            raise EngineUnreachableError(
+                f"{self.dialect.name} does not answer: {done.stderr.strip().splitlines()[-1]}",
+                hint=f"is the engine running? try `{self.program} info`",
+            )
+        return done
+
+
+def _names(image: Image, reference: str) -> bool:
+    """Return whether a reference that was asked for together with others is this image's."""
+    if image.id.startswith(reference.rpartition("sha256:")[2]):
+        return True
+    return any(tag in {reference, f"localhost/{reference}", f"docker.io/library/{reference}"} for tag in image.tags)
+
+
+def _cannot_start(program: str, error: OSError) -> EngineUnreachableError:
+    return EngineUnreachableError(
+        f"{program}: {error.strerror}", hint="install docker or podman, or name it in DOCKER_EXEC"
+    )
+
+
+def find_engine(wanted: str | None) -> Engine:
+    """Return the engine that is configured (a name or a path), else docker, else podman.
+
+    Raises EngineUnreachableError where none is installed, UsageError for one that is neither.
+    """
+    for name in [wanted] if wanted else ["docker", "podman"]:
+        path = shutil.which(name)
+        if path:
+            return Engine(name, dialect_of(os.path.realpath(path), _script(Path(path))))
+    if wanted and "/" in wanted:
+        raise UsageError(f"{wanted}: no such program", hint="DOCKER_EXEC or `engine` in the host file names it")
+    raise EngineUnreachableError(
+        f"{wanted or 'docker or podman'}: not installed", hint="install it, or name another in DOCKER_EXEC"
+    )
+
+
+def _script(path: Path) -> str:
+    """Return the beginning of a program that is a script."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return ""
+    return start.decode("latin-1") if start.startswith(b"#!") else ""

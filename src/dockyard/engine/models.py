@@ -1,0 +1,123 @@
+"""What the engine knows, as plain values made from its inspect answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SERVICE_LABEL = "dockyard.service"
+MODE_LABEL = "dockyard.mode"
+SECRETS_LABEL = "dockyard.secrets"
+RUN_LABEL = "dockyard.run"
+
+Answer = Mapping[str, Any]
+"""One object of an inspect answer, as JSON has it."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image; `id` without `sha256:`, the same on all engines."""
+
+    id: str
+    user: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it."""
+
+    id: str
+    name: str
+    status: str
+    image_id: str
+    image: str = ""
+    pid: int = 0
+    started: str = ""
+    health: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    layer: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs; paused counts, as its name and address are taken."""
+        return self.status in {"running", "paused", "restarting", "stopping"}
+
+    @property
+    def service(self) -> str:
+        """The service that it was launched for; empty for a container that dockyard did not launch."""
+        return self.labels.get(SERVICE_LABEL, "")
+
+    @property
+    def mode(self) -> str:
+        """The mode that it was launched in."""
+        return self.labels.get(MODE_LABEL, "")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the engine; `subnets` in CIDR notation."""
+
+    name: str
+    driver: str
+    subnets: tuple[str, ...] = ()
+
+
+def plain_id(identifier: str) -> str:
+    """Return an id without its `sha256:`."""
+    return identifier.removeprefix("sha256:")
+
+
+def image_from(answer: Answer) -> Image:
+    """Make an Image of `image inspect`."""
+    config = answer.get("Config") or {}
+    return Image(plain_id(answer["Id"]), config.get("User") or "", tuple(answer.get("RepoTags") or ()))
+
+
+def container_from(answer: Answer) -> Container:
+    """Make a Container of `container inspect`."""
+    state, config, network = answer["State"], answer.get("Config") or {}, answer.get("NetworkSettings") or {}
+    health = state.get("Health") or state.get("Healthcheck") or {}
+    return Container(
+        id=answer["Id"],
+        name=answer["Name"].lstrip("/"),
+        status=state["Status"],
+        image_id=plain_id(answer["Image"]),
+        image=config.get("Image") or "",
+        pid=state.get("Pid") or 0,
+        started=state.get("StartedAt") or "",
+        health=health.get("Status") or "",
+        labels=config.get("Labels") or {},
+        addresses=_addresses(network),
+        ports=_ports(network.get("Ports") or {}),
+        mounts={mount["Destination"]: mount["Source"] for mount in answer.get("Mounts") or () if mount.get("Source")},
+        layer=((answer.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
+    )
+
+
+def _addresses(network: Answer) -> dict[str, str]:
+    """Return the address in each network; the engine's own field where it lists none."""
+    found = {name: net["IPAddress"] for name, net in (network.get("Networks") or {}).items() if net.get("IPAddress")}
+    return found or ({"bridge": network["IPAddress"]} if network.get("IPAddress") else {})
+
+
+def _ports(ports: Answer) -> dict[str, str]:
+    """Return the first host address of each published port, as `address:port`."""
+    return {
+        port: f"{bindings[0].get('HostIp') or '0.0.0.0'}:{bindings[0]['HostPort']}"  # noqa: S104 - read, not bound
+        for port, bindings in ports.items()
+        if bindings
+    }
+
+
+def network_from(answer: Answer) -> Network:
+    """Make a Network of `network inspect`, which docker and podman spell differently."""
+    configs = (answer.get("IPAM") or {}).get("Config") or answer.get("subnets") or ()
+    subnets = (config.get("Subnet") or config.get("subnet") for config in configs)
+    return Network(
+        name=answer.get("Name") or answer.get("name") or "",
+        driver=answer.get("Driver") or answer.get("driver") or "",
+        subnets=tuple(subnet for subnet in subnets if subnet),
+    )

@@ -1,0 +1,95 @@
+"""Every failure that a user can meet: what it says, how to mend it, and its exit code.
+
+Anything else that reaches the top is a bug and keeps its traceback.
+"""
+
+from dataclasses import dataclass
+
+from dockyard.text import printable
+
+WORK_FAILED, WRONG_USAGE, ENGINE_UNREACHABLE, LOCKED, CANNOT_JUDGE, INTERRUPTED = 1, 2, 3, 4, 5, 130
+
+EXIT_CODES = {
+    0: "done",
+    WORK_FAILED: "the work failed: a test failed, drift found, a container missing",
+    WRONG_USAGE: "wrong usage or settings",
+    ENGINE_UNREACHABLE: "engine unreachable",
+    LOCKED: "locked by another run",
+    CANNOT_JUDGE: "could not judge: a scan that is incomplete",
+    INTERRUPTED: "interrupted",
+}
+
+
+class DockyardError(Exception):
+    """The work could not be done; `hint` says what to do about it."""
+
+    exit_code = WORK_FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def lines(self) -> list[str]:
+        """What the user reads: the message, then `hint: …`, with control characters escaped."""
+        return [printable(str(self)), *([f"hint: {printable(self.hint)}"] if self.hint else [])]
+
+
+class UsageError(DockyardError):
+    """The command cannot be what the user meant."""
+
+    exit_code = WRONG_USAGE
+
+
+class NoSuchNameError(DockyardError):
+    """No service, container or image of that name, or more than one."""
+
+
+class EngineError(DockyardError):
+    """The engine refused a command."""
+
+    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str) -> None:
+        reason = stderr.strip() or f"exit code {exit_code}"
+        super().__init__(f"`{' '.join(argv[:2])}` failed: {reason}")
+        self.argv = argv
+        self.engine_exit_code = exit_code
+        self.stderr = stderr
+
+
+class EngineUnreachableError(DockyardError):
+    """The engine is not installed, not running, or not ours to use."""
+
+    exit_code = ENGINE_UNREACHABLE
+
+
+class TestFailedError(DockyardError):
+    """A service's Test did not pass."""
+
+    __test__ = False  # pytest: this is no test
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One fault in a settings file, environment variable or flag; `where` is `file:line:column` or its like."""
+
+    where: str
+    message: str
+    hint: str = ""
+
+
+class SettingsError(DockyardError):
+    """All that is wrong with the settings of a service, reported at once."""
+
+    exit_code = WRONG_USAGE
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.where}: {problem.message}" for problem in problems))
+        self.problems = problems
+
+    def lines(self) -> list[str]:
+        """Return a line for each problem, its hint indented beneath it."""
+        found = []
+        for problem in self.problems:
+            found.append(printable(f"{problem.where}: {problem.message}"))
+            if problem.hint:
+                found.append(f"  hint: {printable(problem.hint)}")
+        return found

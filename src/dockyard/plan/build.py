@@ -1,0 +1,111 @@
+"""Building and promoting: which command, which tags, and what may not be done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dockyard.engine.dialect import Dialect
+from dockyard.engine.models import Image
+from dockyard.errors import DockyardError, NoSuchNameError
+from dockyard.plan.values import Command
+from dockyard.settings.keys import BUILD_APK_CACHE, BUILD_PARAMS, BUILD_REPO, IMAGE, REPO1
+from dockyard.settings.resolve import Settings
+
+LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
+APK_CACHE = "/var/cache/apk"
+
+
+@dataclass(frozen=True)
+class ImageName:
+    """Where the images of a service are kept: `repo/name`, or `name` alone."""
+
+    repository: str
+    name: str
+
+    def tagged(self, tag: str) -> str:
+        """Return the full reference of a tag."""
+        return f"{self.repository}/{self.name}:{tag}" if self.repository else f"{self.name}:{tag}"
+
+    @property
+    def in_registry(self) -> bool:
+        """Whether what is built and promoted is pushed: the repository names a host and port."""
+        return ":" in self.repository
+
+
+def image_name(service: str, settings: Settings, *, name: str = "", repository: str = "") -> ImageName:
+    """Return the name to build for; a full reference in `image` names somebody else's image, not the one built here."""
+    configured = settings[IMAGE]
+    own = service if "/" in configured or ":" in configured else configured
+    return ImageName(repository or settings[BUILD_REPO] or settings[REPO1] or "", name or own)
+
+
+def build_command(context: str, tag: str, id_file: str, parameters: tuple[str, ...]) -> Command:
+    """Return the engine's build of a context directory; the image's id goes into a file."""
+    return Command(("build", "--tag", tag, "--iidfile", id_file, *parameters, context))
+
+
+def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:
+    """Return the flags that every build gets: the host's and service's own, and the shared package cache."""
+    cache = settings[BUILD_APK_CACHE]
+    shared = cache if cache and cache.startswith("/") else "/var/cache/dockyard/apk" if cache == "1" else ""
+    volume = ("--volume", f"{shared}:{APK_CACHE}") if shared and dialect.has_shared_package_cache else ()
+    return (*volume, *settings[BUILD_PARAMS])
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Tags to set, in this order: each names an image id, so that nothing that moves meanwhile can slip in."""
+
+    commands: tuple[Command, ...]
+    live: str
+    previous: str
+
+
+def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: str | None) -> Promotion:
+    """Plan `:live` → `:prev`, `:latest` → `:live`; nothing where the latest is live already.
+
+    `images` are those of latest, live and prev that exist, by reference; `tested` is the id that passed its tests, None
+    where it is promoted untested. `:prev` only ever gets an image that was live and differs. Raises NoSuchNameError
+    where nothing is built, DockyardError where the latest is not what was tested.
+    """
+    latest, live, previous = (images.get(name.tagged(tag)) for tag in (LATEST, LIVE, PREVIOUS))
+    if not latest:
+        raise NoSuchNameError(f"no image {name.tagged(LATEST)}", hint="build it first, with d-build")
+    if tested is not None and tested != latest.id:
+        raise DockyardError(
+            f"{name.tagged(LATEST)} is {latest.id[:12]}, but {tested[:12]} was tested: not promoted",
+            hint="another build came in between; build and test again",
+        )
+    if live and live.id == latest.id:
+        return Promotion((), latest.id, previous.id if previous else "")
+    keep = (_tag(live.id, name.tagged(PREVIOUS)),) if live else ()
+    return Promotion((*keep, _tag(latest.id, name.tagged(LIVE))), latest.id, live.id if live else "")
+
+
+def plan_rollback(name: ImageName, images: Mapping[str, Image]) -> Promotion:
+    """Plan `:prev` → `:live`, and what was live → `:prev`, so that a second rollback undoes the first.
+
+    Raises NoSuchNameError where there is nothing to go back to.
+    """
+    live, previous = images.get(name.tagged(LIVE)), images.get(name.tagged(PREVIOUS))
+    if not previous:
+        raise NoSuchNameError(f"no image {name.tagged(PREVIOUS)}", hint="nothing was promoted over another image yet")
+    swap = (_tag(live.id, name.tagged(PREVIOUS)),) if live else ()
+    return Promotion((_tag(previous.id, name.tagged(LIVE)), *swap), previous.id, live.id if live else "")
+
+
+def plan_restore(name: ImageName, images: Mapping[str, Image]) -> tuple[Command, ...]:
+    """Plan that `:live` and `:prev` are again the images that they were; one that was not there is no more."""
+    commands = []
+    for tag in (LIVE, PREVIOUS):
+        reference = name.tagged(tag)
+        commands.append(_tag(images[reference].id, reference) if reference in images else Command(("rmi", reference)))
+    return tuple(commands)
+
+
+def references(name: ImageName) -> tuple[str, ...]:
+    """Return the references that promoting and rolling back need to know of."""
+    return tuple(name.tagged(tag) for tag in (LATEST, LIVE, PREVIOUS))
+
+
+def _tag(image_id: str, reference: str) -> Command:
+    return Command(("tag", image_id, reference))

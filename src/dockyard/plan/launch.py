@@ -1,0 +1,327 @@
+"""Settings and facts → the launch of one instance: host steps, then one engine command."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dockyard.engine.dialect import Dialect
+from dockyard.engine.models import MODE_LABEL, RUN_LABEL, SECRETS_LABEL, SERVICE_LABEL, Container, Image
+from dockyard.errors import DockyardError, NoSuchNameError
+from dockyard.plan.mounts import MountPart, mount_part, places_of, sources
+from dockyard.plan.network import Part, can_pin, lookups, network_name, network_part, ports_part
+from dockyard.plan.values import Command, Facts, Questions, Secret, Step
+from dockyard.settings.keys import (
+    CMD,
+    DEBUG_ALT_CMND,
+    DEBUG_EXTRA_INIT,
+    ENV,
+    EXTRA_DOCKER,
+    EXTRA_INIT,
+    FOREGROUND,
+    HOSTNAME,
+    IMAGE,
+    KEYS,
+    LOG,
+    MOUNT_DEVICES,
+    NAME,
+    NAME_PREFIX,
+    NETWORK,
+    PUID,
+    REPO1,
+    REPO2,
+    RESTART,
+    RM,
+    TAG,
+    TZ,
+    USER,
+)
+from dockyard.settings.resolve import Settings
+from dockyard.settings.types import has_glob
+from dockyard.settings.values import LogDriver, Mode, Variable
+
+MODE_FLAGS = {Mode.PROD: (), Mode.DEV: ("--dev",), Mode.TEST: ("--dev-test",), Mode.IN_PLACE: ("--test-in-place",)}
+
+# Bash where the image has it: asked inside, as nothing outside knows.
+SHELL = ("-c", "command -v bash >/dev/null && exec bash; exec sh")
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """How an instance is launched, apart from its settings. `terminal`: a person sits at both ends.
+
+    `run` marks what one run of a Test launched, so that it finds its own again.
+    """
+
+    directory: str = ""
+    shell: bool = False
+    test_data: bool = False
+    fail_on_exists: bool = False
+    terminal: bool = False
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """The launch of one instance. `image` is the reference that was found, `test_area` where its test data is."""
+
+    service: str
+    settings: Settings
+    name: str
+    image: str
+    image_id: str
+    foreground: bool
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+    test_area: str
+    secrets: tuple[Secret, ...] = field(default=())
+
+    def shell(self, program: str) -> list[str]:
+        """Return the plan as lines to paste into a shell."""
+        return [step.shell(program) for step in self.steps]
+
+
+def container_name(settings: Settings) -> str:
+    """Return the name that the instance gets."""
+    return settings[NAME_PREFIX] + settings[NAME]
+
+
+def image_candidates(settings: Settings) -> tuple[str, ...]:
+    """Return the references to try, the best first."""
+    name, tag = settings[IMAGE], settings[TAG]
+    if "/" in name or ":" in name:
+        return (name,)
+    separator = "@" if tag.startswith("sha256:") else ":"
+    repositories = [repo for repo in (settings[REPO1], settings[REPO2]) if repo]
+    named = [*(f"{repo}/{name}{separator}{tag}" for repo in repositories), f"{name}{separator}{tag}"]
+    return (*named, tag) if _may_be_id(tag) else tuple(named)
+
+
+def _may_be_id(tag: str) -> bool:
+    digits = tag.removeprefix("sha256:")
+    return len(digits) in {12, 64} and not set(digits) - set("0123456789abcdef")
+
+
+def questions(service: str, settings: Settings, options: LaunchOptions, dialect: Dialect) -> Questions:
+    """Return what has to be known before the launch can be planned."""
+    network = network_name(settings)
+    found = list(dict.fromkeys(sources(settings, places_of(settings, service, test_data=options.test_data))))
+    pins = can_pin(settings, dialect.bridge_pins_addresses)
+    return Questions(
+        images=image_candidates(settings),
+        container=container_name(settings),
+        network=(dialect.bridge_network if network == "bridge" else network) if pins else "",
+        lookups=lookups(settings, _own_names(service, settings), dialect.bridge_pins_addresses),
+        paths=tuple(path for path in found if not has_glob(path)),
+        patterns=(
+            *(path for path in found if has_glob(path)),
+            *(device for device in settings[MOUNT_DEVICES] if has_glob(device)),
+        ),
+    )
+
+
+def _own_names(service: str, settings: Settings) -> tuple[str, ...]:
+    """Return the names under which DNS may know the service, `HOSTNAME` apart: that is the host's."""
+    hostname = settings[HOSTNAME]
+    return tuple(dict.fromkeys(name for name in (hostname, service) if name and "HOSTNAME" not in name))
+
+
+def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchOptions) -> LaunchPlan:
+    """Plan the launch of one instance of a service.
+
+    Raises NoSuchNameError where no image is found, DockyardError where the name is taken or the network is not there,
+    SettingsError for mount sources that are missing.
+    """
+    reference, image = _image(settings, facts)
+    name = container_name(settings)
+    places = places_of(settings, service, test_data=options.test_data)
+    mounts = mount_part(settings, places, facts, image.user)
+    parts = (
+        network_part(settings, facts, _own_names(service, settings)),
+        ports_part(settings),
+        _devices(settings, facts),
+    )
+    environment, secrets = _environment(settings, facts, options)
+    foreground = settings[FOREGROUND] or options.shell
+    argv = (
+        "run",
+        *_attachment(foreground, terminal=options.terminal),
+        "--name",
+        name,
+        *_hostname(settings, facts, name),
+        *_labels(service, settings, secrets, options),
+        *(word for part in parts for word in part.argv),
+        *environment,
+        *(word for bind in mounts.binds for word in bind.argv()),
+        *_log(settings[LOG], facts.dialect, name),
+        *_plain_flags(settings),
+        *_restart(settings),
+        *_user(settings, options),
+        *settings[EXTRA_DOCKER],
+        *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options),
+    )
+    return LaunchPlan(
+        service=service,
+        settings=settings,
+        name=name,
+        image=reference,
+        image_id=image.id,
+        foreground=foreground,
+        steps=(*_clear_name(service, settings, facts.container, options), *mounts.steps, Command(argv, secrets)),
+        notes=_notes(parts, mounts),
+        test_area=places.test_area if places.test_data else "",
+        secrets=secrets,
+    )
+
+
+def _notes(parts: tuple[Part, ...], mounts: MountPart) -> tuple[str, ...]:
+    return (*(note for part in parts for note in part.notes), *mounts.notes)
+
+
+def _image(settings: Settings, facts: Facts) -> tuple[str, Image]:
+    candidates = image_candidates(settings)
+    for reference in candidates:
+        if reference in facts.images:
+            return reference, facts.images[reference]
+    raise NoSuchNameError(
+        f"no image {', '.join(candidates)}", hint="build it with d-build, or name another with --image"
+    )
+
+
+def _clear_name(service: str, settings: Settings, there: Container | None, options: LaunchOptions) -> Iterator[Command]:
+    """Yield what removes a stopped container of the instance's name; raises DockyardError where it must not go."""
+    if not there:
+        return
+    if there.is_up:
+        raise DockyardError(
+            f"container `{there.name}` is up", hint=f"`d down {there.name}` stops it, `d restart` replaces it"
+        )
+    if options.fail_on_exists:
+        raise DockyardError(
+            f"container `{there.name}` exists, {there.status}", hint="leave out --fail-on-exists to replace it"
+        )
+    if not may_replace(there, service, settings.mode):
+        whose = f"service `{there.service}`, {there.mode}" if there.service else "no service"
+        raise DockyardError(f"container `{there.name}` belongs to {whose}", hint="rename it, or choose another name")
+    yield Command(("rm", there.id))
+
+
+def may_replace(there: Container, service: str, mode: Mode) -> bool:
+    """Return whether a container may be removed for a new instance: its own kind, or one without an owner."""
+    if mode.isolated:
+        return there.service == service and there.mode in {Mode.DEV.value, Mode.TEST.value}
+    return not there.service or (there.service == service and not Mode(there.mode or "prod").isolated)
+
+
+def _attachment(foreground: bool, *, terminal: bool) -> tuple[str, ...]:
+    if not foreground:
+        return ("--detach",)
+    return ("--interactive", "--tty") if terminal else ()
+
+
+def _hostname(settings: Settings, facts: Facts, name: str) -> tuple[str, ...]:
+    if settings[NETWORK].startswith("container:"):
+        return ()  # such an instance has the other one's
+    wanted = settings[HOSTNAME]
+    if wanted is None and settings.value(HOSTNAME).source == "default":
+        wanted = name
+    return ("--hostname", wanted.replace("HOSTNAME", facts.host.name)) if wanted else ()
+
+
+def _labels(service: str, settings: Settings, secrets: tuple[Secret, ...], options: LaunchOptions) -> Iterator[str]:
+    labels = {
+        SERVICE_LABEL: service,
+        MODE_LABEL: settings.mode.value,
+        SECRETS_LABEL: ",".join(secret.variable for secret in secrets),
+        RUN_LABEL: options.run,
+    }
+    for label, value in labels.items():
+        yield from ("--label", f"{label}={value}") if value else ()
+
+
+def _environment(settings: Settings, facts: Facts, options: LaunchOptions) -> tuple[list[str], tuple[Secret, ...]]:
+    """Return `--env` flags and the secrets whose values reach the engine through its own environment."""
+    argv: list[str] = []
+    secrets: list[Secret] = []
+    for variable in _variables(settings, facts):
+        if variable.secret:
+            needs_settings = variable.secret.startswith("setting:")
+            secrets.append(
+                Secret(
+                    variable.name,
+                    variable.secret,
+                    options.directory if needs_settings else "",
+                    MODE_FLAGS[settings.mode] if needs_settings else (),
+                )
+            )
+            argv += ("--env", variable.name)
+        else:
+            argv += ("--env", f"{variable.name}={variable.value}")
+    return argv, tuple(secrets)
+
+
+def _variables(settings: Settings, facts: Facts) -> Iterator[Variable]:
+    given = settings[ENV]
+    names = {variable.name for variable in given}
+    zone = facts.host.zone if settings[TZ] == "auto" else settings[TZ]
+    if zone and "TZ" not in names:
+        yield Variable("TZ", zone)
+    if settings[PUID] and "PUID" not in names:
+        yield Variable(
+            "PUID", "", secret=f"puid:{container_name(settings)}" if settings[PUID] == "auto" else "setting:puid"
+        )
+    for variable in given:
+        yield variable._replace(secret=f"secret:{variable.secret}") if variable.secret else variable
+
+
+def _devices(settings: Settings, facts: Facts) -> Part:
+    found: list[str] = []
+    notes: list[str] = []
+    for device in settings[MOUNT_DEVICES]:
+        matches = facts.matches.get(device, ()) if has_glob(device) else (device,)
+        found += matches
+        notes += [] if matches else [f"mount_devices: nothing matches `{device}`"]
+    return Part(tuple(word for device in found for word in ("--device", device)), tuple(notes))
+
+
+def _log(log: LogDriver | None, dialect: Dialect, name: str) -> tuple[str, ...]:
+    if not log:
+        return ()
+    if log.name not in dialect.logs:
+        if log.name in {"none", "syslog", "json", "journald", "passthrough"}:
+            raise DockyardError(f"{dialect.name} has no log driver `{log.name}`", hint="`log: journald` is its nearest")
+        return ("--log-driver", log.name)
+    argv = tuple(word.replace("{name}", name) for word in dialect.logs[log.name])
+    return (*argv, "--log-opt", f"syslog-address={log.address}") if log.address else argv
+
+
+def _plain_flags(settings: Settings) -> Iterator[str]:
+    """Yield the flags of all keys that are nothing more than that."""
+    for key in KEYS.values():
+        if key.emit and settings[key] is not None:
+            yield from key.emit(settings[key])
+
+
+def _restart(settings: Settings) -> tuple[str, ...]:
+    policy = settings[RESTART]
+    return ("--restart", policy) if policy and not settings[RM] else ()
+
+
+def _user(settings: Settings, options: LaunchOptions) -> tuple[str, ...]:
+    user = "0" if options.shell else settings[USER]
+    return ("--user", user) if user else ()
+
+
+def _image_and_command(settings: Settings, image: str, options: LaunchOptions) -> tuple[str, ...]:
+    if options.shell:
+        return ("--entrypoint", "sh", image, *SHELL)
+    alternative = settings[DEBUG_ALT_CMND] if settings.mode.isolated else ()
+    entrypoint = ("--entrypoint", alternative[0]) if alternative else ()
+    return (*entrypoint, image, *alternative[1:], *settings[CMD], *_extra_init(settings))
+
+
+def _extra_init(settings: Settings) -> tuple[str, ...]:
+    """Return extra_init; in dev and test debug_extra_init, unless a key or flag of the mode itself says otherwise."""
+    value = settings.value(EXTRA_INIT)
+    is_own = value.spelling.startswith(("test_", "dev_")) or value.source.startswith("flag")
+    if settings.mode.isolated and settings[DEBUG_EXTRA_INIT] and not is_own:
+        return settings[DEBUG_EXTRA_INIT]
+    return value.value

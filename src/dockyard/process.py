@@ -1,0 +1,121 @@
+"""Child processes: always an argv, never a shell string."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMAND_NOT_FOUND = 127
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a child ended, and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+    import os
+
+    return {**os.environ, **extra} if extra else None
+
+
+def capture(
+    argv: tuple[str, ...],
+    *,
+    extra_environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> Done:
+    """Run a child to its end and return what it wrote. Bytes that are not UTF-8 survive as surrogates.
+
+    Raises OSError where it cannot start, subprocess.TimeoutExpired after `timeout` seconds.
+    """
+    done = subprocess.run(
+        argv,
+        env=_environment(extra_environment),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    stdout, stderr = (raw.decode("utf-8", "surrogateescape") for raw in (done.stdout, done.stderr))
+    return Done(done.returncode, stdout, stderr)
+
+
+def attach(
+    argv: tuple[str, ...],
+    *,
+    extra_environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    quiet: bool = False,
+) -> int:
+    """Run a child on our terminal and return its exit code; with `quiet` its output goes to stderr, as progress does.
+
+    An interrupt reaches the child as well: it is waited for, so that it can put its things in order, and then raised.
+    """
+    sys.stdout.flush()
+    with subprocess.Popen(
+        argv, env=_environment(extra_environment), cwd=cwd, stdout=sys.stderr if quiet else None
+    ) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            _end(child)
+            raise
+
+
+def _end(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """Let a child finish; one that does not within ten seconds of SIGTERM is killed."""
+    child.terminate()
+    try:
+        child.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+class FailedError(Exception):
+    """A child ended with a status that is not zero."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+def lines(argv: tuple[str, ...], *, cwd: Path, extra_environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield what a child writes on stdout, line by line, and pass it on to stderr as progress.
+
+    Raises FailedError where it ends with another status than 0, OSError where it cannot start.
+    """
+    with subprocess.Popen(
+        argv,
+        env=_environment(extra_environment),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as child:
+        try:
+            for line in child.stdout or ():
+                sys.stderr.write(line)
+                yield line
+            exit_code = child.wait()
+        except BaseException:
+            _end(child)
+            raise
+    if exit_code:
+        raise FailedError(exit_code)
+
+
+def own_programs_on_path() -> dict[str, str]:
+    """Return a PATH on which scripts find dockyard's programs, after all that the user has there."""
+    import os
+
+    return {"PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])}

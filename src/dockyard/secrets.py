@@ -1,0 +1,91 @@
+"""Values that nobody may read off a screen, a log or a process list: where they come from, at the moment of launch."""
+
+import hmac
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from dockyard import process
+from dockyard.errors import DockyardError, UsageError
+from dockyard.plan.values import Secret
+from dockyard.settings.keys import PUID, SECRET_COMMAND
+from dockyard.settings.resolve import Settings
+
+HOST_SECRET = "host-secret"  # noqa: S105 - a file's name
+
+
+def state_directory() -> Path:
+    """Return where this user's dockyard keeps what is its own."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/dockyard")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "dockyard"
+
+
+def values_of(secrets: tuple[Secret, ...], settings: Settings) -> dict[str, str]:
+    """Return each secret's value by its variable; raises DockyardError where one cannot be had."""
+    return {secret.variable: reveal(secret.reference, settings) for secret in secrets}
+
+
+def reveal(reference: str, settings: Settings) -> str:
+    """Return the value of `puid:CONTAINER`, `secret:NAME` or `setting:puid`. Raises UsageError, DockyardError."""
+    kind, _, name = reference.partition(":")
+    if kind == "puid":
+        return hmac.new(_host_secret(), name.encode(), "sha256").hexdigest()[:32]
+    if kind == "secret":
+        return _from_command(name, settings)
+    if reference == "setting:puid":
+        return settings[PUID] or ""
+    raise UsageError(f"no such secret `{reference}`")
+
+
+def _host_secret() -> bytes:
+    """Return the secret of this host, made on first use and readable by its owner alone."""
+    path = state_directory() / HOST_SECRET
+    try:
+        with suppress(FileNotFoundError):
+            return _checked(path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write_once(path, os.urandom(32))
+        return _checked(path)
+    except OSError as error:
+        raise DockyardError(f"{path}: {error.strerror}", hint='puid needs it; `puid: ""` does without') from None
+
+
+def _write_once(path: Path, secret: bytes) -> None:
+    """Write a file that appears whole or not at all; of several writers the first wins."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+
+
+def _checked(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_mode & 0o077:
+            raise DockyardError(f"{path}: others may read it", hint=f"chmod 600 {path}")
+        return file.read()
+
+
+def _from_command(name: str, settings: Settings) -> str:
+    command = settings[SECRET_COMMAND]
+    if not command:
+        raise DockyardError(
+            f"secret `{name}`: no secret_command",
+            hint="set it in the host file, such as `secret_command: pass show {name}`",
+        )
+    argv = tuple(word.replace("{name}", name) for word in command)
+    try:
+        done = process.capture(argv)
+    except OSError as error:
+        raise DockyardError(f"secret_command: {argv[0]}: {error.strerror}") from None
+    if done.exit_code:
+        raise DockyardError(
+            f"secret `{name}`: secret_command ended with exit code {done.exit_code}", hint=done.stderr.strip()
+        )
+    return done.stdout.removesuffix("\n")

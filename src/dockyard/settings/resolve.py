@@ -1,0 +1,62 @@
+"""Layers of what was written → one value for each key. Pure: what is read, load.py reads."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from dockyard.settings.keys import KEYS, Key
+from dockyard.settings.values import Mode
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Value(Generic[T]):
+    """A key's value; `source` as people say it, `spelling` as it was written (`test_network`), empty for a default."""
+
+    value: T
+    source: str
+    spelling: str = ""
+
+
+Layer = Mapping[str, Value[Any]]
+"""What one source says: values by canonical spelling, such as `foreground` or `test_foreground`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every key's value in one mode."""
+
+    mode: Mode
+    values: Mapping[str, Value[Any]]
+
+    def __getitem__(self, key: Key[T]) -> T:
+        return self.value(key).value
+
+    def value(self, key: Key[T]) -> Value[T]:
+        """Return the value with its source."""
+        return self.values[key.name]
+
+    def explain(self) -> list[tuple[str, Any, str]]:
+        """Return each key, its value and its source, in the order of the table."""
+        return [(name, value.value, value.source) for name, value in self.values.items()]
+
+
+def resolve(layers: Iterable[Layer], mode: Mode, defaults: Mapping[str, Value[Any]]) -> Settings:
+    """Return each key's value: the first layer's that has it in this mode. The first layer is the flags."""
+    flags, *others = layers
+    values = {}
+    for name, key in KEYS.items():
+        default = defaults.get(name) or Value(key.default_in(mode), "default")
+        found = (_value_in(layer, key, mode) for layer in others)
+        values[name] = flags.get(name) or next((value for value in found if value), default)
+    return Settings(mode, values)
+
+
+def _value_in(layer: Layer, key: Key[Any], mode: Mode) -> Value[Any] | None:
+    spellings = key.spellings(mode)
+    for prefix in spellings:
+        if prefix + key.name in layer:
+            return layer[prefix + key.name]
+    plain = layer.get(key.name)
+    return plain if plain and plain.value in key.shared else None

@@ -1,0 +1,372 @@
+"""What a key accepts: each type reads one YAML node into a value, or says what it expected instead."""
+
+import ipaddress
+import re
+import shlex
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
+
+from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
+from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Wave
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+LAST_PORT = 65535
+
+
+class UnfitError(Exception):
+    """A node is not what its key accepts: `faults` are (where, what was expected, what stood there)."""
+
+    def __init__(self, faults: list[tuple[str, str, str]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+def unfit(node: Node, expected: str) -> NoReturn:
+    """Raise UnfitError for one node."""
+    shown = f"`{node.text}`" if isinstance(node, Scalar) else "a list" if isinstance(node, Sequence) else "a map"
+    raise UnfitError([(node.where, expected, shown)])
+
+
+class Type(Generic[T_co]):
+    """A kind of value. `expected` completes the sentence "must be …"."""
+
+    expected: str
+    nothing: object = None  # the value of a key that is written with no value
+
+    def read(self, node: Node) -> T_co:
+        """Return the node's value, or raise UnfitError."""
+        raise NotImplementedError
+
+    def text(self, node: Node) -> str:
+        """Return a scalar's text, or raise UnfitError."""
+        if not isinstance(node, Scalar) or node.empty:
+            unfit(node, self.expected)
+        return node.text
+
+
+@dataclass(frozen=True)
+class Text(Type[str]):
+    """Text that matches a pattern as a whole."""
+
+    expected: str = "text"
+    pattern: str = r"(?s)[^\0]*"
+
+    def read(self, node: Node) -> str:
+        text = self.text(node)
+        if not re.fullmatch(self.pattern, text):
+            unfit(node, self.expected)
+        return text
+
+
+class Boolean(Type[bool]):
+    expected = "true or false"
+
+    def read(self, node: Node) -> bool:
+        words = {"true": True, "1": True, "false": False, "0": False}
+        text = self.text(node).lower()
+        if text not in words:
+            unfit(node, self.expected)
+        return words[text]
+
+
+@dataclass(frozen=True)
+class Integer(Type[int]):
+    least: int = 0
+    most: int = 2**31 - 1
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"a whole number from {self.least} to {self.most}"
+
+    def read(self, node: Node) -> int:
+        text = self.text(node)
+        if not re.fullmatch(r"-?[0-9]{1,10}", text) or not self.least <= int(text) <= self.most:
+            unfit(node, self.expected)
+        return int(text)
+
+
+@dataclass(frozen=True)
+class OrWord(Type[int | str]):
+    """A number, or one special word."""
+
+    number: Integer
+    word: str
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return f"{self.number.expected}, or `{self.word}`"
+
+    def read(self, node: Node) -> int | str:
+        if self.text(node) == self.word:
+            return self.word
+        try:
+            return self.number.read(node)
+        except UnfitError:
+            unfit(node, self.expected)
+
+
+class Words(Type[tuple[str, ...]]):
+    """A command line: one string with the shell's quoting rules, or a list of words."""
+
+    expected = "a string with balanced quotes, or a list of words"
+    nothing = ()
+
+    def read(self, node: Node) -> tuple[str, ...]:
+        if isinstance(node, Sequence):
+            return tuple(self.text(item) for item in node.items)
+        try:
+            return tuple(shlex.split(self.text(node)))
+        except ValueError:
+            unfit(node, self.expected)
+
+
+@dataclass(frozen=True)
+class ListOf(Type[tuple[T, ...]]):
+    """A list of items of one type; a single item may stand alone."""
+
+    item: Type[T]
+    nothing = ()
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return self.item.expected
+
+    def read(self, node: Node) -> tuple[T, ...]:
+        values: list[T] = []
+        faults: list[tuple[str, str, str]] = []
+        for part in node.items if isinstance(node, Sequence) else (node,):
+            try:
+                values.append(self.item.read(part))
+            except UnfitError as error:
+                faults += error.faults
+        if faults:
+            raise UnfitError(faults)
+        return tuple(values)
+
+
+@dataclass(frozen=True)
+class Flattened(Type[tuple[T, ...]]):
+    """A list whose items may each stand for several values, and may together be written as one map."""
+
+    item: Type[tuple[T, ...]]
+    nothing = ()
+
+    @property
+    def expected(self) -> str:  # type: ignore[override]
+        return self.item.expected
+
+    def read(self, node: Node) -> tuple[T, ...]:
+        return tuple(value for group in ListOf(self.item).read(node) for value in group)
+
+
+def _pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
+    """Return the pairs of a map; a value that is missing is an empty scalar."""
+    if not isinstance(node, Mapping) or not node.pairs:
+        unfit(node, expected)
+    pairs = []
+    for key, value in node.pairs:
+        if not isinstance(value, Scalar):
+            unfit(value, expected)
+        pairs.append((key, Scalar("", value.where) if value.empty else value))
+    return pairs
+
+
+@dataclass(frozen=True)
+class Assignments(Type[tuple[tuple[str, str], ...]]):
+    """`NAME=VALUE`, or a map of names and values."""
+
+    expected: str = "`NAME=VALUE`, or a map"
+    nothing = ()
+
+    def read(self, node: Node) -> tuple[tuple[str, str], ...]:
+        if isinstance(node, Scalar):
+            name, equals, value = self.text(node).partition("=")
+            if not equals:
+                unfit(node, self.expected)
+            pairs = [(Scalar(name, node.where), Scalar(value, node.where))]
+        else:
+            pairs = _pairs(node, self.expected)
+        for key, _ in pairs:
+            if not re.fullmatch(r"[^=\s\0]+", key.text):
+                unfit(key, self.expected)
+        return tuple((key.text, value.text) for key, value in pairs)
+
+
+class Environment(Type[tuple[Variable, ...]]):
+    r"""Environment variables: `*NAME` as a value names a secret, `\*` writes a literal star."""
+
+    expected = "`NAME=VALUE`, or a map"
+    nothing = ()
+
+    def read(self, node: Node) -> tuple[Variable, ...]:
+        return tuple(self._variable(name, value) for name, value in Assignments().read(node))
+
+    @staticmethod
+    def _variable(name: str, value: str) -> Variable:
+        if re.fullmatch(r"\*\S+", value):
+            return Variable(name, "", secret=value[1:])
+        return Variable(name, value[1:] if value.startswith(r"\*") else value)
+
+
+class Ports(Type[tuple[Port, ...]]):
+    """`host:container`, `ip:host:container`, with `/udp`; ranges of one length stand for their ports in turn."""
+
+    expected = "`host:container` or `ip:host:container`, perhaps with `/udp`, ports from 1 to 65535"
+    nothing = ()
+
+    _pattern = re.compile(
+        r"(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:.]+\]):)?(?P<host>\d+(?:-\d+)?):(?P<container>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?"
+    )
+
+    def read(self, node: Node) -> tuple[Port, ...]:
+        if isinstance(node, Mapping):
+            texts = [Scalar(f"{key.text}:{value.text}", key.where) for key, value in _pairs(node, self.expected)]
+        else:
+            texts = [Scalar(re.sub(r",\s*", ":", self.text(node)), getattr(node, "where", ""))]
+        return tuple(port for text in texts for port in self._ports(text))
+
+    def _ports(self, node: Scalar) -> list[Port]:
+        match = self._pattern.fullmatch(node.text.replace(" ", ""))
+        if not match:
+            unfit(node, self.expected)
+        ip = (match["ip"] or "").strip("[]")
+        host, container = self._range(match["host"]), self._range(match["container"])
+        protocol = (match["protocol"] or "tcp").lower()
+        if protocol not in {"tcp", "udp", "sctp"} or len(host) != len(container) or not host or not _is_address(ip):
+            unfit(node, self.expected)
+        return [Port(ip, *pair, protocol) for pair in zip(host, container, strict=True)]
+
+    @staticmethod
+    def _range(text: str) -> list[int]:
+        """Return the ports of `80` or `80-82`; none where one is no port."""
+        first, _, last = text.partition("-")
+        ports = range(int(first), int(last or first) + 1)
+        return list(ports) if ports and ports[0] >= 1 and ports[-1] <= LAST_PORT else []
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return not text or bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def has_glob(path: str) -> bool:
+    """Return whether the path stands for all that match it."""
+    return any(character in path for character in "*?[")
+
+
+class Mounts(Type[tuple[Mount, ...]]):
+    """A pair `source: target`, in any of its spellings; several pairs where one map holds them."""
+
+    expected = "`source: target`, the target absolute or left out"
+    nothing = ()
+
+    def read(self, node: Node) -> tuple[Mount, ...]:
+        if isinstance(node, Mapping):
+            pairs = [(key, value.text) for key, value in _pairs(node, self.expected)]
+        else:
+            source, *target = re.split(r",\s*|:", self.text(node).strip())
+            if len(target) > 1:
+                unfit(node, self.expected)
+            pairs = [(Scalar(source, node.where), target[0] if target else "")]
+        return tuple(self._mount(source, target.strip()) for source, target in pairs)
+
+    def _mount(self, source: Scalar, target: str) -> Mount:
+        path = source.text.strip()
+        if not path or "\0" in path + target:
+            unfit(source, self.expected)
+        if ".." in path.split("/") or ".." in target.split("/"):
+            unfit(source, "a path without `..`")
+        if target and not target.startswith("/"):
+            unfit(Scalar(target, source.where), "an absolute path inside the container")
+        if has_glob(path) and target and not target.endswith("/"):
+            unfit(Scalar(target, source.where), "a target that ends in `/`, because the source is a pattern")
+        return Mount(path, target, source.where)
+
+
+class Log(Type[LogDriver]):
+    expected = "`none`, `syslog`, `s:URL`, `json`, `journald`, `passthrough` or a driver's name"
+
+    _short = {  # noqa: RUF012
+        "n": "none",
+        "no": "none",
+        "none": "none",
+        "s": "syslog",
+        "syslog": "syslog",
+        "j": "json",
+        "json": "json",
+        "journald": "journald",
+        "p": "passthrough",
+        "passthrough": "passthrough",
+    }
+
+    def read(self, node: Node) -> LogDriver:
+        text = self.text(node)
+        name, colon, address = text.partition(":")
+        if colon and self._short.get(name.lower()) == "syslog":
+            return LogDriver("syslog", address)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./:-]*", text):
+            unfit(node, self.expected)
+        return LogDriver(self._short.get(text.lower(), text))
+
+
+class Autostart(Type[Wave]):
+    expected = "a wave's number, perhaps with a host: `4` or `4,host=NAME`"
+
+    def read(self, node: Node) -> Wave:
+        match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[,;]\s*host\s*=\s*([\w.-]+)\s*)?", self.text(node), re.ASCII)
+        if not match:
+            unfit(node, self.expected)
+        return Wave(int(match[1]), match[2] or "")
+
+
+class Address(Type[str]):
+    r"""`-` (look the name up), a name, an address; empty where the engine is to pick."""
+
+    expected = "`-`, an IPv4 or IPv6 address, a host name, or `0`"
+
+    def read(self, node: Node) -> str:
+        text = self.text(node).removeprefix("\\")
+        if text == "0":
+            return ""
+        if not re.fullmatch(r"-|[0-9a-fA-F:.]+|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?", text):
+            unfit(node, self.expected)
+        if re.fullmatch(r"[0-9.]+|[0-9a-fA-F]*:[0-9a-fA-F:.]*", text) and not _is_address(text):
+            unfit(node, self.expected)
+        return text
+
+
+class Health(Type[HealthCheck]):
+    """A map of `cmd`, `interval`, `timeout`, `retries`, `start_period`; a string is a `cmd`; `none` switches it off."""
+
+    expected = "a map of cmd, interval, timeout, retries and start_period, a command, or `none`"
+    _options = {  # noqa: RUF012
+        "interval": Text("a duration such as `10s`", r"(\d+(\.\d+)?(ms|s|m|h))+"),
+        "timeout": Text("a duration such as `10s`", r"(\d+(\.\d+)?(ms|s|m|h))+"),
+        "start_period": Text("a duration such as `10s`", r"(\d+(\.\d+)?(ms|s|m|h))+"),
+        "retries": Text("a whole number", r"\d{1,6}"),
+    }
+
+    def read(self, node: Node) -> HealthCheck:
+        if isinstance(node, Scalar):
+            text = self.text(node)
+            return HealthCheck(disabled=True) if text in {"none", "NONE", "false"} else HealthCheck(text)
+        if not isinstance(node, Mapping):
+            unfit(node, self.expected)
+        command, options, faults = None, {}, []
+        for key, value in node.pairs:
+            try:
+                if key.text == "cmd":
+                    command = shlex.join(Words().read(value)) if isinstance(value, Sequence) else self.text(value)
+                elif key.text in self._options:
+                    options[key.text] = self._options[key.text].read(value)
+                else:
+                    unfit(key, "one of cmd, interval, timeout, retries and start_period")
+            except UnfitError as error:
+                faults += error.faults
+        if faults:
+            raise UnfitError(faults)
+        return HealthCheck(command, options=options)

@@ -1,0 +1,260 @@
+"""A container under test: what a Test may ask of it and expect from it.
+
+Every `expect_…` waits: it tries again until what is expected is there, or its seconds are over. What is not there by
+then is told in words, with the last lines of the log.
+"""
+
+import http.client
+import re
+import socket
+import time
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dockyard.engine.engine import Engine
+from dockyard.errors import DockyardError, NoSuchNameError
+
+PAUSE = 0.1  # seconds between two tries
+LOG_LINES = 20
+
+
+class Unexpected(AssertionError):  # noqa: N818 - read as a sentence where a test fails
+    """What a test expected is not so."""
+
+
+class Container:
+    """A running container, as a Test sees it."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        found = engine.containers([name])
+        if not found or not found[0].is_up:
+            raise NoSuchNameError(f"container `{name}` is not up", hint="launch it, or run the test with -r")
+        self._model = found[0]
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self._model.name
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self._model.id
+
+    @property
+    def image(self) -> str:
+        """The id of its image."""
+        return self._model.image_id
+
+    @property
+    def ip(self) -> str:
+        """Its address in the first of its networks; empty where it has none."""
+        return next(iter(self._model.addresses.values()), "")
+
+    @cached_property
+    def testinfra(self) -> Any:  # noqa: ANN401 - testinfra has no types
+        """The container as a pytest-testinfra host."""
+        import testinfra
+
+        return testinfra.get_host(f"{self._engine.dialect.testinfra}://{self.name}")
+
+    @property
+    def layer(self) -> Path:
+        """The directory of the host that is its copy-on-write layer. Raises NoSuchNameError where there is none."""
+        if not self._model.layer:
+            raise NoSuchNameError(f"{self.name}: the engine does not tell where its layer is")
+        return Path(self._model.layer)
+
+    def host_port(self, port: int, protocol: str = "tcp") -> str:
+        """Return where a port of the container is published, as `address:port`. Raises NoSuchNameError."""
+        published = self._model.ports.get(f"{port}/{protocol}")
+        if not published:
+            known = ", ".join(self._model.ports) or "none"
+            raise NoSuchNameError(f"{self.name}: port {port}/{protocol} is not published; these are: {known}")
+        return published
+
+    def volume(self, target: str) -> Path:
+        """Return the directory of the host that the container sees at a path; in a test, below the test area."""
+        if target not in self._model.mounts:
+            known = ", ".join(self._model.mounts) or "none"
+            raise NoSuchNameError(f"{self.name}: nothing is mounted at {target}; mounted are: {known}")
+        return Path(self._model.mounts[target])
+
+    def environment(self) -> dict[str, str]:
+        """Return the container's facts for a Test in another language, such as CONTAINER_NAME, CONTAINER_PORT_8080."""
+        facts = {
+            "CONTAINER_NAME": self.name,
+            "CONTAINER_ID": self.id,
+            "CONTAINER_IMAGE": self.image,
+            "CONTAINER_IP": self.ip,
+            "CONTAINER_ENGINE": self._engine.program,
+            "CONTAINER_MODE": self._model.mode,
+        }
+        for port, published in self._model.ports.items():
+            number, _, protocol = port.partition("/")
+            facts[f"CONTAINER_PORT_{number}" + ("" if protocol == "tcp" else f"_{protocol.upper()}")] = published
+        for target, source in self._model.mounts.items():
+            facts["CONTAINER_VOLUME_" + re.sub(r"\W+", "_", target).strip("_").upper()] = source
+        return facts
+
+    def exec(self, *argv: str, user: str = "") -> str:
+        """Run a command inside and return its output. Raises EngineError, with what it wrote, where it fails."""
+        return self._engine.call("exec", *(("--user", user) if user else ()), self.id, *argv)
+
+    def logs(self) -> str:
+        """Return all that it has written so far, stdout and stderr."""
+        return self._engine.logs(self.id)
+
+    def wait_ready(self, seconds: float = 30) -> None:
+        """Wait until its health check passes; where it has none, until its published ports accept connections."""
+        if self._model.health:
+            self._until(self._is_healthy, seconds, "its health check does not pass")
+        for port in [port for port in self._model.ports if port.endswith("/tcp")]:
+            number = int(port.partition("/")[0])
+            self._until(lambda number=number: self._connects(number), seconds, f"port {port} accepts no connection")  # type: ignore[misc]
+
+    def expect_http(  # noqa: PLR0913 - what one may expect of a page
+        self,
+        port: int,
+        path: str = "/",
+        *,
+        status: int = 200,
+        contains: str = "",
+        seconds: float = 10,
+        method: str = "GET",
+    ) -> str:
+        """Expect a status and a text of a page, and return the page."""
+        pages: list[str] = []
+
+        def serves() -> bool:
+            answered, page = self._request(port, method, path)
+            pages[:] = [page]
+            if answered != status:
+                raise Unexpected(f"status {answered}, not {status}")
+            if contains not in page:
+                raise Unexpected(f"no `{contains}` in {_excerpt(page)}")
+            return True
+
+        self._until(serves, seconds, f"{method} {path} on port {port}")
+        return pages[0]
+
+    def expect_tcp(self, port: int, *, send: bytes = b"", expect: bytes = b"", seconds: float = 10) -> bytes:
+        """Expect an answer that holds some bytes to what is sent on a new connection, and return it."""
+        answers: list[bytes] = []
+
+        def replies() -> bool:
+            answers[:] = [self._exchange(port, send, expect)]
+            if expect not in answers[0]:
+                raise Unexpected(f"no {expect!r} in {answers[0][:200]!r}")
+            return True
+
+        self._until(replies, seconds, f"what answers {send!r} on port {port}")
+        return answers[0]
+
+    def expect_log(self, text: str, *, seconds: float = 10) -> None:
+        """Expect a text in its log."""
+        self._until(lambda: text in self.logs(), seconds, f"no `{text}` in the log")
+
+    def expect_file(self, path: str, *, contains: str = "", seconds: float = 10) -> str:
+        """Expect a file inside that holds a text, and return its content. Needs nothing inside: the engine reads it."""
+        return self._expect_text(lambda: self._engine.read_file(self.id, path), contains, seconds, f"file {path}")
+
+    def expect_host_file(self, path: Path, *, contains: str = "", seconds: float = 10) -> str:
+        """Expect a file of the host that holds a text, and return its content."""
+        return self._expect_text(
+            lambda: path.read_text(errors="replace"), contains, seconds, f"file {path} of the host"
+        )
+
+    def expect_output(self, *argv: str, contains: str = "", seconds: float = 10) -> str:
+        """Expect a command inside to succeed and to write a text, and return its output."""
+        return self._expect_text(lambda: self.exec(*argv), contains, seconds, f"`{' '.join(argv)}`")
+
+    def _expect_text(self, read: Callable[[], str], contains: str, seconds: float, what: str) -> str:
+        texts: list[str] = []
+
+        def holds() -> bool:
+            texts[:] = [read()]
+            if contains not in texts[0]:
+                raise Unexpected(f"no `{contains}` in {_excerpt(texts[0])}")
+            return True
+
+        self._until(holds, seconds, what)
+        return texts[0]
+
+    def _until(self, check: Callable[[], bool], seconds: float, what: str) -> None:
+        """Try until a check is true. Raises Unexpected when the seconds are over or the container has died."""
+        __tracebackhide__ = True
+        deadline = time.monotonic() + seconds
+        while True:
+            reason = _reason(check)
+            if reason is None:
+                return
+            if not self._engine.is_up(self.id):
+                raise Unexpected(f"{self.name} has ended; expected was {what}{self._last_log()}")
+            if time.monotonic() > deadline:
+                raise Unexpected(f"{self.name}: {what}: {reason or 'not so'}, after {seconds:g} s{self._last_log()}")
+            time.sleep(PAUSE)
+
+    def _last_log(self) -> str:
+        try:
+            lines = self.logs().splitlines()[-LOG_LINES:]
+        except DockyardError:
+            return ""
+        return "".join(f"\n  log: {line}" for line in lines)
+
+    def _is_healthy(self) -> bool:
+        return self._engine.containers([self.id])[0].health == "healthy"
+
+    def _address(self, port: int) -> tuple[str, int]:
+        """Return where to connect: the published port, else the container's own address."""
+        if f"{port}/tcp" in self._model.ports:
+            host, _, number = self._model.ports[f"{port}/tcp"].rpartition(":")
+            return ("127.0.0.1" if host in {"0.0.0.0", "::", ""} else host), int(number)  # noqa: S104 - read, not bound
+        if not self.ip:
+            raise NoSuchNameError(f"{self.name}: port {port} is not published, and the container has no address")
+        return self.ip, port
+
+    def _connects(self, port: int) -> bool:
+        with socket.create_connection(self._address(port), timeout=2):
+            return True
+
+    def _request(self, port: int, method: str, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(*self._address(port), timeout=5)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read().decode("utf-8", "replace")
+        finally:
+            connection.close()
+
+    def _exchange(self, port: int, send: bytes, expect: bytes) -> bytes:
+        """Return what comes back until the expected bytes are there, the peer closes, or two seconds are silent."""
+        answer = b""
+        with socket.create_connection(self._address(port), timeout=2) as connection:
+            connection.sendall(send)
+            while expect not in answer or not answer:
+                try:
+                    part = connection.recv(65536)
+                except TimeoutError:
+                    break
+                if not part:
+                    break
+                answer += part
+        return answer
+
+
+def _reason(check: Callable[[], bool]) -> str | None:
+    """Return None where a check holds, else why not, as far as it says."""
+    try:
+        return None if check() else ""
+    except NoSuchNameError:
+        raise
+    except (Unexpected, DockyardError, OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+
+
+def _excerpt(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}…")  # noqa: PLR2004 - a line or two

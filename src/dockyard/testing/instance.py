@@ -1,0 +1,94 @@
+"""The instance that a Test is about: launched for it and removed after it, or the one that runs in production."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dockyard import launch
+from dockyard.cli.output import say
+from dockyard.engine.engine import Engine
+from dockyard.errors import DockyardError
+from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, may_replace
+from dockyard.service import Service
+from dockyard.settings.keys import FOREGROUND, NAME, RM, TAG
+from dockyard.settings.load import Flags
+from dockyard.settings.values import Mode
+from dockyard.testing.container import Container
+from dockyard.testing.reaper import reaper, remove_run
+from dockyard.yard import Yard
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which instance: `launched` for the test or there already, production's or a test's; its name and tag."""
+
+    launched: bool = False
+    production: bool = False
+    name: str = ""
+    tag: str = ""
+    out: str = ""
+
+    def flags(self) -> Flags:
+        """Return what the user said, as flags. An instance that ends by itself stays, so that its log can be read."""
+        given = {NAME.name: self.name, TAG.name: self.tag}
+        return {FOREGROUND.name: False, RM.name: False, **{key: text for key, text in given.items() if text}}
+
+
+@contextmanager
+def instance(service: Service, wanted: Wanted) -> Iterator[Container]:
+    """Yield the container to test. One that was launched for it is gone afterwards, whichever way the block ends."""
+    yard = Yard()
+    if not wanted.launched:
+        mode = Mode.PROD if wanted.production else Mode.TEST
+        yield Container(yard.engine, container_name(yard.load(service, mode, flags=wanted.flags())))
+        return
+    run = secrets.token_hex(8)
+    with reaper(yard.engine, run):
+        try:
+            yield _launched(yard, service, wanted, run)
+        finally:
+            _keep_log(yard.engine, wanted.out, run)
+            remove_run(yard.engine, run)
+
+
+def _launched(yard: Yard, service: Service, wanted: Wanted, run: str) -> Container:
+    settings = yard.load(service, Mode.TEST, flags=wanted.flags())
+    _remove_leftover(yard.engine, container_name(settings), service.name)
+    options = LaunchOptions(directory=str(service.directory), run=run)
+    plan = launch.plan(yard.engine, service, settings, options)
+    for note in plan.notes:
+        say(f"note: {note}")
+    launch.carry_out(yard.engine, plan)
+    return _up(yard.engine, plan)
+
+
+def _up(engine: Engine, plan: LaunchPlan) -> Container:
+    if not engine.is_up(plan.name):
+        log = engine.logs(plan.name).strip().splitlines()[-20:]
+        raise DockyardError(f"{plan.name}: ended as soon as it was launched", hint="\n".join(["its log:", *log]))
+    return Container(engine, plan.name)
+
+
+def _remove_leftover(engine: Engine, name: str, service: str) -> None:
+    """Remove what an earlier test left under the name; anything else stays, and the plan refuses the name."""
+    for container in engine.containers([name]):
+        if may_replace(container, service, Mode.TEST):
+            say(f"note: {name} was left over from an earlier test: removed")
+            engine.remove(container.id)
+
+
+def _keep_log(engine: Engine, out: str, run: str) -> None:
+    """Write the log of a run's container where the user asked for it."""
+    if not out:
+        return
+    from pathlib import Path
+
+    from dockyard.engine.models import RUN_LABEL
+
+    for container in engine.all_containers(f"label={RUN_LABEL}={run}", stopped=True):
+        log = engine.logs(container.id)
+        if out == "-":
+            print(log, end="")  # noqa: T201 - asked for
+        else:
+            Path(out).write_text(log, encoding="utf-8", errors="replace")

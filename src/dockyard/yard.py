@@ -1,0 +1,66 @@
+"""One host's dockyard: its settings, its engine, its services."""
+
+import os
+from functools import cached_property
+
+from dockyard.engine.engine import Engine, find_engine
+from dockyard.service import Service, service_at, services_in
+from dockyard.settings.keys import ENGINE, IMAGE, SRC_DIR, SRC_DIR2
+from dockyard.settings.load import Flags, HostLayers, load, read_host
+from dockyard.settings.resolve import Settings
+from dockyard.settings.values import Mode
+
+
+class Yard:
+    """What all commands share. Each part is read when it is first asked for."""
+
+    @cached_property
+    def host(self) -> HostLayers:
+        """The environment and the host file."""
+        return read_host(os.environ)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the host alone says."""
+        return self.host.settings()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine's client."""
+        return find_engine(self.settings[ENGINE])
+
+    @property
+    def source_directories(self) -> list[str | None]:
+        """D_SRC_DIR and D_SRC_DIR2."""
+        return [self.settings[SRC_DIR], self.settings[SRC_DIR2]]
+
+    @cached_property
+    def services(self) -> list[Service]:
+        """All services of the host, by name."""
+        return services_in(self.source_directories)
+
+    def service(self, place: str = "") -> Service:
+        """Return the service of a directory or name; an empty place is where we are."""
+        return service_at(place, self.source_directories)
+
+    def load(
+        self,
+        service: Service,
+        mode: Mode = Mode.PROD,
+        *,
+        flags: Flags | None = None,
+        file: str = "",
+    ) -> Settings:
+        """Return a service's settings in a mode; in test mode the image that is under test, if one is."""
+        pinned = {IMAGE.name: image} if mode is Mode.TEST and (image := image_under_test(service)) else {}
+        return load(service, mode, self.host, flags={**pinned, **(flags or {})}, file=file)
+
+
+UNDER_TEST = "DOCKYARD_UNDER_TEST"
+"""The environment variable `SERVICE=IMAGE-ID` by which a Test is told what to launch: an id, as tags may move."""
+
+
+def image_under_test(service: Service) -> str:
+    """Return the id of the image that a Test of this service is to launch; empty where nobody asked for one."""
+    name, _, image = os.environ.get(UNDER_TEST, "").partition("=")
+    return image if name == service.name else ""
