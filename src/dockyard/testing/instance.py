@@ -10,12 +10,12 @@ from dockyard.cli.output import say
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, may_replace
+from dockyard.reaper import reaper, remove_run
 from dockyard.service import Service
 from dockyard.settings.keys import FOREGROUND, NAME, RM, TAG
 from dockyard.settings.load import Flags
 from dockyard.settings.values import Mode
 from dockyard.testing.container import Container
-from dockyard.testing.reaper import reaper, remove_run
 from dockyard.yard import Yard
 
 

@@ -70,21 +70,13 @@ def _run_program(script: Path, wanted: Wanted, arguments: tuple[str, ...]) -> in
 
 
 def _run_pytest(script: Path, wanted: Wanted, arguments: tuple[str, ...]) -> int:
-    options = ("-q", "--no-header", "--tb=short", "--disable-plugin-autoload", "-pno:cacheprovider", "-c", os.devnull)
-        "-q",
-        "--no-header",
-        "--tb=short",
-        "-p",
-        "no:cacheprovider",
-        "--disable-plugin-autoload",
-        "-c",
-        os.devnull,
-    )
+    quiet = ("-q", "--no-header", "--tb=short", "-pno:cacheprovider")
+    alone = ("--disable-plugin-autoload", f"-c{os.devnull}")  # no settings of a project that the service lies in
     place = str(script.parent)
     with instance(Service(script.parent), wanted) as container:
         signal.signal(signal.SIGTERM, _interrupt)
         verdict = pytest.main(
-            [*options, "--rootdir", place, "--confcutdir", place, *arguments, str(script)],
+            [*quiet, *alone, "--rootdir", place, "--confcutdir", place, *arguments, str(script)],
             plugins=[plugin, _Script(script, container)],
         )
     if verdict == pytest.ExitCode.NO_TESTS_COLLECTED:

@@ -21,7 +21,7 @@ LATE = 2.0  # seconds in which a launch that was under way may still bring a con
 @contextmanager
 def reaper(engine: Engine, run: str) -> Iterator[None]:
     """Have the containers of a run removed, should this process not get to the end of the block."""
-    argv = (sys.executable, "-m", "dockyard.testing.reaper", engine.program, run)
+    argv = (sys.executable, "-m", "dockyard.reaper", engine.program, run)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as child:
