@@ -7,9 +7,10 @@ import click
 from dockyard.build import Builder
 from dockyard.cli import complete
 from dockyard.cli.main import CONTEXT, program, version_option
-from dockyard.cli.output import Result, say, warn
-from dockyard.errors import NoSuchNameError, UsageError
-from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion, image_name
+from dockyard.cli.making import builder_for, latest_id, promoted, tested_id
+from dockyard.cli.output import Result, warn
+from dockyard.errors import UsageError
+from dockyard.plan.build import LATEST, LIVE, PREVIOUS
 from dockyard.share import MAKEFILE
 from dockyard.yard import Yard
 
@@ -49,8 +50,7 @@ def d_build(  # noqa: PLR0911, PLR0913 - the flags of a program
     if makefile:
         return Result([str(MAKEFILE)])
     _refuse(auto=auto, setlive=setlive, rollback=rollback, push=push, clean=clean, tag=tag)
-    yard = Yard()
-    builder = _builder(yard, place, name=name, repository=repo, parameters=build_params)
+    builder = builder_for(Yard(), place, name=name, repository=repo, parameters=_words(build_params))
     if rollback:
         return promoted(builder, builder.rollback())
     if push:
@@ -61,7 +61,7 @@ def d_build(  # noqa: PLR0911, PLR0913 - the flags of a program
     if setlive and not test:
         warn(f"{builder.name.tagged(LATEST)} is promoted as it is: this run did not test it")
         return promoted(builder, builder.promote(None))
-    image = _latest(builder) if only_test else builder.build(tag).id
+    image = latest_id(builder) if only_test else builder.build(tag).id
     tested = tested_id(builder, image) if test or auto or only_test else None
     if auto or setlive:
         return promoted(builder, builder.promote(tested or image))
@@ -77,47 +77,11 @@ def _refuse(*, tag: str, **chosen: bool) -> None:
         raise UsageError(f"{wanted[0]} is about `{LATEST}`, not `{tag}`", hint="leave out --tag")
 
 
-def _builder(yard: Yard, place: str, *, name: str, repository: str, parameters: str) -> Builder:
-    service = yard.service(place)
-    settings = yard.load(service)
+def _words(parameters: str) -> tuple[str, ...]:
     try:
-        words = tuple(shlex.split(parameters))
+        return tuple(shlex.split(parameters))
     except ValueError as error:
         raise UsageError(f"--build_params: {error}", hint="balance the quotes") from None
-    names = image_name(service.name, settings, name=name, repository=repository)
-    return Builder(yard.engine, service, settings, names, words)
-
-
-def builder_for(yard: Yard, name: str) -> Builder:
-    """Return the builder of a service, as it is configured."""
-    return _builder(yard, name, name="", repository="", parameters="")
-
-
-def _latest(builder: Builder) -> str:
-    """Return the id of the latest image; raises NoSuchNameError."""
-    image = builder.tags().get(builder.name.tagged(LATEST))
-    if not image:
-        raise NoSuchNameError(f"no image {builder.name.tagged(LATEST)}", hint="build it first, with d-build")
-    return image.id
-
-
-def tested_id(builder: Builder, image: str) -> str | None:
-    """Run the tests on an image; returns its id, or None after a warning where there is no test."""
-    say(f"{builder.service.name}: testing {image[:12]}")
-    if builder.test(image):
-        say(f"{builder.service.name}: {image[:12]} passed")
-        return image
-    warn(f"{builder.service.name} has no Test: nothing was tested")
-    return None
-
-
-def promoted(builder: Builder, promotion: Promotion) -> Result:
-    """Return what a promotion changed, as a result."""
-    name = builder.name
-    if not promotion.commands:
-        return Result([f"{name.tagged(LIVE)} is {promotion.live[:12]} already"])
-    before = f"; {name.tagged(PREVIOUS)} is {promotion.previous[:12]}" if promotion.previous else ""
-    return Result([f"{name.tagged(LIVE)} is {promotion.live[:12]}{before}"])
 
 
 def _clean(builder: Builder) -> Result:

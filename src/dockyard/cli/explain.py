@@ -1,5 +1,6 @@
 """Settings as people read them: each value as it would be written, with its source; secrets as `***`."""
 
+import shlex
 from collections.abc import Sequence
 
 from dockyard.settings.keys import PUID
@@ -46,8 +47,8 @@ def _written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
             return f"{value.name}:{value.address}" if value.address else value.name
         case HealthCheck():
             return "none" if value.disabled else f"cmd={value.command} {value.options or ''}".strip()
-        case (str() as name, str() as text):
-            return f"{name}={text}"
+        case tuple() if all(isinstance(item, str) for item in value):
+            return shlex.join(value)
         case tuple():
-            return " ".join(_written(item) for item in value)
+            return " ".join("=".join(item) if type(item) is tuple else _written(item) for item in value)
     return str(value)

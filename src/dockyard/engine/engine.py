@@ -53,9 +53,9 @@ class Engine:
         ids = self.call("ps", "--quiet", "--no-trunc", *(["--all"] if stopped else []), *options).split()
         return sorted(self.containers(ids), key=lambda container: container.name)
 
-    def running(self) -> list[tuple[str, str]]:
-        """Return the short id and the name of every running container, by name."""
-        rows = self.call("ps", "--format", "{{.ID}} {{.Names}}").splitlines()
+    def running(self, *, stopped: bool = False) -> list[tuple[str, str]]:
+        """Return the short id and the name of every running container, by name; of stopped ones too where asked for."""
+        rows = self.call("ps", *(["--all"] if stopped else []), "--format", "{{.ID}} {{.Names}}").splitlines()
         pairs = [(identifier, name) for identifier, _, name in (row.partition(" ") for row in rows)]
         return sorted(pairs, key=lambda pair: pair[1])
 
@@ -87,6 +87,12 @@ class Engine:
         except EngineError as error:
             if not any(part in error.stderr for part in (*self.dialect.missing, "already in progress")):
                 raise
+
+    def image_list(self) -> list[dict[str, str]]:
+        """Return a row for each tag: `repository`, `tag`, `id`, `size`, `created`."""
+        fields = {"repository": ".Repository", "tag": ".Tag", "id": ".ID", "size": ".Size", "created": ".CreatedAt"}
+        rows = self.call("images", "--format", "\t".join(f"{{{{{field}}}}}" for field in fields.values())).splitlines()
+        return [dict(zip(fields, row.split("\t"), strict=False)) for row in rows]
 
     def images(self, references: Iterable[str]) -> dict[str, Image]:
         """Return those images that exist, by the reference asked for."""

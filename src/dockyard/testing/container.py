@@ -45,6 +45,11 @@ class Container:
         return self._model.id
 
     @property
+    def pid(self) -> int:
+        """The id, on this host, of its first process."""
+        return self._model.pid
+
+    @property
     def image(self) -> str:
         """The id of its image."""
         return self._model.image_id

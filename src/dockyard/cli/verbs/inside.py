@@ -1,0 +1,54 @@
+"""Working inside a container."""
+
+import sys
+
+import click
+
+from dockyard import launch
+from dockyard.cli.verb import On, verb
+from dockyard.plan.launch import SHELL, LaunchOptions
+from dockyard.settings.values import Mode
+from dockyard.yard import Yard
+
+
+def _terminal() -> list[str]:
+    """Return the flags that a command needs to be worked with: a terminal where there is one at both ends."""
+    return ["--interactive", *(["--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else [])]
+
+
+@verb("enter", "e", on=On.RUNNING)
+def enter(yard: Yard, name: str) -> int:
+    """Open a root shell inside: bash where there is one, else sh."""
+    return yard.engine.attach("exec", *_terminal(), "--user", "0", name, "sh", *SHELL)
+
+
+@verb("run", on=On.RUNNING)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(yard: Yard, name: str, command: tuple[str, ...]) -> int:
+    """Run a command inside, as root; its exit code is d's."""
+    return yard.engine.attach("exec", *_terminal(), "--user", "0", name, *command)
+
+
+@verb("shell", on=On.SERVICE)
+def shell(yard: Yard, name: str) -> int:
+    """Open a root shell in a new container of the latest image, on test data, removed afterwards."""
+    service = yard.service(name)
+    terminal = "--tty" in _terminal()
+    options = LaunchOptions(directory=str(service.directory), shell=True, terminal=terminal)  # noqa: S604 - ours
+    plan = launch.plan(yard.engine, service, yard.load(service, Mode.DEV), options)
+    return launch.carry_out(yard.engine, plan)
+
+
+@verb("console", "C", on=On.RUNNING)
+def console(yard: Yard, name: str) -> int:
+    """Attach to process 1: its output, and its input where it reads any. Ctrl-C detaches."""
+    return yard.engine.attach("attach", "--sig-proxy=false", name)
+
+
+@verb("logs", "log", "L", on=On.CONTAINER)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-n", "--tail", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
+def logs(yard: Yard, name: str, *, follow: bool, tail: int | None) -> int:
+    """Show what a container has written."""
+    options = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]
+    return yard.engine.attach("logs", *options, name)

@@ -1,0 +1,47 @@
+"""Starting and stopping one container."""
+
+from dockyard import replace
+from dockyard.cli.output import Result, warn
+from dockyard.cli.verb import On, verb
+from dockyard.yard import Yard
+
+
+@verb("up", "start", "1", on=On.SERVICE)
+def up(yard: Yard, name: str) -> Result:
+    """Start production."""
+    service = yard.service(name)
+    there = replace.production(yard, service)
+    if there and there.is_up:
+        return Result([f"{there.name} is up already"])
+    plan = replace.up(yard, service)
+    for note in plan.notes:
+        warn(note)
+    return Result([f"{plan.name} is up, from {plan.image}"])
+
+
+@verb("down", "stop", "0", on=On.RUNNING)
+def down(yard: Yard, name: str) -> Result:
+    """Stop a container."""
+    yard.engine.call("stop", name)
+    return Result([f"{name} is down"])
+
+
+@verb("restart", "01", "R", on=On.EITHER)
+def restart(yard: Yard, name: str) -> Result:
+    """Put a new container in the old one's place, from the live image and the settings as they are now.
+
+    A container that belongs to no service is stopped and started as it is.
+    """
+    if name in {service.name for service in yard.services}:
+        plan = replace.replace(yard, yard.service(name))
+        return Result([f"{plan.name} is up, from {plan.image}"])
+    owner = next((container.service for container in yard.engine.containers([name])), "")
+    yard.engine.call("restart", name)
+    return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])
+
+
+@verb("hup", "H", "r", on=On.RUNNING)
+def hup(yard: Yard, name: str) -> Result:
+    """Send SIGHUP to process 1."""
+    yard.engine.call("kill", "--signal", "HUP", name)
+    return Result([f"{name}: SIGHUP sent"])

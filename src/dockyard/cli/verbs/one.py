@@ -1,0 +1,59 @@
+"""Facts about one container."""
+
+from typing import Any
+
+from dockyard.cli.output import Result
+from dockyard.cli.verb import On, verb
+from dockyard.engine.models import SECRETS_LABEL, Container
+from dockyard.errors import WORK_FAILED, NoSuchNameError
+from dockyard.settings.keys import NAME
+from dockyard.yard import Yard
+
+
+def _container(yard: Yard, name: str) -> Container:
+    found = yard.engine.containers([name])
+    if not found:
+        raise NoSuchNameError(f"container `{name}` is gone", hint="`d list-up` shows what is up")
+    return found[0]
+
+
+@verb("pid", on=On.RUNNING, report=True)
+def pid(yard: Yard, name: str) -> Result:
+    """Show the id, on this host, of the container's first process."""
+    number = _container(yard, name).pid
+    return Result([str(number)], {"name": name, "pid": number})
+
+
+@verb("spec", "s", on=On.CONTAINER, report=True)
+def spec(yard: Yard, name: str) -> Result:
+    """Show all that the engine knows of a container, secrets as `***`."""
+    import json
+
+    answers = [_masked(dict(answer)) for answer in yard.engine.inspect("container", name)]
+    return Result(json.dumps(answers, indent=2).splitlines(), answers)
+
+
+def _masked(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an inspect answer with the values hidden of the variables that dockyard passed as secrets."""
+    config = dict(answer.get("Config") or {})
+    names = set(((config.get("Labels") or {}).get(SECRETS_LABEL) or "").split(","))
+    pairs = (variable.partition("=") for variable in config.get("Env") or ())
+    config["Env"] = [f"{name}={'***' if name in names else value}" for name, _, value in pairs]
+    return {**answer, "Config": config}
+
+
+@verb("ip", on=On.RUNNING, report=True)
+def ip(yard: Yard, name: str) -> Result:
+    """Show a container's addresses, one a line."""
+    addresses = _container(yard, name).addresses
+    return Result(list(addresses.values()), {"name": name, "addresses": addresses})
+
+
+@verb("is-up", "iu", on=On.EITHER, report=True)
+def is_up(yard: Yard, name: str) -> Result:
+    """Tell whether a container is up: exit code 0 if it is, 1 if not."""
+    known = next((service for service in yard.services if service.name == name), None)
+    container = yard.load(known)[NAME] if known else name
+    up = yard.engine.is_up(container)
+    data = {"name": container, "up": up}
+    return Result([f"{container} is {'up' if up else 'not up'}"], data, 0 if up else WORK_FAILED)

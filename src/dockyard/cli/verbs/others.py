@@ -1,0 +1,44 @@
+"""Help."""
+
+import click
+
+from dockyard.cli.output import Result
+from dockyard.cli.verb import VERBS, On, Verb, verb
+from dockyard.yard import Yard
+
+
+@verb("help", "h", report=True)
+@click.argument("word", default="", required=False)
+def help_(_yard: Yard, word: str) -> Result:
+    """Show the verbs, or those that a word is about."""
+    found = [entry for entry in VERBS.values() if _is_about(entry, word)]
+    data = [
+        {"verb": entry.name, "aliases": entry.aliases, "on": entry.on.value, "usage": entry.usage, "help": entry.help}
+        for entry in found
+    ]
+    if word and not found:
+        return Result([f"no verb is about `{word}`"], data, exit_code=1)
+    return Result(help_lines(found), data)
+
+
+def _is_about(entry: Verb, word: str) -> bool:
+    return word in {"", entry.name, *entry.aliases} or word.lower() in f"{entry.name} {entry.help}".lower()
+
+
+def help_lines(verbs: list[Verb]) -> list[str]:
+    """Return the verbs as a table, under their topics."""
+    heads = [" ".join(filter(None, [entry.name, *entry.aliases, entry.usage])) for entry in verbs]
+    width = max(map(len, heads))
+    lines: list[str] = []
+    topic = ""
+    for head, entry in zip(heads, verbs, strict=True):
+        if entry.topic != topic:
+            topic = entry.topic
+            lines += ["", topic] if lines else [topic]
+        lines.append(f"  {head:{width}}  {entry.help}")
+    if any(entry.on is not On.NOTHING for entry in verbs):
+        lines += [
+            "",
+            "X is the beginning of a name. Of several an exact one wins; otherwise nothing is done.",
+        ]
+    return lines
