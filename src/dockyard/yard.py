@@ -1,37 +1,52 @@
-"""One host's dockyard: its settings, its engine, its services."""
+"""One host's dockyard: its settings, its engine, its services.
+
+Reading settings and talking to the engine are imported when they are first asked for: `d help` needs neither.
+"""
 
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from dockyard.engine.engine import Engine, find_engine
 from dockyard.service import Service, service_at, services_in
-from dockyard.settings.keys import ENGINE, IMAGE, SRC_DIR, SRC_DIR2
-from dockyard.settings.load import Flags, HostLayers, load, read_host
-from dockyard.settings.resolve import Settings
-from dockyard.settings.values import Mode
+
+if TYPE_CHECKING:
+    from dockyard.engine.engine import Engine
+    from dockyard.settings.load import Flags, HostLayers
+    from dockyard.settings.resolve import Settings
+    from dockyard.settings.values import Mode
+
+UNDER_TEST = "DOCKYARD_UNDER_TEST"
+"""The environment variable `SERVICE=IMAGE-ID` by which a Test is told what to launch: an id, as tags may move."""
 
 
 class Yard:
     """What all commands share. Each part is read when it is first asked for."""
 
     @cached_property
-    def host(self) -> HostLayers:
+    def host(self) -> "HostLayers":
         """The environment and the host file."""
+        from dockyard.settings.load import read_host
+
         return read_host(os.environ)
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """What the host alone says."""
         return self.host.settings()
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """The engine's client."""
+        from dockyard.engine.engine import find_engine
+        from dockyard.settings.keys import ENGINE
+
         return find_engine(self.settings[ENGINE])
 
     @property
     def source_directories(self) -> list[str | None]:
         """D_SRC_DIR and D_SRC_DIR2."""
+        from dockyard.settings.keys import SRC_DIR, SRC_DIR2
+
         return [self.settings[SRC_DIR], self.settings[SRC_DIR2]]
 
     @cached_property
@@ -44,20 +59,16 @@ class Yard:
         return service_at(place, self.source_directories)
 
     def load(
-        self,
-        service: Service,
-        mode: Mode = Mode.PROD,
-        *,
-        flags: Flags | None = None,
-        file: str = "",
-    ) -> Settings:
-        """Return a service's settings in a mode; in test mode the image that is under test, if one is."""
+        self, service: Service, mode: "Mode | None" = None, *, flags: "Flags | None" = None, file: str = ""
+    ) -> "Settings":
+        """Return a service's settings in a mode, production's by default; in test mode with the image under test."""
+        from dockyard.settings.keys import IMAGE
+        from dockyard.settings.load import load
+        from dockyard.settings.values import Mode
+
+        mode = mode or Mode.PROD
         pinned = {IMAGE.name: image} if mode is Mode.TEST and (image := image_under_test(service)) else {}
         return load(service, mode, self.host, flags={**pinned, **(flags or {})}, file=file)
-
-
-UNDER_TEST = "DOCKYARD_UNDER_TEST"
-"""The environment variable `SERVICE=IMAGE-ID` by which a Test is told what to launch: an id, as tags may move."""
 
 
 def image_under_test(service: Service) -> str:

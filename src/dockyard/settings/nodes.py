@@ -6,7 +6,7 @@ type reads them.
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from dockyard.errors import Problem, SettingsError
 
@@ -39,7 +39,7 @@ class Mapping:
 
 Node: TypeAlias = Scalar | Sequence | Mapping
 
-# Deeper than any key needs; an alias bomb or ten thousand brackets end here.
+# Deeper than any key needs; ten thousand brackets end here.
 DEEPEST = 8
 
 
@@ -48,24 +48,20 @@ def parse(text: str, name: str) -> Mapping:
 
     Raises SettingsError where the text is not YAML or not a mapping of keys.
     """
-    import ruamel.yaml
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    reader = ruamel.yaml.YAML(typ="rt", pure=True)
     try:
-        root = reader.compose(text)
+        root = _compose(text, name)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         reason = " ".join(part for part in (error.context, error.problem) if part)
         raise SettingsError([Problem(where, f"not valid YAML: {reason}")]) from None
-    except RecursionError:
-        raise SettingsError([Problem(name, "nested too deeply")]) from None
-    except YAMLError as error:  # a character that no YAML file may hold
+    except (YAMLError, ValueError) as error:  # a character that no YAML file may hold, or that does not exist
         raise SettingsError([Problem(name, f"not valid YAML: {_first_line(error)}")]) from None
     if root is None:
         return Mapping((), name)
-    node = _convert(root, name, 0)
+    node = _Converter(name).node(root)
     if isinstance(node, Scalar) and node.empty:
         return Mapping((), name)
     if not isinstance(node, Mapping):
@@ -73,28 +69,75 @@ def parse(text: str, name: str) -> Mapping:
     return node
 
 
+def _compose(text: str, name: str) -> object:
+    """Return the library's own nodes; raises SettingsError where they nest too deeply, before that costs time."""
+    import ruamel.yaml
+    from ruamel.yaml.composer import Composer
+
+    class Shallow(Composer):
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - the library's signature
+            self.depth += 1
+            if self.depth > DEEPEST + 1:
+                raise _too_deep(self.parser.peek_event(), name)
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    reader = ruamel.yaml.YAML(typ="rt", pure=True)
+    reader.Composer = Shallow
+    return reader.compose(text)
+
+
+def _where(raw: Any, name: str) -> str:  # noqa: ANN401 - a node or an event of the library
+    return f"{name}:{raw.start_mark.line + 1}:{raw.start_mark.column + 1}"
+
+
+def _too_deep(raw: object, name: str) -> SettingsError:
+    return SettingsError([Problem(_where(raw, name), "nested too deeply")])
+
+
 def _first_line(error: Exception) -> str:
     return re.sub(r"\s+", " ", str(error)).split(" in ")[0]
 
 
-def _convert(raw: object, name: str, depth: int) -> Node:
-    from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+class _Converter:
+    """Makes our nodes of the library's; one that has several aliases is converted once, however many those are."""
 
-    mark = raw.start_mark  # type: ignore[attr-defined]
-    where = f"{name}:{mark.line + 1}:{mark.column + 1}"
-    if depth > DEEPEST:
-        raise SettingsError([Problem(where, "nested too deeply")])
-    if isinstance(raw, ScalarNode):
-        return Scalar(raw.value, where, plain=raw.style is None or raw.style == "")
-    if isinstance(raw, SequenceNode):
-        return Sequence(tuple(_convert(item, name, depth + 1) for item in raw.value), where)
-    if isinstance(raw, MappingNode):
-        return Mapping(tuple((_key(k, name, depth), _convert(v, name, depth + 1)) for k, v in raw.value), where)
-    raise SettingsError([Problem(where, "expected a value")])
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._done: dict[int, Node] = {}
 
+    def node(self, raw: object, depth: int = 0) -> Node:
+        if id(raw) not in self._done:
+            self._done[id(raw)] = self._made(raw, depth)
+        return self._done[id(raw)]
 
-def _key(raw: object, name: str, depth: int) -> Scalar:
-    node = _convert(raw, name, depth + 1)
-    if isinstance(node, Scalar):
-        return node
-    raise SettingsError([Problem(node.where, "a key must be a word, not a list or a map")])
+    def _made(self, raw: object, depth: int) -> Node:
+        from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
+        if depth > DEEPEST:
+            raise _too_deep(raw, self.name)
+        where = _where(raw, self.name)
+        if isinstance(raw, ScalarNode):
+            return self._scalar(raw.value, where, plain=not raw.style)
+        if isinstance(raw, SequenceNode):
+            return Sequence(tuple(self.node(item, depth + 1) for item in raw.value), where)
+        if isinstance(raw, MappingNode):
+            pairs = ((self._key(key, depth), self.node(value, depth + 1)) for key, value in raw.value)
+            return Mapping(tuple(pairs), where)
+        raise SettingsError([Problem(where, "expected a value")])
+
+    @staticmethod
+    def _scalar(text: str, where: str, *, plain: bool) -> Scalar:
+        """Return a scalar; raises SettingsError for what YAML can write as an escape, but nothing else can take."""
+        if re.search(r"[\0\ud800-\udfff]", text):
+            raise SettingsError([Problem(where, "text holds a character that no program can be given")])
+        return Scalar(text, where, plain)
+
+    def _key(self, raw: object, depth: int) -> Scalar:
+        node = self.node(raw, depth + 1)
+        if isinstance(node, Scalar):
+            return node
+        raise SettingsError([Problem(node.where, "a key must be a word, not a list or a map")])

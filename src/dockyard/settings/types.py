@@ -55,7 +55,7 @@ class Text(Type[str]):
 
     def read(self, node: Node) -> str:
         text = self.text(node)
-        if not re.fullmatch(self.pattern, text):
+        if not re.fullmatch(self.pattern, text, re.ASCII):
             unfit(node, self.expected)
         return text
 
@@ -161,10 +161,19 @@ class Flattened(Type[tuple[T, ...]]):
         return tuple(value for group in ListOf(self.item).read(node) for value in group)
 
 
+def _refuse_repeated(node: Mapping) -> None:
+    """Raise UnfitError where a map holds a name twice: one of the two would be lost."""
+    names = [key.text for key, _ in node.pairs]
+    again = [key for number, (key, _) in enumerate(node.pairs) if key.text in names[:number]]
+    if again:
+        raise UnfitError([(key.where, "a map with each name once", f"`{key.text}` twice") for key in again])
+
+
 def _pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
     """Return the pairs of a map; a value that is missing is an empty scalar."""
     if not isinstance(node, Mapping) or not node.pairs:
         unfit(node, expected)
+    _refuse_repeated(node)
     pairs = []
     for key, value in node.pairs:
         if not isinstance(value, Scalar):
@@ -217,18 +226,20 @@ class Ports(Type[tuple[Port, ...]]):
     nothing = ()
 
     _pattern = re.compile(
-        r"(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:.]+\]):)?(?P<host>\d+(?:-\d+)?):(?P<container>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?"
+        r"(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:.]+\]):)?(?P<host>\d{1,5}(?:-\d{1,5})?):(?P<container>\d{1,5}(?:-\d{1,5})?)"
+        r"(?:/(?P<protocol>\w+))?",
+        re.ASCII,
     )
 
     def read(self, node: Node) -> tuple[Port, ...]:
         if isinstance(node, Mapping):
             texts = [Scalar(f"{key.text}:{value.text}", key.where) for key, value in _pairs(node, self.expected)]
         else:
-            texts = [Scalar(re.sub(r",\s*", ":", self.text(node)), getattr(node, "where", ""))]
+            texts = [Scalar(self.text(node), node.where)]
         return tuple(port for text in texts for port in self._ports(text))
 
     def _ports(self, node: Scalar) -> list[Port]:
-        match = self._pattern.fullmatch(node.text.replace(" ", ""))
+        match = self._pattern.fullmatch(re.sub(r"\s*[:,]\s*", ":", node.text.strip()))
         if not match:
             unfit(node, self.expected)
         ip = (match["ip"] or "").strip("[]")
@@ -276,12 +287,12 @@ class Mounts(Type[tuple[Mount, ...]]):
 
     def _mount(self, source: Scalar, target: str) -> Mount:
         path = source.text.strip()
-        if not path or "\0" in path + target:
+        if not path or re.search(r"[\0-\x1f\x7f]", path + target):
             unfit(source, self.expected)
         if ".." in path.split("/") or ".." in target.split("/"):
             unfit(source, "a path without `..`")
-        if target and not target.startswith("/"):
-            unfit(Scalar(target, source.where), "an absolute path inside the container")
+        if (target and not target.startswith("/")) or (target and not target.strip("/.") and not has_glob(path)):
+            unfit(Scalar(target, source.where), "a pair whose target is an absolute path inside, not `/` itself")
         if has_glob(path) and target and not target.endswith("/"):
             unfit(Scalar(target, source.where), "a target that ends in `/`, because the source is a pattern")
         return Mount(path, target, source.where)
@@ -356,6 +367,7 @@ class Health(Type[HealthCheck]):
             return HealthCheck(disabled=True) if text in {"none", "NONE", "false"} else HealthCheck(text)
         if not isinstance(node, Mapping):
             unfit(node, self.expected)
+        _refuse_repeated(node)
         command, options, faults = None, {}, []
         for key, value in node.pairs:
             try:

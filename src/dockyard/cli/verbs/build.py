@@ -1,26 +1,33 @@
 """From source to production."""
 
-from dockyard import replace
-from dockyard.cli.making import builder_for, latest_id, promoted, tested_id
-from dockyard.cli.output import Result, say
+from typing import TYPE_CHECKING
+
+from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
-from dockyard.host import host_facts
-from dockyard.plan.build import LATEST
-from dockyard.settings.keys import AUTOSTART
-from dockyard.settings.resolve import Settings
 from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dockyard.build import Builder
+    from dockyard.plan.build import Promotion
 
 
 @verb("build", "b", on=On.SERVICE)
 def build(yard: Yard, name: str) -> Result:
     """Build the image, as `latest`."""
+    from dockyard.cli.making import builder_for
+
     builder = builder_for(yard, name)
-    return Result([f"{builder.name.tagged(LATEST)} is {builder.build().id[:12]}"])
+    image = builder.build()
+    return Result([f"{builder.name.tagged('latest')} is {image.id[:12]}"])
 
 
 @verb("test", "t", on=On.SERVICE)
 def test(yard: Yard, name: str) -> Result:
     """Test the latest image, in an instance of its own."""
+    from dockyard.cli.making import builder_for, latest_id, tested_id
+
     builder = builder_for(yard, name)
     image = latest_id(builder)
     return Result([f"{name}: {image[:12]} {'passed' if tested_id(builder, image) else 'was not tested'}"])
@@ -33,41 +40,39 @@ def upgrade(yard: Yard, name: str) -> Result:
     Until all tests have passed nothing of production changes. If the new container does not stay up, the old one is put
     back, and `live` and `prev` are again what they were.
     """
+    from dockyard.cli.making import builder_for, tested_id
+    from dockyard.waves import starts_here
+
     builder = builder_for(yard, name)
     image = builder.build().id
     tested = tested_id(builder, image)
+    return _switched(yard, builder, lambda: builder.promote(tested or image), launch=starts_here(builder.settings))
+
+
+@verb("rollback", on=On.SERVICE)
+def rollback(yard: Yard, name: str) -> Result:
+    """Put the previous image back, and a container of it in production's place if production is up."""
+    from dockyard.cli.making import builder_for
+
+    builder = builder_for(yard, name)
+    return _switched(yard, builder, builder.rollback, launch=False)
+
+
+def _switched(yard: Yard, builder: "Builder", move_tags: "Callable[[], Promotion]", *, launch: bool) -> Result:
+    """Move the tags, replace the container that is up (or `launch` one); if that fails, move the tags back."""
+    from dockyard import replace
+    from dockyard.cli.making import promoted
+    from dockyard.cli.output import say
+
     before = builder.tags()
-    promotion = builder.promote(tested or image)
+    result = promoted(builder, move_tags())
     running = replace.production(yard, builder.service)
-    if not (running and running.is_up) and not starts_here(builder.settings):
-        return promoted(builder, promotion)
-    say(promoted(builder, promotion).lines[0])
+    if not launch and not (running and running.is_up):
+        return result
+    say(result.lines[0])
     try:
         plan = replace.replace(yard, builder.service)
     except BaseException:
         builder.restore(before)
         raise
     return Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
-
-
-def starts_here(settings: Settings) -> bool:
-    """Return whether a service starts by itself on this host."""
-    wave = settings[AUTOSTART]
-    return bool(wave) and wave.host in {"", host_facts().name} if wave else False
-
-
-@verb("rollback", on=On.SERVICE)
-def rollback(yard: Yard, name: str) -> Result:
-    """Put the previous image back, and a container of it in production's place if production is up."""
-    builder = builder_for(yard, name)
-    before = builder.tags()
-    promotion = builder.rollback()
-    running = replace.production(yard, builder.service)
-    if not running or not running.is_up:
-        return promoted(builder, promotion)
-    try:
-        plan = replace.replace(yard, builder.service)
-    except BaseException:
-        builder.restore(before)
-        raise
-    return Result([*promoted(builder, promotion).lines, f"{plan.name} is up, from {plan.image}"])

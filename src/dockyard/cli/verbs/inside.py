@@ -4,10 +4,7 @@ import sys
 
 import click
 
-from dockyard import launch
 from dockyard.cli.verb import On, verb
-from dockyard.plan.launch import SHELL, LaunchOptions
-from dockyard.settings.values import Mode
 from dockyard.yard import Yard
 
 
@@ -19,6 +16,8 @@ def _terminal() -> list[str]:
 @verb("enter", "e", on=On.RUNNING)
 def enter(yard: Yard, name: str) -> int:
     """Open a root shell inside: bash where there is one, else sh."""
+    from dockyard.plan.launch import SHELL
+
     return yard.engine.attach("exec", *_terminal(), "--user", "0", name, "sh", *SHELL)
 
 
@@ -32,6 +31,10 @@ def run(yard: Yard, name: str, command: tuple[str, ...]) -> int:
 @verb("shell", on=On.SERVICE)
 def shell(yard: Yard, name: str) -> int:
     """Open a root shell in a new container of the latest image, on test data, removed afterwards."""
+    from dockyard import launch
+    from dockyard.plan.launch import LaunchOptions
+    from dockyard.settings.values import Mode
+
     service = yard.service(name)
     terminal = "--tty" in _terminal()
     options = LaunchOptions(directory=str(service.directory), shell=True, terminal=terminal)  # noqa: S604 - ours

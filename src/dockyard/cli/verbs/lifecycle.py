@@ -1,6 +1,5 @@
 """Starting and stopping one container."""
 
-from dockyard import replace
 from dockyard.cli.output import Result, warn
 from dockyard.cli.verb import On, verb
 from dockyard.yard import Yard
@@ -9,6 +8,8 @@ from dockyard.yard import Yard
 @verb("up", "start", "1", on=On.SERVICE)
 def up(yard: Yard, name: str) -> Result:
     """Start production."""
+    from dockyard import replace
+
     service = yard.service(name)
     there = replace.production(yard, service)
     if there and there.is_up:
@@ -32,6 +33,8 @@ def restart(yard: Yard, name: str) -> Result:
 
     A container that belongs to no service is stopped and started as it is.
     """
+    from dockyard import replace
+
     if name in {service.name for service in yard.services}:
         plan = replace.replace(yard, yard.service(name))
         return Result([f"{plan.name} is up, from {plan.image}"])

@@ -1,24 +1,22 @@
 """Lists: what is up, what there is."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dockyard.cli.explain import explained
 from dockyard.cli.output import Result, table
 from dockyard.cli.verb import On, verb
-from dockyard.cli.verbs.build import starts_here
-from dockyard.engine.models import Container
 from dockyard.service import Service, select
-from dockyard.settings.keys import AUTOSTART, NAME
-from dockyard.settings.values import Mode
 from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.engine.models import Container
 
 Row = dict[str, Any]
 
 
-def _row(container: Container) -> Row:
+def _row(container: "Container") -> Row:
     return {
         "name": container.name,
         "service": container.service,
@@ -55,6 +53,8 @@ def list_all(yard: Yard) -> Result:
 
 
 def _service_row(yard: Yard, service: Service, up: set[str]) -> Row:
+    from dockyard.settings.keys import AUTOSTART, NAME
+
     settings = yard.load(service)
     wave = settings[AUTOSTART]
     return {
@@ -71,24 +71,21 @@ def _service_row(yard: Yard, service: Service, up: set[str]) -> Row:
 @verb("list-all-settings", "las", report=True)
 def list_all_settings(yard: Yard) -> Result:
     """List what each service sets: every key that is not at its default, with its source."""
+    from dockyard.cli.explain import explained
+
     rows = [
         {"service": service.name, **row}
         for service in yard.services
-        for row in explained(yard.load(service, Mode.PROD))
+        for row in explained(yard.load(service))
         if row["source"] != "default"
     ]
     return table(rows, ("service", "key", "value", "source"))
 
 
 def _autostarting(yard: Yard) -> list[Row]:
-    """Return the services that start by themselves on this host, by wave and name."""
-    found = [(yard.load(service), service) for service in yard.services]
-    rows = [
-        {"wave": settings[AUTOSTART].number, "service": service.name}  # type: ignore[union-attr]
-        for settings, service in found
-        if starts_here(settings)
-    ]
-    return sorted(rows, key=lambda row: (row["wave"], row["service"]))
+    from dockyard.waves import autostarting
+
+    return [{"wave": wave, "service": name} for wave, name in autostarting(yard)]
 
 
 @verb("list-autostart", "la", report=True)

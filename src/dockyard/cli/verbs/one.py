@@ -1,16 +1,17 @@
 """Facts about one container."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
-from dockyard.engine.models import SECRETS_LABEL, Container
 from dockyard.errors import WORK_FAILED, NoSuchNameError
-from dockyard.settings.keys import NAME
 from dockyard.yard import Yard
 
+if TYPE_CHECKING:
+    from dockyard.engine.models import Container
 
-def _container(yard: Yard, name: str) -> Container:
+
+def _container(yard: Yard, name: str) -> "Container":
     found = yard.engine.containers([name])
     if not found:
         raise NoSuchNameError(f"container `{name}` is gone", hint="`d list-up` shows what is up")
@@ -35,6 +36,8 @@ def spec(yard: Yard, name: str) -> Result:
 
 def _masked(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an inspect answer with the values hidden of the variables that dockyard passed as secrets."""
+    from dockyard.engine.models import SECRETS_LABEL
+
     config = dict(answer.get("Config") or {})
     names = set(((config.get("Labels") or {}).get(SECRETS_LABEL) or "").split(","))
     pairs = (variable.partition("=") for variable in config.get("Env") or ())
@@ -52,6 +55,8 @@ def ip(yard: Yard, name: str) -> Result:
 @verb("is-up", "iu", on=On.EITHER, report=True)
 def is_up(yard: Yard, name: str) -> Result:
     """Tell whether a container is up: exit code 0 if it is, 1 if not."""
+    from dockyard.settings.keys import NAME
+
     known = next((service for service in yard.services if service.name == name), None)
     container = yard.load(known)[NAME] if known else name
     up = yard.engine.is_up(container)
