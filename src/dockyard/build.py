@@ -2,8 +2,8 @@
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dockyard import process
 from dockyard.context import build_context
@@ -31,8 +31,7 @@ CONTINUE = "CONTINUE=1"
 """What `./Build` writes as its last line when the standard build is to follow."""
 
 
-@dataclass(frozen=True)
-class Builder:
+class Builder(NamedTuple):
     """The builds of one service. `parameters` are further flags for the engine's build."""
 
     engine: Engine

@@ -3,7 +3,7 @@
 Anything else that reaches the top is a bug and keeps its traceback.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dockyard.text import printable
 
@@ -67,8 +67,7 @@ class TestFailedError(DockyardError):
     __test__ = False  # pytest: this is no test
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One fault in a settings file, environment variable or flag; `where` is `file:line:column` or its like."""
 
     where: str

@@ -1,7 +1,5 @@
 """Launching: gathers what a plan asks for, and carries the plan out."""
 
-from dataclasses import replace
-
 from dockyard import host, secrets
 from dockyard.engine.engine import Engine
 from dockyard.errors import EngineError
@@ -34,7 +32,7 @@ def plan(
 ) -> LaunchPlan:
     """Plan the launch of an instance as the world is now; `replacing` one of its name that makes way first."""
     asked = questions(service.name, settings, options, engine.dialect)
-    facts = gather(engine, service, replace(asked, container="") if replacing else asked)
+    facts = gather(engine, service, asked._replace(container="") if replacing else asked)
     return plan_launch(service.name, settings, facts, options)
 
 

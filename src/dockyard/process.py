@@ -3,14 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 COMMAND_NOT_FOUND = 127
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """How a child ended, and what it wrote."""
 
     exit_code: int

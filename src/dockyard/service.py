@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dockyard.errors import NoSuchNameError, UsageError
 from dockyard.text import did_you_mean, listed
@@ -12,8 +12,7 @@ from dockyard.text import did_you_mean, listed
 RESERVED = "TMP"
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """A directory that holds what an image and its containers are made from."""
 
     directory: Path

@@ -1,17 +1,20 @@
 """d-cowscan: what changed in the copy-on-write layers of containers."""
 
-import click
+from typing import NoReturn
 
-from dockyard.cli.main import CONTEXT, program, version_option
+from dockyard.cli.command import VERSION, Parser
+from dockyard.cli.main import program
 from dockyard.errors import UsageError
 
+PARSER = Parser(
+    "d-cowscan", "Report unexpected changes in the copy-on-write layer of every container. Not yet built.", [VERSION]
+)
 
-@click.command("d-cowscan", context_settings={**CONTEXT, "ignore_unknown_options": True})
-@click.argument("_arguments", nargs=-1, type=click.UNPROCESSED)
-@version_option
-def d_cowscan(_arguments: tuple[str, ...]) -> None:
-    """Report unexpected changes in the copy-on-write layer of every container. Not yet built."""
+
+def d_cowscan(arguments: list[str]) -> NoReturn:
+    """Say that it is not yet built."""
+    PARSER.parse_known_args(arguments)
     raise UsageError("not yet built", hint="until then, `docker diff NAME` shows most changes of one container")
 
 
-main = program(d_cowscan)
+main = program("d-cowscan", d_cowscan)

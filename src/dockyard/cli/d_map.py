@@ -1,17 +1,17 @@
 """d-map: which container has which id."""
 
-import click
-
-from dockyard.cli.main import CONTEXT, program, version_option
+from dockyard.cli.command import VERSION, Parser
+from dockyard.cli.main import program
 from dockyard.cli.output import Result
 from dockyard.yard import Yard
 
+PARSER = Parser("d-map", "List the running containers, `ID NAME` a line, by name.", [VERSION])
 
-@click.command("d-map", context_settings=CONTEXT)
-@version_option
-def d_map() -> Result:
-    """List the running containers, `ID NAME` a line, by name."""
+
+def d_map(arguments: list[str]) -> Result:
+    """Return the lines."""
+    PARSER.read(arguments)
     return Result([f"{identifier} {name}" for identifier, name in Yard().engine.running()])
 
 
-main = program(d_map)
+main = program("d-map", d_map)

@@ -1,15 +1,13 @@
 """d-run: settings.yaml → a running container."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+import argparse
+from collections.abc import Mapping
 from typing import Any
 
-import click
-
 from dockyard import launch, secrets
-from dockyard.cli import complete
+from dockyard.cli.command import VERSION, Option, Parser, flag, option
 from dockyard.cli.explain import explained, explanation
-from dockyard.cli.main import CONTEXT, program, version_option
+from dockyard.cli.main import program
 from dockyard.cli.output import Result, say, warn
 from dockyard.errors import UsageError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan
@@ -21,23 +19,38 @@ from dockyard.settings.values import Mode
 from dockyard.yard import Yard
 
 
-def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for every key of the table that has flags."""
-    for key in reversed([key for key in KEYS.values() if key.flags]):
-        command = click.option(*key.flags, f"key_{key.name}", default=None, help=_help(key), **_kind(key))(command)
-    return command
-
-
-def _kind(key: Key[Any]) -> dict[str, Any]:
+def _key_option(key: Key[Any]) -> Option:
+    """Return the option of a key of the table that has flags."""
+    keywords: dict[str, Any] = {"dest": f"key_{key.name}", "default": None}
     if isinstance(key.type, Boolean):
-        return {"is_flag": True}
-    is_list = key.type.nothing == () and not isinstance(key.type, Words)
-    return {"multiple": is_list, "metavar": "TEXT"}
+        keywords["action"] = argparse.BooleanOptionalAction if key.default is False else "store_true"
+        return Option(key.flags, key.help, keywords)
+    if key.type.nothing == () and not isinstance(key.type, Words):
+        keywords |= {"action": "append", "metavar": "TEXT"}
+        return Option(key.flags, f"{key.help} Takes the place of settings.yaml's list; may be given again.", keywords)
+    return Option(key.flags, key.help, {**keywords, "metavar": "TEXT"})
 
 
-def _help(key: Key[Any]) -> str:
-    is_list = key.type.nothing == () and not isinstance(key.type, Words)
-    return key.help + (" Takes the place of settings.yaml's list." if is_list else "")
+OPTIONS = (
+    flag("-D", "--dev", help="development: the latest image, in the foreground, with test data"),
+    flag("-DT", "--dev-test", dest="test", help="test: as Test scripts launch it"),
+    flag("-P", "--test-in-place", dest="in_place", help="the latest image in production's place"),
+    flag("-S", "--shell", help="a root shell in place of the entrypoint"),
+    flag("-t", "--test", dest="dry", help="show the commands, ready to paste, and change nothing"),
+    flag("--explain", help="show every key, its value and where it comes from"),
+    flag("--json", dest="as_json", help="with --test or --explain: as JSON"),
+    option("--cd", dest="place", metavar="NAME|DIR", help="the service, in place of the one that we are in"),
+    option("-s", "--settings", dest="file", metavar="FILE", help="another file than settings.yaml"),
+    flag("-l", "--latest", help="the image tagged `latest`"),
+    flag("-v", "--vol-alt", help="test data, without the rest of development mode"),
+    flag("--fail-on-exists", help="a stopped container of that name is an error too"),
+    flag("--print-cmd", help="show the commands while they are carried out"),
+    option("--reveal", help=argparse.SUPPRESS),  # prints one secret; what --test prints uses it
+    *(_key_option(key) for key in KEYS.values() if key.flags),
+    VERSION,
+)
+
+DESCRIPTION = "Launch a service's container from its settings.yaml; production, unless a flag says otherwise."
 
 
 def _mode(**chosen: bool) -> Mode:
@@ -48,78 +61,48 @@ def _mode(**chosen: bool) -> Mode:
     return modes[0] if modes else Mode.PROD
 
 
-@click.command("d-run", context_settings=CONTEXT)
-@click.option("-D", "--dev", is_flag=True, help="Development: the latest image, in the foreground, with test data.")
-@click.option("-DT", "--dev-test", "test_mode", is_flag=True, help="Test: as Test scripts launch it.")
-@click.option("-P", "--test-in-place", "in_place", is_flag=True, help="The latest image in production's place.")
-@click.option("-S", "--shell", is_flag=True, help="A root shell in place of the entrypoint.")
-@click.option("-t", "--test", "dry", is_flag=True, help="Show the commands, ready to paste, and change nothing.")
-@click.option("--explain", is_flag=True, help="Show every key, its value and where it comes from.")
-@click.option("--json", "as_json", is_flag=True, help="With --test or --explain: as JSON.")
-@click.option("--cd", "place", default="", metavar="NAME|DIR", shell_complete=complete.services, help="The service.")
-@click.option("-s", "--settings", "file", default="", metavar="FILE", help="Another file than settings.yaml.")
-@click.option("-l", "--latest", is_flag=True, help="The image tagged `latest`.")
-@click.option("-v", "--vol-alt", is_flag=True, help="Test data, without the rest of development mode.")
-@click.option("--fail-on-exists", is_flag=True, help="A stopped container of that name is an error too.")
-@click.option("--print-cmd", is_flag=True, help="Show the commands while they are carried out.")
-@click.option("--reveal", default="", hidden=True, help="Print one secret; what --test prints uses it.")
-@_key_options
-@version_option
-def d_run(  # noqa: PLR0913 - the flags of a program
-    *,
-    dev: bool,
-    test_mode: bool,
-    in_place: bool,
-    shell: bool,
-    dry: bool,
-    explain: bool,
-    as_json: bool,
-    place: str,
-    file: str,
-    latest: bool,
-    vol_alt: bool,
-    fail_on_exists: bool,
-    print_cmd: bool,
-    reveal: str,
-    **given: Any,  # noqa: ANN401 - a value for each key that has flags
-) -> Result | int:
-    """Launch a service's container from its settings.yaml; production, unless a flag says otherwise."""
+def d_run(arguments: list[str]) -> Result | int:
+    """Launch, or show what would be launched."""
+    given = argparse.Namespace(**Parser("d-run", DESCRIPTION, OPTIONS).read(arguments))
     yard = Yard()
-    mode = _mode(dev=dev, test=test_mode, in_place=in_place)
-    if reveal.startswith(("puid:", "secret:")):
-        return Result([secrets.reveal(reveal, yard.settings)])
-    service = yard.service(place)
-    settings = yard.load(service, mode, flags=_flags(given, latest=latest), file=file)
-    if reveal:
-        return Result([secrets.reveal(reveal, settings)])
-    if explain and not dry:
+    mode = _mode(dev=given.dev, test=given.test, in_place=given.in_place)
+    if given.reveal.startswith(("puid:", "secret:")):
+        return Result([secrets.reveal(given.reveal, yard.settings)])
+    service = yard.service(given.place)
+    settings = yard.load(service, mode, flags=_flags(vars(given)), file=given.file)
+    if given.reveal:
+        return Result([secrets.reveal(given.reveal, settings)])
+    if given.explain and not given.dry:
         rows = explained(settings)
-        return Result(explanation(rows), rows, as_json=as_json)
+        return Result(explanation(rows), rows, as_json=given.as_json)
     options = LaunchOptions(
         directory=str(service.directory),
-        shell=shell,
-        test_data=vol_alt,
-        fail_on_exists=fail_on_exists,
+        shell=given.shell,
+        test_data=given.vol_alt,
+        fail_on_exists=given.fail_on_exists,
         terminal=_is_terminal(),
     )
     plan = launch.plan(yard.engine, service, settings, options)
     for note in plan.notes:
         warn(note) if settings.mode is Mode.PROD else say(f"note: {note}")
-    if dry:
-        return _shown(plan, yard.engine.program, explain=explain, as_json=as_json)
-    if print_cmd:
+    if given.dry:
+        return _shown(plan, yard.engine.program, explain=given.explain, as_json=given.as_json)
+    if given.print_cmd:
         for line in plan.shell(yard.engine.program):
             say(line)
     exit_code = launch.carry_out(yard.engine, plan)
     return exit_code if plan.foreground else Result([f"{plan.name} is up, from {plan.image}"])
 
 
-def _flags(given: Mapping[str, Any], *, latest: bool) -> Flags:
-    """Return the flags of keys that were given, by key name."""
-    flags = {name.removeprefix("key_"): value for name, value in given.items() if value not in {None, ()}}
-    if latest and TAG.name in flags:
+def _flags(given: Mapping[str, Any]) -> Flags:
+    """Return the flags of keys that were given, by key name. Raises UsageError."""
+    keys = {name.removeprefix("key_"): value for name, value in given.items() if name.startswith("key_")}
+    flags: Flags = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in keys.items() if value is not None
+    }
+    if given["latest"] and TAG.name in flags:
         raise UsageError("--latest and --tag exclude each other", hint="choose one")
-    return {**flags, TAG.name: "latest"} if latest else flags
+    return {**flags, TAG.name: "latest"} if given["latest"] else flags
 
 
 def _is_terminal() -> bool:
@@ -150,7 +133,7 @@ def _shown(plan: LaunchPlan, engine: str, *, explain: bool, as_json: bool) -> Re
 
 
 def _step_data(step: Step, engine: str) -> dict[str, Any]:
-    return {"step": type(step).__name__, **asdict(step), "shell": step.shell(engine)}
+    return {"step": type(step).__name__, **step._asdict(), "shell": step.shell(engine)}
 
 
-main = program(d_run)
+main = program("d-run", d_run)

@@ -2,16 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import click
+from typing import Any, NamedTuple
 
 from dockyard.text import printable
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a command found or did: `data` for machines, `lines` for people. Without data there is nothing to list."""
 
     lines: Sequence[str] = ()
@@ -25,16 +21,16 @@ def show(result: Result) -> int:
     if result.as_json:
         import json
 
-        click.echo(json.dumps(result.data, indent=2, ensure_ascii=True, default=str))
+        print(json.dumps(result.data, indent=2, ensure_ascii=True, default=str))
     else:
         for line in result.lines:
-            click.echo(printable(line))
+            print(printable(line))
     return result.exit_code
 
 
 def say(text: str) -> None:
     """Tell what goes on, on stderr."""
-    click.echo(printable(text), err=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -45,7 +41,7 @@ def warn(text: str) -> None:
 def complain(program: str, lines: Iterable[str]) -> None:
     """Print an error: its first line after the program's name, hints beneath."""
     for number, line in enumerate(lines):
-        click.echo(f"{program}: {line}" if not number else line, err=True)
+        print(f"{program}: {line}" if not number else line, file=sys.stderr)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Result:

@@ -4,17 +4,16 @@ A verb is one function, registered where it is written. Help, aliases, `--json`,
 docs/reference/commands.md all come from here.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import NamedTuple, TypeVar
 
-import click
-
-from dockyard.cli import complete
+from dockyard.cli.command import Option, Parser, argument, flag
 from dockyard.cli.output import Result
 from dockyard.service import select
 from dockyard.yard import Yard
+
+Function = TypeVar("Function", bound="Callable[..., Result | int]")
 
 
 class On(Enum):
@@ -27,29 +26,53 @@ class On(Enum):
     EITHER = "service or running container"
 
 
-@dataclass(frozen=True)
-class Verb:
-    """One verb of d."""
+class Verb(NamedTuple):
+    """One verb of d. `report`: it lists or tells something, and so has `--json`."""
 
     name: str
     aliases: tuple[str, ...]
     on: On
     topic: str
-    command: click.Command
+    function: Callable[..., Result | int]
+    options: tuple[Option, ...]
+    report: bool
+
+    @property
+    def description(self) -> str:
+        """What it does."""
+        return (self.function.__doc__ or "").strip()
 
     @property
     def help(self) -> str:
         """What it does, in one line."""
-        return (self.command.help or "").strip().splitlines()[0]
+        return self.description.partition("\n")[0]
 
     @property
     def usage(self) -> str:
         """Its arguments, as people write them."""
-        return " ".join(parameter.make_metavar(click.Context(self.command)) for parameter in _arguments(self.command))
+        words = ["X"] if self.on is not On.NOTHING else []
+        return " ".join([*words, *(_metavar(entry) for entry in self.options if not entry.names[0].startswith("-"))])
+
+    def parser(self) -> Parser:
+        """Return what reads its arguments."""
+        target = [argument("target", metavar="X")] if self.on is not On.NOTHING else []
+        json = [flag("--json", dest="as_json", help="as JSON")] if self.report else []
+        return Parser(f"d {self.name}", self.description, [*target, *self.options, *json])
+
+    def run(self, arguments: list[str]) -> Result | int:
+        """Do it."""
+        given = self.parser().read(arguments)
+        as_json = given.pop("as_json", False)
+        yard = Yard()
+        target = (_resolve(yard, self.on, given.pop("target")),) if self.on is not On.NOTHING else ()
+        outcome = self.function(yard, *target, **given)
+        return outcome._replace(as_json=as_json) if isinstance(outcome, Result) else outcome
 
 
-def _arguments(command: click.Command) -> Iterable[click.Parameter]:
-    return (parameter for parameter in command.params if isinstance(parameter, click.Argument))
+def _metavar(entry: Option) -> str:
+    name = entry.more.get("metavar") or entry.names[0].upper()
+    nargs = entry.more.get("nargs")
+    return f"[{name}]" if nargs == "?" else f"{name}…" if nargs else str(name)
 
 
 VERBS: dict[str, Verb] = {}
@@ -60,17 +83,16 @@ WORDS: dict[str, Verb] = {}
 
 
 def verb(
-    name: str, *aliases: str, on: On = On.NOTHING, report: bool = False
-) -> Callable[[Callable[..., Result | int]], Callable[..., Result | int]]:
-    """Register a function as a verb: it takes the yard, the name that X resolved to if it is `on` something, options.
+    name: str, *aliases: str, on: On = On.NOTHING, report: bool = False, options: tuple[Option, ...] = ()
+) -> Callable[[Function], Function]:
+    """Register a function as a verb: it takes the yard, what X resolved to if it is `on` something, its options.
 
-    `report`: it lists or tells something, and so has `--json`. Raises ValueError for a word that is taken.
+    Raises ValueError for a word that is taken.
     """
 
-    def register(function: Callable[..., Result | int]) -> Callable[..., Result | int]:
-        command = _command(name, function, on, report=report)
-        topic = (function.__module__.rpartition(".")[2]).capitalize()
-        VERBS[name] = registered = Verb(name, aliases, on, topic, command)
+    def register(function: Function) -> Function:
+        topic = function.__module__.rpartition(".")[2].capitalize()
+        VERBS[name] = registered = Verb(name, aliases, on, topic, function, options, report)
         for word in (name, *aliases):
             if word in WORDS:
                 raise ValueError(f"{word} stands for {WORDS[word].name} already")
@@ -78,25 +100,6 @@ def verb(
         return function
 
     return register
-
-
-def _command(name: str, function: Callable[..., Result | int], on: On, *, report: bool) -> click.Command:
-    parameters: list[click.Parameter] = list(reversed(getattr(function, "__click_params__", [])))
-    if on is not On.NOTHING:
-        completion = complete.services if on is On.SERVICE else complete.running
-        parameters.insert(0, click.Argument(["target"], metavar="X", shell_complete=completion))
-    if report:
-        parameters.append(click.Option(["--json", "as_json"], is_flag=True, help="As JSON."))
-
-    def callback(*, target: str = "", as_json: bool = False, **options: Any) -> Result | int:  # noqa: ANN401 - a verb's own
-        yard = Yard()
-        resolved = (_resolve(yard, on, target),) if on is not On.NOTHING else ()
-        outcome = function(yard, *resolved, **options)
-        return replace(outcome, as_json=as_json) if isinstance(outcome, Result) else outcome
-
-    passes_on = any(parameter.nargs == -1 for parameter in parameters)
-    context = {"ignore_unknown_options": True, "allow_interspersed_args": False} if passes_on else {}
-    return click.Command(name, callback=callback, params=parameters, help=function.__doc__, context_settings=context)
 
 
 def _resolve(yard: Yard, on: On, beginning: str) -> str:

@@ -1,10 +1,9 @@
 """All that differs between engines. Nothing else in the package asks which engine it talks to."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """One engine's words and habits."""
 
     name: str

@@ -1,8 +1,7 @@
 """What the engine knows, as plain values made from its inspect answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SERVICE_LABEL = "dockyard.service"
 MODE_LABEL = "dockyard.mode"
@@ -13,8 +12,7 @@ Answer = Mapping[str, Any]
 """One object of an inspect answer, as JSON has it."""
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An image; `id` without `sha256:`, the same on all engines."""
 
     id: str
@@ -22,8 +20,7 @@ class Image:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(NamedTuple):
     """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it."""
 
     id: str
@@ -34,10 +31,10 @@ class Container:
     pid: int = 0
     started: str = ""
     health: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    addresses: Mapping[str, str] = field(default_factory=dict)
-    ports: Mapping[str, str] = field(default_factory=dict)
-    mounts: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
+    addresses: Mapping[str, str] = {}
+    ports: Mapping[str, str] = {}
+    mounts: Mapping[str, str] = {}
     layer: str = ""
 
     @property
@@ -56,8 +53,7 @@ class Container:
         return self.labels.get(MODE_LABEL, "")
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(NamedTuple):
     """A network of the engine; `subnets` in CIDR notation."""
 
     name: str

@@ -1,7 +1,7 @@
 """Building and promoting: which command, which tags, and what may not be done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import Image
@@ -14,8 +14,7 @@ LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
 APK_CACHE = "/var/cache/apk"
 
 
-@dataclass(frozen=True)
-class ImageName:
+class ImageName(NamedTuple):
     """Where the images of a service are kept: `repo/name`, or `name` alone."""
 
     repository: str
@@ -51,8 +50,7 @@ def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:
     return (*volume, *settings[BUILD_PARAMS])
 
 
-@dataclass(frozen=True)
-class Promotion:
+class Promotion(NamedTuple):
     """Tags to set, in this order: each names an image id, so that nothing that moves meanwhile can slip in."""
 
     commands: tuple[Command, ...]

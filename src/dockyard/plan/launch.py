@@ -1,7 +1,7 @@
 """Settings and facts → the launch of one instance: host steps, then one engine command."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import MODE_LABEL, RUN_LABEL, SECRETS_LABEL, SERVICE_LABEL, Container, Image
@@ -44,8 +44,7 @@ MODE_FLAGS = {Mode.PROD: (), Mode.DEV: ("--dev",), Mode.TEST: ("--dev-test",), M
 SHELL = ("-c", "command -v bash >/dev/null && exec bash; exec sh")
 
 
-@dataclass(frozen=True)
-class LaunchOptions:
+class LaunchOptions(NamedTuple):
     """How an instance is launched, apart from its settings. `terminal`: a person sits at both ends.
 
     `run` marks what one run of a Test launched, so that it finds its own again.
@@ -59,8 +58,7 @@ class LaunchOptions:
     run: str = ""
 
 
-@dataclass(frozen=True)
-class LaunchPlan:
+class LaunchPlan(NamedTuple):
     """The launch of one instance. `image` is the reference that was found, `test_area` where its test data is."""
 
     service: str
@@ -72,7 +70,7 @@ class LaunchPlan:
     steps: tuple[Step, ...]
     notes: tuple[str, ...]
     test_area: str
-    secrets: tuple[Secret, ...] = field(default=())
+    secrets: tuple[Secret, ...] = ()
 
     def shell(self, program: str) -> list[str]:
         """Return the plan as lines to paste into a shell."""

@@ -7,7 +7,7 @@ area, one-to-one with the source.
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dockyard.errors import DockyardError, Problem, SettingsError
 from dockyard.plan.values import EmptyTestArea, Facts, MakeDirectory, MakeFile, Owner, PathFact, Step
@@ -29,8 +29,7 @@ from dockyard.settings.values import Mode, Mount
 _ELSEWHERE = ".root"
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """What a mount key means: read-only or not, and whether an instance under test gets a twin of the source."""
 
     key: Key[tuple[Mount, ...]]
@@ -49,8 +48,7 @@ RULES = (
 )
 
 
-@dataclass(frozen=True)
-class Bind:
+class Bind(NamedTuple):
     """One directory or file of the host, and where the instance sees it."""
 
     source: str
@@ -65,8 +63,7 @@ class Bind:
         return ("--mount", line.getvalue())
 
 
-@dataclass(frozen=True)
-class MountPart:
+class MountPart(NamedTuple):
     """The mounts of an instance, the steps that make their sources, and what the user should know."""
 
     binds: tuple[Bind, ...] = ()
@@ -74,8 +71,7 @@ class MountPart:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Where the data of one service is, in one mode."""
 
     base: str

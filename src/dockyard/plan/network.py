@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dockyard.engine.models import Network
 from dockyard.errors import DockyardError
@@ -16,8 +16,7 @@ from dockyard.settings.values import Port
 _WITHOUT_ADDRESS = ("host", "container:", "ns:", "slirp4netns", "pasta")
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Some words of a command line, and what the user should know of them."""
 
     argv: tuple[str, ...] = ()

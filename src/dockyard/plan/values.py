@@ -2,14 +2,13 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import Container, Image, Network
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(NamedTuple):
     """An environment variable whose value nobody may read off a screen, a log or a process list.
 
     `reference` says where the value comes from: `puid:CONTAINER`, `secret:NAME`, or `setting:puid`.
@@ -27,8 +26,7 @@ class Secret:
         return f'{self.variable}="$({command})"'
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """One engine invocation, without the engine's name. Text is only for showing."""
 
     argv: tuple[str, ...]
@@ -39,8 +37,7 @@ class Command:
         return " ".join((*(secret.shell() for secret in self.secrets), shlex.join((program, *self.argv))))
 
 
-@dataclass(frozen=True)
-class MakeDirectory:
+class MakeDirectory(NamedTuple):
     """Make a directory, and those above it; one that exists stays as it is."""
 
     path: str
@@ -55,8 +52,7 @@ class MakeDirectory:
         return f"[ -d {quoted} ] || install -d {owner} {quoted}"
 
 
-@dataclass(frozen=True)
-class MakeFile:
+class MakeFile(NamedTuple):
     """Make an empty file, and the directories above it; one that exists stays as it is."""
 
     path: str
@@ -71,8 +67,7 @@ class MakeFile:
         return f"[ -e {quoted} ] || install -D {owner} /dev/null {quoted}"
 
 
-@dataclass(frozen=True)
-class EmptyTestArea:
+class EmptyTestArea(NamedTuple):
     """Empty the test area of a service, `base`/TMP/`area`: all that an earlier instance left there."""
 
     base: str
@@ -91,8 +86,7 @@ class EmptyTestArea:
 Step = Command | MakeDirectory | MakeFile | EmptyTestArea
 
 
-@dataclass(frozen=True)
-class PathFact:
+class PathFact(NamedTuple):
     """What stands at a path of the host; `kind` is `directory` or `file` (a socket and the like count as files)."""
 
     kind: str
@@ -101,24 +95,21 @@ class PathFact:
     mode: int
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(NamedTuple):
     """A user of a service: who owns what is made for it."""
 
     uid: int = 0
     gid: int = 0
 
 
-@dataclass(frozen=True)
-class HostFacts:
+class HostFacts(NamedTuple):
     """The host itself; `zone` is empty where it is not known."""
 
     name: str
     zone: str = ""
 
 
-@dataclass(frozen=True)
-class Questions:
+class Questions(NamedTuple):
     """What a plan needs to know of the world."""
 
     images: tuple[str, ...] = ()
@@ -129,18 +120,17 @@ class Questions:
     patterns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """The answers. What does not exist is missing from the mappings."""
 
     dialect: Dialect
     host: HostFacts
-    images: Mapping[str, Image] = field(default_factory=dict)
+    images: Mapping[str, Image] = {}
     container: Container | None = None
     network: Network | None = None
-    addresses: Mapping[str, str] = field(default_factory=dict)
-    paths: Mapping[str, PathFact] = field(default_factory=dict)
-    matches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    users: Mapping[str, Owner] = field(default_factory=dict)
+    addresses: Mapping[str, str] = {}
+    paths: Mapping[str, PathFact] = {}
+    matches: Mapping[str, tuple[str, ...]] = {}
+    users: Mapping[str, Owner] = {}
     """The service's own files/etc/passwd: by name, and by uid as text."""
-    groups: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, int] = {}

@@ -5,9 +5,8 @@ one entry; one that is more than a flag of the engine is also read in plan/launc
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from dockyard.settings import types
 from dockyard.settings.values import HealthCheck, LogDriver, Mode, Mount, Port, Variable, Wave
@@ -25,8 +24,7 @@ class Scope(Enum):
     HOST = "host file"
 
 
-@dataclass(frozen=True, eq=False)
-class Key(Generic[T]):
+class Key(NamedTuple, Generic[T]):
     """One setting.
 
     `by_mode` holds the defaults that differ from `default`. `read_as` says, for modes that are not content with the
@@ -39,14 +37,14 @@ class Key(Generic[T]):
     help: str
     section: str
     default: T
-    by_mode: Mapping[Mode, T] = field(default_factory=dict)
+    by_mode: Mapping[Mode, T] = {}
     shown_default: str = ""
     aliases: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     scope: Scope = Scope.ANYWHERE
     required: bool = False
-    read_as: Mapping[Mode, tuple[str, ...]] = field(default_factory=dict)
+    read_as: Mapping[Mode, tuple[str, ...]] = {}
     shared: frozenset[str] = frozenset()
     engine_flag: str = ""
     emit: Callable[[T], tuple[str, ...]] | None = None
@@ -395,7 +393,7 @@ FOREGROUND = _declare(
         by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
         shown_default="prod false, else true",
         aliases=("fg",),
-        flags=("--fg/--no-fg",),
+        flags=("--fg",),
     )
 )
 RM = _declare(
@@ -407,7 +405,7 @@ RM = _declare(
         False,
         by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
         shown_default="prod false, else true",
-        flags=("--rm/--no-rm",),
+        flags=("--rm",),
         engine_flag="--rm",
         emit=_switch("--rm"),
     )

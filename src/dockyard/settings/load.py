@@ -5,10 +5,9 @@ in their modes. Whatever stands in a file is checked, whether this mode needs it
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dockyard.errors import Problem, SettingsError, UsageError
 from dockyard.service import Service
@@ -126,7 +125,7 @@ def flag_layer(flags: Flags) -> Layer:
     problems: list[Problem] = []
     for name, given in flags.items():
         key = KEYS[name]
-        flag = key.flags[-1].split("/")[0] if key.flags else f"--{name}"
+        flag = key.flags[-1] if key.flags else f"--{name}"
         if isinstance(given, tuple):
             node: Node = nodes.Sequence(tuple(Scalar(text, flag) for text in given), flag)
         else:
@@ -140,8 +139,7 @@ def flag_layer(flags: Flags) -> Layer:
     return layer
 
 
-@dataclass(frozen=True)
-class HostLayers:
+class HostLayers(NamedTuple):
     """What does not depend on the service: the environment and the host file."""
 
     environment: Layer

@@ -5,14 +5,12 @@ type reads them.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from dockyard.errors import Problem, SettingsError
 
 
-@dataclass(frozen=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A text; `plain` where it stood without quotes, so that an empty one, `~` and `null` mean nothing."""
 
     text: str
@@ -25,14 +23,12 @@ class Scalar:
         return self.plain and self.text in {"", "~", "null", "Null", "NULL"}
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(NamedTuple):
     items: "tuple[Node, ...]"
     where: str = ""
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(NamedTuple):
     pairs: "tuple[tuple[Scalar, Node], ...]"
     where: str = ""
 
@@ -48,13 +44,16 @@ def parse(text: str, name: str) -> Mapping:
 
     Raises SettingsError where the text is not YAML or not a mapping of keys.
     """
+    from ruamel.yaml.composer import MaxDepthExceededError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        root = _compose(text, name)
+        root = _compose(text)
+    except MaxDepthExceededError as error:
+        raise _too_deep(name, error.problem_mark) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        where = _where(name, mark) if mark else name
         reason = " ".join(part for part in (error.context, error.problem) if part)
         raise SettingsError([Problem(where, f"not valid YAML: {reason}")]) from None
     except (YAMLError, ValueError) as error:  # a character that no YAML file may hold, or that does not exist
@@ -69,37 +68,26 @@ def parse(text: str, name: str) -> Mapping:
     return node
 
 
-def _compose(text: str, name: str) -> object:
-    """Return the library's own nodes; raises SettingsError where they nest too deeply, before that costs time."""
+def _compose(text: str) -> object:
+    """Return the library's own nodes."""
     import ruamel.yaml
-    from ruamel.yaml.composer import Composer
 
-    class Shallow(Composer):
-        depth = 0
-
-        def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - the library's signature
-            self.depth += 1
-            if self.depth > DEEPEST + 1:
-                raise _too_deep(self.parser.peek_event(), name)
-            node = super().compose_node(parent, index)
-            self.depth -= 1
-            return node
-
-    reader = ruamel.yaml.YAML(typ="rt", pure=True)
-    reader.Composer = Shallow
+    reader = ruamel.yaml.YAML(typ="safe", pure=True)
+    reader.max_depth = DEEPEST
+    reader.composer.warn_double_anchors = False  # an anchor may be set anew
     return reader.compose(text)
 
 
-def _where(raw: Any, name: str) -> str:  # noqa: ANN401 - a node or an event of the library
-    return f"{name}:{raw.start_mark.line + 1}:{raw.start_mark.column + 1}"
+def _where(name: str, mark: Any) -> str:  # noqa: ANN401 - the library's
+    return f"{name}:{mark.line + 1}:{mark.column + 1}"
 
 
-def _too_deep(raw: object, name: str) -> SettingsError:
-    return SettingsError([Problem(_where(raw, name), "nested too deeply")])
+def _too_deep(name: str, mark: object) -> SettingsError:
+    return SettingsError([Problem(_where(name, mark), "nested too deeply")])
 
 
 def _first_line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error)).split(" in ")[0]
+    return re.sub(r"\s+", " ", str(error)).split(' in "')[0]
 
 
 class _Converter:
@@ -109,17 +97,17 @@ class _Converter:
         self.name = name
         self._done: dict[int, Node] = {}
 
-    def node(self, raw: object, depth: int = 0) -> Node:
+    def node(self, raw: Any, depth: int = 0) -> Node:  # noqa: ANN401 - the library's
         if id(raw) not in self._done:
             self._done[id(raw)] = self._made(raw, depth)
         return self._done[id(raw)]
 
-    def _made(self, raw: object, depth: int) -> Node:
+    def _made(self, raw: Any, depth: int) -> Node:  # noqa: ANN401 - the library's
         from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-        if depth > DEEPEST:
-            raise _too_deep(raw, self.name)
-        where = _where(raw, self.name)
+        if depth >= DEEPEST:  # an alias within what it stands for
+            raise _too_deep(self.name, raw.start_mark)
+        where = _where(self.name, raw.start_mark)
         if isinstance(raw, ScalarNode):
             return self._scalar(raw.value, where, plain=not raw.style)
         if isinstance(raw, SequenceNode):

@@ -1,8 +1,7 @@
 """Layers of what was written → one value for each key. Pure: what is read, load.py reads."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from dockyard.settings.keys import KEYS, Key
 from dockyard.settings.values import Mode
@@ -10,8 +9,7 @@ from dockyard.settings.values import Mode
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Value(Generic[T]):
+class Value(NamedTuple, Generic[T]):
     """A key's value; `source` as people say it, `spelling` as it was written (`test_network`), empty for a default."""
 
     value: T
@@ -23,12 +21,12 @@ Layer = Mapping[str, Value[Any]]
 """What one source says: values by canonical spelling, such as `foreground` or `test_foreground`."""
 
 
-@dataclass(frozen=True)
 class Settings:
     """Every key's value in one mode."""
 
-    mode: Mode
-    values: Mapping[str, Value[Any]]
+    def __init__(self, mode: Mode, values: Mapping[str, Value[Any]]) -> None:
+        self.mode = mode
+        self.values = values
 
     def __getitem__(self, key: Key[T]) -> T:
         return self.value(key).value

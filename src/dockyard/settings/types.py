@@ -3,7 +3,6 @@
 import ipaddress
 import re
 import shlex
-from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
@@ -46,16 +45,16 @@ class Type(Generic[T_co]):
         return node.text
 
 
-@dataclass(frozen=True)
 class Text(Type[str]):
     """Text that matches a pattern as a whole."""
 
-    expected: str = "text"
-    pattern: str = r"(?s)[^\0]*"
+    def __init__(self, expected: str = "text", pattern: str = r"(?s)[^\0]*") -> None:
+        self.expected = expected
+        self._pattern = pattern
 
     def read(self, node: Node) -> str:
         text = self.text(node)
-        if not re.fullmatch(self.pattern, text, re.ASCII):
+        if not re.fullmatch(self._pattern, text, re.ASCII):
             unfit(node, self.expected)
         return text
 
@@ -71,38 +70,31 @@ class Boolean(Type[bool]):
         return words[text]
 
 
-@dataclass(frozen=True)
 class Integer(Type[int]):
-    least: int = 0
-    most: int = 2**31 - 1
-
-    @property
-    def expected(self) -> str:  # type: ignore[override]
-        return f"a whole number from {self.least} to {self.most}"
+    def __init__(self, least: int = 0, most: int = 2**31 - 1) -> None:
+        self.expected = f"a whole number from {least} to {most}"
+        self._allowed = range(least, most + 1)
 
     def read(self, node: Node) -> int:
         text = self.text(node)
-        if not re.fullmatch(r"-?[0-9]{1,10}", text) or not self.least <= int(text) <= self.most:
+        if not re.fullmatch(r"-?[0-9]{1,10}", text) or int(text) not in self._allowed:
             unfit(node, self.expected)
         return int(text)
 
 
-@dataclass(frozen=True)
 class OrWord(Type[int | str]):
     """A number, or one special word."""
 
-    number: Integer
-    word: str
-
-    @property
-    def expected(self) -> str:  # type: ignore[override]
-        return f"{self.number.expected}, or `{self.word}`"
+    def __init__(self, number: Integer, word: str) -> None:
+        self.expected = f"{number.expected}, or `{word}`"
+        self._number = number
+        self._word = word
 
     def read(self, node: Node) -> int | str:
-        if self.text(node) == self.word:
-            return self.word
+        if self.text(node) == self._word:
+            return self._word
         try:
-            return self.number.read(node)
+            return self._number.read(node)
         except UnfitError:
             unfit(node, self.expected)
 
@@ -122,23 +114,21 @@ class Words(Type[tuple[str, ...]]):
             unfit(node, self.expected)
 
 
-@dataclass(frozen=True)
 class ListOf(Type[tuple[T, ...]]):
     """A list of items of one type; a single item may stand alone."""
 
-    item: Type[T]
     nothing = ()
 
-    @property
-    def expected(self) -> str:  # type: ignore[override]
-        return self.item.expected
+    def __init__(self, item: Type[T]) -> None:
+        self.expected = item.expected
+        self._item = item
 
     def read(self, node: Node) -> tuple[T, ...]:
         values: list[T] = []
         faults: list[tuple[str, str, str]] = []
         for part in node.items if isinstance(node, Sequence) else (node,):
             try:
-                values.append(self.item.read(part))
+                values.append(self._item.read(part))
             except UnfitError as error:
                 faults += error.faults
         if faults:
@@ -146,19 +136,17 @@ class ListOf(Type[tuple[T, ...]]):
         return tuple(values)
 
 
-@dataclass(frozen=True)
 class Flattened(Type[tuple[T, ...]]):
     """A list whose items may each stand for several values, and may together be written as one map."""
 
-    item: Type[tuple[T, ...]]
     nothing = ()
 
-    @property
-    def expected(self) -> str:  # type: ignore[override]
-        return self.item.expected
+    def __init__(self, item: Type[tuple[T, ...]]) -> None:
+        self.expected = item.expected
+        self._items = ListOf(item)
 
     def read(self, node: Node) -> tuple[T, ...]:
-        return tuple(value for group in ListOf(self.item).read(node) for value in group)
+        return tuple(value for group in self._items.read(node) for value in group)
 
 
 def _refuse_repeated(node: Mapping) -> None:
@@ -182,11 +170,10 @@ def _pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
     return pairs
 
 
-@dataclass(frozen=True)
 class Assignments(Type[tuple[tuple[str, str], ...]]):
     """`NAME=VALUE`, or a map of names and values."""
 
-    expected: str = "`NAME=VALUE`, or a map"
+    expected = "`NAME=VALUE`, or a map"
     nothing = ()
 
     def read(self, node: Node) -> tuple[tuple[str, str], ...]:

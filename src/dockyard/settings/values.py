@@ -1,6 +1,6 @@
 """The kinds of values that settings hold. Plain data: no parsing, no looking up."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -56,18 +56,16 @@ class Wave(NamedTuple):
     host: str = ""
 
 
-@dataclass(frozen=True)
-class LogDriver:
+class LogDriver(NamedTuple):
     """What `log` asks for: `none`, `syslog`, `json`, `journald`, `passthrough`, or a driver by its own name."""
 
     name: str
     address: str = ""
 
 
-@dataclass(frozen=True)
-class HealthCheck:
+class HealthCheck(NamedTuple):
     """The engine's health check; durations as the user wrote them (`10s`). `command` None: the image's own."""
 
     command: str | None = None
     disabled: bool = False
-    options: dict[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = {}

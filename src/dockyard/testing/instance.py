@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dockyard import launch
 from dockyard.cli.output import say
@@ -19,8 +19,7 @@ from dockyard.testing.container import Container
 from dockyard.yard import Yard
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Which instance: `launched` for the test or there already, production's or a test's; its name and tag."""
 
     launched: bool = False

@@ -4,17 +4,16 @@ import ast
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-import click
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
 
 from dockyard import process
-from dockyard.cli.main import CONTEXT, run
+from dockyard.cli.command import Parser, flag, option
+from dockyard.cli.main import run
 from dockyard.errors import INTERRUPTED, WORK_FAILED, UsageError
 from dockyard.service import Service
 from dockyard.testing import plugin
@@ -30,46 +29,42 @@ def main() -> None:
     if caller.f_globals.get("__name__") != "__main__":
         return  # pytest reads the script a second time, to collect its tests
     script = Path(caller.f_code.co_filename).absolute()
-    sys.exit(run(_command(script.name, lambda wanted, rest: _run_pytest(script, wanted, rest)), sys.argv[1:]))
+    sys.exit(run(script.name, lambda arguments: _run_pytest(script, *_read(script, arguments)), sys.argv[1:]))
 
 
 def run_other(argv: list[str]) -> NoReturn:
     """Run a Test that is not written with this library: it gets the facts of its instance through its environment."""
     if not argv:
-        raise UsageError("no script", hint="python -m dockyard.testing SCRIPT [FLAGS]")
+        sys.exit("usage: dockyard-python -m dockyard.testing SCRIPT [FLAGS]")
     script = Path(argv[0]).absolute()
-    sys.exit(run(_command(script.name, lambda wanted, rest: _run_program(script, wanted, rest)), argv[1:]))
+    sys.exit(run(script.name, lambda arguments: _run_program(script, *_read(script, arguments)), argv[1:]))
 
 
-def _command(name: str, work: Callable[[Wanted, tuple[str, ...]], int]) -> click.Command:
-    """Return the command line of a Test; what it does not know goes to the script's own runner."""
-
-    @click.command(name, context_settings={**CONTEXT, "ignore_unknown_options": True})
-    @click.option("-r", "--run", "launched", is_flag=True, help="Launch a test instance, test it, remove it.")
-    @click.option("-p", "--prod", "production", is_flag=True, help="Test the container that runs in production.")
-    @click.option("-n", "--name", default="", help="The container's name, in place of the service's.")
-    @click.option("-o", "--out", default="", metavar="FILE", help="Where to write the instance's log; `-`: on stdout.")
-    @click.option("-t", "--tag", default="", help="The image's tag, in place of `latest`.")
-    @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
-    def command(  # noqa: PLR0913 - the flags of a program
-        *, launched: bool, production: bool, name: str, out: str, tag: str, rest: tuple[str, ...]
-    ) -> int:
-        """Test a service. Without -r: the instance that is up already."""
-        if launched and production:
-            raise UsageError("--run and --prod exclude each other", hint="production is tested as it runs")
-        is_production = production or (name_of_script == PRODUCTION_SCRIPT and not launched)
-        return work(Wanted(launched, is_production, name, tag, out), rest)
-
-    name_of_script = name
-    return command
+OPTIONS = (
+    flag("-r", "--run", dest="launched", help="launch a test instance, test it, remove it"),
+    flag("-p", "--prod", dest="production", help="test the container that runs in production"),
+    option("-n", "--name", help="the container's name, in place of the service's"),
+    option("-o", "--out", metavar="FILE", help="where to write the instance's log; `-`: on stdout"),
+    option("-t", "--tag", help="the image's tag, in place of `latest`"),
+)
+DESCRIPTION = "Test a service. Without -r: the instance that is up already. Other flags go to the script's own runner."
 
 
-def _run_program(script: Path, wanted: Wanted, arguments: tuple[str, ...]) -> int:
+def _read(script: Path, arguments: list[str]) -> tuple[Wanted, list[str]]:
+    """Return which instance is wanted, and the arguments that are the script's own. Raises UsageError."""
+    given, rest = Parser(script.name, DESCRIPTION, OPTIONS).parse_known_args(arguments)
+    if given.launched and given.production:
+        raise UsageError("--run and --prod exclude each other", hint="production is tested as it runs")
+    production = given.production or (script.name == PRODUCTION_SCRIPT and not given.launched)
+    return Wanted(given.launched, production, given.name, given.tag, given.out), rest
+
+
+def _run_program(script: Path, wanted: Wanted, arguments: list[str]) -> int:
     with instance(Service(script.parent), wanted) as container:
         return process.attach((str(script), *arguments), extra_environment=container.environment())
 
 
-def _run_pytest(script: Path, wanted: Wanted, arguments: tuple[str, ...]) -> int:
+def _run_pytest(script: Path, wanted: Wanted, arguments: list[str]) -> int:
     quiet = ("-q", "--no-header", "--tb=short", "-pno:cacheprovider")
     alone = ("--disable-plugin-autoload", f"-c{os.devnull}")  # no settings of a project that the service lies in
     place = str(script.parent)

@@ -1,10 +1,11 @@
 """Working inside a container."""
 
+import argparse
 import sys
 
-import click
-
+from dockyard.cli.command import argument, flag, option
 from dockyard.cli.verb import On, verb
+from dockyard.errors import UsageError
 from dockyard.yard import Yard
 
 
@@ -21,10 +22,11 @@ def enter(yard: Yard, name: str) -> int:
     return yard.engine.attach("exec", *_terminal(), "--user", "0", name, "sh", *SHELL)
 
 
-@verb("run", on=On.RUNNING)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(yard: Yard, name: str, command: tuple[str, ...]) -> int:
+@verb("run", on=On.RUNNING, options=(argument("command", nargs=argparse.REMAINDER),))
+def run(yard: Yard, name: str, command: list[str]) -> int:
     """Run a command inside, as root; its exit code is d's."""
+    if not command:
+        raise UsageError("no command to run", hint=f"d run {name} COMMAND…")
     return yard.engine.attach("exec", *_terminal(), "--user", "0", name, *command)
 
 
@@ -48,9 +50,16 @@ def console(yard: Yard, name: str) -> int:
     return yard.engine.attach("attach", "--sig-proxy=false", name)
 
 
-@verb("logs", "log", "L", on=On.CONTAINER)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "--tail", metavar="N", type=click.IntRange(min=0), help="Only the last N lines.")
+@verb(
+    "logs",
+    "log",
+    "L",
+    on=On.CONTAINER,
+    options=(
+        flag("-f", "--follow", help="go on with what comes"),
+        option("-n", "--tail", metavar="N", type=int, default=None, help="only the last N lines"),
+    ),
+)
 def logs(yard: Yard, name: str, *, follow: bool, tail: int | None) -> int:
     """Show what a container has written."""
     options = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]

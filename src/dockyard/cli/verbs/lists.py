@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from dockyard.cli.command import argument
 from dockyard.cli.output import Result, table
-from dockyard.cli.verb import On, verb
+from dockyard.cli.verb import verb
 from dockyard.service import Service, select
 from dockyard.yard import Yard
 
@@ -103,8 +102,7 @@ def list_autostart_waves(yard: Yard) -> Result:
     return table([{"wave": wave, "services": names} for wave, names in waves.items()], ("wave", "services"))
 
 
-@verb("autostart-wave", "aw", report=True)
-@click.argument("wave", type=click.IntRange(min=0))
+@verb("autostart-wave", "aw", report=True, options=(argument("wave", type=int),))
 def autostart_wave(yard: Yard, wave: int) -> Result:
     """List the services of one wave."""
     names = [row["service"] for row in _autostarting(yard) if row["wave"] == wave]
@@ -139,8 +137,7 @@ def ips(yard: Yard) -> Result:
     return table(rows, ("name", "ip", "network"))
 
 
-@verb("images", "i", on=On.NOTHING, report=True)
-@click.argument("x", default="", required=False)
+@verb("images", "i", report=True, options=(argument("x", nargs="?", default=""),))
 def images(yard: Yard, x: str) -> Result:
     """List the images of all services, or of the one whose name begins with X."""
     names = {service.name for service in yard.services}

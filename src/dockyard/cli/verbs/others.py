@@ -1,14 +1,12 @@
 """Help."""
 
-import click
-
+from dockyard.cli.command import argument
 from dockyard.cli.output import Result
 from dockyard.cli.verb import VERBS, On, Verb, verb
 from dockyard.yard import Yard
 
 
-@verb("help", "h", report=True)
-@click.argument("word", default="", required=False)
+@verb("help", "h", report=True, options=(argument("word", nargs="?", default=""),))
 def help_(_yard: Yard, word: str) -> Result:
     """Show the verbs, or those that a word is about."""
     found = [entry for entry in VERBS.values() if _is_about(entry, word)]
