@@ -4,9 +4,7 @@ Paths are walked with directory descriptors and never through a symlink, so that
 leads a step astray.
 """
 
-import glob
 import os
-import socket
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,7 +18,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def host_facts() -> HostFacts:
     """Return the host's short name and its time zone."""
-    return HostFacts(socket.gethostname().partition(".")[0], _zone())
+    return HostFacts(os.uname().nodename.partition(".")[0], _zone())
 
 
 def _zone() -> str:
@@ -46,11 +44,15 @@ def path_facts(paths: Iterable[str]) -> dict[str, PathFact]:
 
 def matches_of(patterns: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the paths that each pattern matches, sorted."""
+    import glob
+
     return {pattern: tuple(sorted(glob.glob(pattern))) for pattern in patterns}  # noqa: PTH207 - keeps the spelling
 
 
 def addresses_of(names: Iterable[str]) -> dict[str, str]:
     """Return the IPv4 address of each name that the host can look up; loopback is no instance's address."""
+    import socket
+
     found = {}
     for name in names:
         with suppress(OSError, UnicodeError):

@@ -1,6 +1,5 @@
 """Values that nobody may read off a screen, a log or a process list: where they come from, at the moment of launch."""
 
-import hmac
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,8 @@ def reveal(reference: str, settings: Settings) -> str:
     """Return the value of `puid:CONTAINER`, `secret:NAME` or `setting:puid`. Raises UsageError, DockyardError."""
     kind, _, name = reference.partition(":")
     if kind == "puid":
+        import hmac
+
         return hmac.new(_host_secret(), name.encode(), "sha256").hexdigest()[:32]
     if kind == "secret":
         return _from_command(name, settings)

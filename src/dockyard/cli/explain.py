@@ -26,10 +26,11 @@ def explanation(rows: Sequence[Row]) -> list[str]:
 
 def _shown(settings: Settings, name: str, value: object) -> str:
     hidden = name == PUID.name and settings[PUID] not in {None, "auto"}
-    return "***" if hidden else _written(value)
+    return "***" if hidden else written(value)
 
 
-def _written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
+def written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
+    """Return a key's value as a settings file would have it, on one line."""
     match value:
         case None:
             return ""
@@ -50,5 +51,5 @@ def _written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
         case tuple() if all(isinstance(item, str) for item in value):
             return shlex.join(value)
         case tuple():
-            return " ".join("=".join(item) if type(item) is tuple else _written(item) for item in value)
+            return " ".join("=".join(item) if type(item) is tuple else written(item) for item in value)
     return str(value)

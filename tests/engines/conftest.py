@@ -1,0 +1,95 @@
+"""The engines: each test runs on docker and on root podman, and leaves nothing behind."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engines.world import PODMAN_CONFIGURATION, World
+
+REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
+
+FIGURES = pytest.StashKey[list[str]]()
+"""What tests measured, shown at the end of the run."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.engine)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if figures := config.stash[FIGURES]:
+        terminalreporter.section("figures")
+        for line in figures:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> list[str]:
+    """Where a test leaves its figures."""
+    return request.config.stash[FIGURES]
+
+
+def _why_not(engine: str) -> str:
+    """Return why an engine cannot be used; empty where it can."""
+    if not shutil.which(engine):
+        return f"{engine} is not installed"
+    if engine == "podman" and os.geteuid():
+        return "podman is to run as root, and we are not root"
+    configuration = {"CONTAINERS_CONF": str(PODMAN_CONFIGURATION), **os.environ}
+    words = ("info",) if engine == "podman" else ("version", "--format", "{{.Server.Version}}")
+    asked = subprocess.run([engine, *words], capture_output=True, text=True, check=False, env=configuration)
+    return f"{engine} does not answer: {asked.stderr.strip()}" if asked.returncode else ""
+
+
+@pytest.fixture(scope="session")
+def alone() -> Iterator[None]:
+    """Wait for another run of these tests on this machine: names are the same in each."""
+    with Path(tempfile.gettempdir(), "dockyard-engine-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
+def session_world(request: pytest.FixtureRequest, alone: None) -> Iterator[World]:  # noqa: ARG001 - holds the lock
+    """One engine with the base image."""
+    engine: str = request.param
+    if reason := _why_not(engine):
+        (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
+    with tempfile.TemporaryDirectory(prefix=f"dytest-{engine}-", ignore_cleanup_errors=True) as root:
+        world = World(engine, Path(root))
+        world.remove()
+        others = _others(world)
+        try:
+            world.make()
+            yield world
+        finally:
+            world.remove()
+        left = world.left_over()
+        assert not left, f"left on {engine}: {left}"
+        assert _others(world) == others, "the tests touched what is not theirs"
+
+
+def _others(world: World) -> list[str]:
+    """Return what `make demo` may have left, and nobody else's test may touch."""
+    web = world.inspect("web")
+    images = world.call("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines()
+    container = f"{web['Id']} {web['State']['StartedAt']}" if web else "no web"
+    return [container, *sorted(row for row in images if " ktools/" in row)]
+
+
+@pytest.fixture
+def engine(session_world: World) -> Iterator[World]:
+    """The engine, and the tests' own things on it; what a test made is gone after it."""
+    yield session_world
+    session_world.tidy()

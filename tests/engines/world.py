@@ -1,0 +1,384 @@
+"""A world of one's own on a real engine: services, data and images that nothing else on the machine shares."""
+
+import hashlib
+import http.client
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+PODMAN_CONFIGURATION = REPOSITORY / "tests/podman-containers.conf"
+STATE = Path("/var/lib/dockyard")
+
+REPO, OURS, BASE = "dytest", "dyt-", "dytest/dyt-base:latest"
+LABEL = "dytest=1"  # on every image and network that the tests make
+PATIENCE = 20.0  # seconds until what is waited for counts as never
+
+PASSED_ON = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "http_proxy", "https_proxy", "no_proxy")
+# podman would give each container ten seconds to end by itself
+FORCED_REMOVAL = {"docker": ("rm", "-f", "-v"), "podman": ("rm", "-f", "-v", "-t", "0")}
+
+IDLE = ["sh", "-c", "trap 'exit 0' TERM INT; sleep 600 & wait"]
+"""A command that waits, and obeys SIGTERM: process 1 has no other handler than its own."""
+
+
+class Done(NamedTuple):
+    """How a program ended, and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """All that it wrote."""
+        return self.stdout + self.stderr
+
+
+class World:
+    """One engine, and everything that the tests own on it."""
+
+    def __init__(self, engine: str, root: Path) -> None:
+        self.engine = engine
+        self.root = root
+        self.source = root / "src"
+        self.volumes = root / "vol"
+        self.host_file = root / "host.yaml"
+        self.numbers = itertools.count(1)
+        self.kept: set[str] = set()
+        self.environment = self._environment()
+
+    def _environment(self) -> dict[str, str]:
+        engine = str(Path(shutil.which(self.engine) or "/").parent)
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        return {
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            "PATH": f"{PROGRAMS}:{engine}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.root / "home"),
+            "XDG_CACHE_HOME": cache,  # what apt downloads is downloaded once
+            "LANG": "C.UTF-8",
+            "D_SRC_DIR": str(self.source),
+            "DOCKER_VOL_BASE": str(self.volumes),
+            "DOCKER_EXEC": self.engine,
+            "DOCKYARD_HOST": str(self.host_file),
+            "KTOOLS_DRUN_REPO": REPO,
+            "DBUILD_PARAMS": f"--label {LABEL}",
+            "CONTAINERS_CONF": os.environ.get("CONTAINERS_CONF", str(PODMAN_CONFIGURATION)),
+        }
+
+    # ------------------------------------------------------------------------------------------------ programs
+    def run(  # noqa: PLR0913 - how a program can be run
+        self,
+        *argv: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        expect: int | None = 0,
+        timeout: float = 120,
+    ) -> Done:
+        """Run a program to its end, and expect its exit code; None: any."""
+        done = subprocess.run(
+            [str(word) for word in argv],
+            cwd=cwd or self.root,
+            env={**self.environment, **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        outcome = Done(done.returncode, done.stdout, done.stderr)
+        told = f"{' '.join(map(str, argv))}: exit code {done.returncode}, not {expect}\n{outcome.text}"
+        assert expect is None or done.returncode == expect, told
+        return outcome
+
+    def start(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """Start a program in a process group of its own, as a terminal does."""
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            cwd=cwd or self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def d(self, *arguments: str, **how: Any) -> Done:  # noqa: ANN401 - as `run` has them
+        """Run d."""
+        return self.run(PROGRAMS / "d", *arguments, **how)
+
+    def d_run(self, service: Path | str, *arguments: str, **how: Any) -> Done:  # noqa: ANN401
+        """Run d-run on a service."""
+        return self.run(PROGRAMS / "d-run", "--cd", str(service), *arguments, **how)
+
+    def d_build(self, service: Path | str, *arguments: str, **how: Any) -> Done:  # noqa: ANN401
+        """Run d-build on a service."""
+        return self.run(PROGRAMS / "d-build", "--cd", str(service), *arguments, **how)
+
+    # -------------------------------------------------------------------------------------------------- engine
+    def call(self, *argv: str, expect: int | None = 0) -> str:
+        """Run a command of the engine and return its stdout."""
+        return self.run(self.engine, *argv, expect=expect).stdout
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Return what the engine knows of a container; nothing where there is none."""
+        done = self.run(self.engine, "container", "inspect", container, expect=None)
+        found: list[dict[str, Any]] = json.loads(done.stdout or "[]") or [{}]
+        return found[0]
+
+    def container_id(self, name: str) -> str:
+        """Return a container's id; empty where there is none."""
+        return str(self.inspect(name).get("Id", ""))
+
+    def image_id(self, reference: str) -> str:
+        """Return an image's id; empty where there is none."""
+        done = self.run(self.engine, "image", "inspect", "--format", "{{.Id}}", reference, expect=None)
+        return done.stdout.strip().removeprefix("sha256:") if not done.exit_code else ""
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Return the image ids of a service's `latest`, `live` and `prev`, empty where there is none."""
+        return {tag: self.image_id(f"{REPO}/{name}:{tag}") for tag in ("latest", "live", "prev")}
+
+    def containers(self, part: str = OURS) -> list[str]:
+        """Return the names of all containers, stopped ones too, that have a part in their name."""
+        return [name for name in self.call("ps", "-a", "--format", "{{.Names}}").split() if part in name]
+
+    def is_up(self, name: str) -> bool:
+        """Return whether a container runs."""
+        return bool(self.inspect(name).get("State", {}).get("Running"))
+
+    def inside(self, container: str, script: str) -> str:
+        """Run a shell script inside, as the container's own user, and return its output."""
+        return self.call("exec", container, "sh", "-c", script)
+
+    def listing(self) -> list[str]:
+        """Return everything that the engine has."""
+        return [
+            *self.call("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}}").splitlines(),
+            *self.call("images", "-a", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines(),
+            *self.call("network", "ls", "--format", "{{.ID}} {{.Name}} {{.Driver}}").splitlines(),
+            *self.call("volume", "ls", "--format", "{{.Name}}").splitlines(),
+        ]
+
+    # ------------------------------------------------------------------------------------------------ services
+    def service(
+        self,
+        settings: str | Mapping[str, Any] = "",
+        *,
+        name: str = "",
+        dockerfile: str = "",
+        scripts: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Make a service; `files` are below files/, `scripts` executable. Returns its directory."""
+        directory = self.source / (name or f"{OURS}{next(self.numbers):03}")
+        text = settings if isinstance(settings, str) else json.dumps(settings, indent=1)
+        write(directory / "settings.yaml", text)
+        if dockerfile:
+            write(directory / "Dockerfile", dockerfile)
+        for script, body in (scripts or {}).items():
+            write(directory / script, body, mode=0o755)
+        for path, body in (files or {}).items():
+            write(directory / "files" / path, body, mode=0o755 if "/bin/" in path else 0o644)
+        return directory
+
+    def idle(self, **settings: Any) -> Path:  # noqa: ANN401 - settings
+        """Make a service that needs no build: the base image, waiting."""
+        return self.service({"image": BASE, "cmd": IDLE, **settings})
+
+    def plain(self, content: str = "1", *, name: str = "", **scripts: str) -> Path:
+        """Make a service that builds at once: one file in an image; it launches nothing by itself."""
+        return self.service("", name=name, dockerfile=FROM_SCRATCH, files={"version": content}, scripts=scripts)
+
+    def web(self, page: str = "It works", **settings: Any) -> Path:  # noqa: ANN401 - settings
+        """Make the example's web server as a service of one's own, on a free port; `service_port` tells which."""
+        name = f"{OURS}{next(self.numbers):03}"
+        directory = self.source / name
+        shutil.copytree(REPOSITORY / "examples/web", directory)
+        dockerfile = (directory / "Dockerfile").read_text().replace("ktools/base:latest", BASE)
+        write(directory / "Dockerfile", dockerfile.replace("FROM ${BASE}\n", f"FROM ${{BASE}}\nLABEL {LABEL}\n"))
+        defaults = {"ports": [f"{free_port()}:8080"], "read_only": True, "cap_drop": "ALL", "memory": "32m"}
+        write(directory / "settings.yaml", json.dumps({**defaults, **settings}))
+        set_page(directory, page)
+        return directory
+
+    # ------------------------------------------------------------------------------------------------- cleaning
+    def make(self) -> None:
+        """Make the directories, and the base image from the example with its own ./Build."""
+        for directory in (self.root / "home", self.volumes):
+            directory.mkdir(parents=True)
+        self.host_file.touch()
+        shutil.copytree(REPOSITORY / "examples", self.source, ignore=shutil.ignore_patterns("web", "redis"))
+        (self.source / "base").rename(self.source / f"{OURS}base")
+        self.kept.add(f"{OURS}base")
+        self.d_build(f"{OURS}base")
+
+    def remove_containers(self) -> None:
+        """Remove the tests' containers, but for those that are kept."""
+        if left := [name for name in self.containers() if name not in self.kept]:
+            self.call(*FORCED_REMOVAL[self.engine], *left, expect=None)
+
+    def tidy(self) -> None:
+        """Remove what a test made, its images apart: the next test has other names."""
+        self.remove_containers()
+        for place in (self.source, self.volumes, self.volumes / "TMP"):
+            for entry in place.iterdir() if place.is_dir() else ():
+                if entry.name.startswith(OURS) and entry.name not in self.kept:
+                    shutil.rmtree(entry)
+
+    def remove(self) -> None:
+        """Remove everything that is the tests' own, whoever left it."""
+        self.kept.clear()
+        self.remove_containers()
+        labelled = self.call("images", "-q", "--no-trunc", "--filter", f"label={LABEL}").split()
+        named = [row for row in self.call("images", "--format", "{{.Repository}}:{{.Tag}}").split() if f"{REPO}/" in row]
+        if labelled or named:
+            self.call("rmi", "-f", *dict.fromkeys(named + labelled), expect=None)
+        for network in self.call("network", "ls", "-q", "--filter", f"label={LABEL}").split():
+            self.call("network", "rm", network)
+
+    def left_over(self) -> list[str]:
+        """Return what of the tests' own is still there."""
+        images = self.call("images", "-a", "--format", "{{.Repository}}:{{.Tag}}").split()
+        labelled = self.call("images", "-aq", "--filter", f"label={LABEL}").split()
+        networks = self.call("network", "ls", "-q", "--filter", f"label={LABEL}").split()
+        return [*self.containers(), *(row for row in images if f"{REPO}/" in row), *labelled, *networks]
+
+
+FROM_SCRATCH = f"FROM scratch\nLABEL {LABEL}\nCOPY files /\n"
+FROM_BASE = f"FROM {BASE}\nLABEL {LABEL}\nCOPY files /\n"
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> Path:
+    """Write a file and the directories above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def set_page(web: Path, page: str) -> None:
+    """Change the page of a web service."""
+    write(web / "files/srv/www/index.html", f"{page}\n")
+
+
+def service_port(web: Path) -> int:
+    """Return the host port of a web service."""
+    return int(json.loads((web / "settings.yaml").read_text())["ports"][0].split(":")[0])
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, and whose twin for test mode, 10000 above, is free as well."""
+    while True:
+        with socket.socket() as probe, socket.socket() as twin:
+            probe.bind(("", 0))
+            port: int = probe.getsockname()[1]
+            # Below the range from which the kernel gives ports to whoever connects
+            candidate = 10100 + port % 10000
+            try:
+                with socket.socket() as first:
+                    first.bind(("", candidate))
+                twin.bind(("", candidate + 10000))
+            except OSError:
+                continue
+            return candidate
+
+
+def wait_for(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """Ask again and again until the answer is true; returns it."""
+    deadline = time.monotonic() + seconds
+    while not (answer := check()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+    return answer
+
+
+def fetch(port: int, path: str = "/") -> str:
+    """Return a page of this host; empty where nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.read().decode() if response.status == 200 else ""
+    except OSError:
+        return ""
+    finally:
+        connection.close()
+
+
+def await_page(port: int, text: str) -> None:
+    """Wait until a page is served that holds a text."""
+    wait_for(lambda: text in fetch(port), f"`{text}` on port {port}")
+
+
+class Client:
+    """Somebody who fetches a page every 20 ms, and keeps count."""
+
+    def __init__(self, port: int) -> None:
+        self.answered = 0
+        self.failures: list[float] = []
+        self._port = port
+        self._over = threading.Event()
+
+    def poll(self) -> None:
+        """Fetch until it is over."""
+        while not self._over.wait(0.02):
+            if fetch(self._port):
+                self.answered += 1
+            else:
+                self.failures.append(time.monotonic())
+
+    def end(self) -> None:
+        """Stop fetching."""
+        self._over.set()
+
+
+@contextmanager
+def client_of(port: int) -> Iterator[Client]:
+    """Have a client poll a port while the block lasts."""
+    client = Client(port)
+    thread = threading.Thread(target=client.poll, daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: client.answered > 2, f"answers on port {port}")
+        yield client
+    finally:
+        client.end()
+        thread.join()
+
+
+def disk(*places: Path) -> list[tuple[str, int, int, int, int, int]]:
+    """Return path, mode, owner, group, time of change and size of all that is in some directories, and of themselves."""
+    return [
+        (str(path), status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_size)
+        for place in places
+        for path in sorted([place, *place.rglob("*")])
+        if os.path.lexists(path)
+        for status in [path.lstat()]
+    ]
+
+
+def tree_hash(place: Path) -> str:
+    """Return a hash of every name, owner, mode, time and byte below a directory."""
+    found = hashlib.sha256()
+    for row in disk(place):
+        found.update(repr(row).encode())
+        path = Path(row[0])
+        if path.is_file() and not path.is_symlink():
+            found.update(path.read_bytes())
+    return found.hexdigest()
