@@ -1,6 +1,7 @@
 """The build context: the service's directory, its symlinks replaced by what they point to."""
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dockyard.errors import DockyardError
+from dockyard.settings.types import has_glob
 
 IGNORE_FILE = ".dockerignore"
 
@@ -26,7 +28,10 @@ def build_context(directory: Path) -> Iterator[Path]:
         yield directory
         return
     with tempfile.TemporaryDirectory(prefix="dockyard-context-") as copy:
-        _copy(directory, Path(copy), directory, ignored, (directory.resolve(),))
+        try:
+            _copy(directory, Path(copy), directory, ignored, (directory.resolve(),))
+        except OSError as error:
+            raise DockyardError(f"{error.filename}: {error.strerror}") from None
         yield Path(copy)
 
 
@@ -37,31 +42,40 @@ class _Ignored:
         from pathspec import GitIgnoreSpec
 
         patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        anchored = [f"!/{p[1:].strip().strip('/')}" if p.startswith("!") else f"/{p.strip('/')}" for p in patterns]
+        anchored = [f"!{_anchored(p[1:])}" if p.startswith("!") else _anchored(p) for p in patterns]
         self._spec = GitIgnoreSpec.from_lines(anchored)
-        self._has_exceptions = any(pattern.startswith("!") for pattern in anchored)
+        self._kept = {pattern.split("/")[1] for pattern in anchored if pattern.startswith("!")}
 
     def __call__(self, relative: str, *, is_directory: bool) -> bool:
         """Whether nothing at or below a path can get into the image."""
-        return not (is_directory and self._has_exceptions) and self._spec.match_file(relative)
+        first = relative.split("/", maxsplit=1)[0]
+        may_be_kept = is_directory and any(first == kept or has_glob(kept) for kept in self._kept)
+        return not may_be_kept and self._spec.match_file(relative)
+
+
+def _anchored(pattern: str) -> str:
+    return f"/{os.path.normpath(pattern.strip()).strip('/')}"
 
 
 def _ignored(directory: Path) -> _Ignored | None:
     path = directory / IGNORE_FILE
-    return _Ignored(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
+    try:
+        return _Ignored(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else None
+    except (ValueError, re.error) as error:  # not UTF-8, or no pattern
+        raise DockyardError(f"{path}: {error}") from None
 
 
 def _entries(directory: Path, top: Path, ignored: _Ignored | None) -> Iterator[os.DirEntry[str]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             relative = os.path.relpath(entry.path, top)
-            if not (ignored and ignored(relative, is_directory=entry.is_dir())):
+            if not (ignored and ignored(relative, is_directory=Path(entry.path).is_dir())):
                 yield entry
 
 
 def _has_links(directory: Path, top: Path, ignored: _Ignored | None) -> bool:
     for entry in _entries(directory, top, ignored):
-        if entry.is_symlink() or (entry.is_dir() and _has_links(Path(entry.path), top, ignored)):
+        if entry.is_symlink() or (entry.is_dir(follow_symlinks=False) and _has_links(Path(entry.path), top, ignored)):
             return True
     return False
 

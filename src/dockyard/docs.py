@@ -1,4 +1,4 @@
-"""docs/reference/, written from the tables: `python -m dockyard.docs` writes it, `--check` tells whether it is stale."""
+"""docs/reference/, written from the tables: `python -m dockyard.docs`; `--check` tells whether it is up to date."""
 
 import sys
 from collections.abc import Iterable

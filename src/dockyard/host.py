@@ -32,29 +32,39 @@ def _zone() -> str:
 
 
 def path_facts(paths: Iterable[str]) -> dict[str, PathFact]:
-    """Return what stands at each path that exists; a symlink is what it leads to."""
+    """Return what stands at each path that exists; a symlink is what it leads to.
+
+    Raises DockyardError for a path that cannot be looked at.
+    """
     found = {}
     for path in paths:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             status = Path(path).stat()
-            kind = "directory" if stat.S_ISDIR(status.st_mode) else "file"
-            found[path] = PathFact(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DockyardError(f"{path}: {error.strerror}") from None
+        kind = "directory" if stat.S_ISDIR(status.st_mode) else "file"
+        found[path] = PathFact(kind, status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
     return found
 
 
 def matches_of(patterns: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the paths that each pattern matches, sorted."""
-    import glob
+    found = {}
+    for pattern in patterns:
+        import glob
 
-    return {pattern: tuple(sorted(glob.glob(pattern))) for pattern in patterns}  # noqa: PTH207 - keeps the spelling
+        found[pattern] = tuple(sorted(glob.glob(pattern)))  # noqa: PTH207 - keeps the spelling
+    return found
 
 
 def addresses_of(names: Iterable[str]) -> dict[str, str]:
     """Return the IPv4 address of each name that the host can look up; loopback is no instance's address."""
-    import socket
-
     found = {}
     for name in names:
+        import socket
+
         with suppress(OSError, UnicodeError):
             address = socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0]
             if not str(address).startswith("127."):
@@ -63,17 +73,20 @@ def addresses_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def users_of(files: Path) -> tuple[dict[str, Owner], dict[str, int]]:
-    """Return the users, by name and by uid, and the groups of a picture of an image's root."""
+    """Return the users, by name and by uid, and the groups of a picture of an image's root; the first of a name counts.
+
+    That is how the C library has it.
+    """
     users: dict[str, Owner] = {}
     for fields in _entries(files / "etc/passwd"):
         with suppress(ValueError, IndexError):
             owner = Owner(int(fields[2]), int(fields[3]))
-            users[fields[0]] = owner
+            users.setdefault(fields[0], owner)
             users.setdefault(fields[2], owner)
     groups: dict[str, int] = {}
     for fields in _entries(files / "etc/group"):
         with suppress(ValueError, IndexError):
-            groups[fields[0]] = int(fields[2])
+            groups.setdefault(fields[0], int(fields[2]))
     return users, groups
 
 
@@ -123,12 +136,15 @@ def _open_made(path: str, step: MakeDirectory) -> int:
 
 
 def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
+    """Make a directory and return its descriptor; one that another run made meanwhile stays as that made it."""
     try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-        made = os.open(name, _DIRECTORY, dir_fd=parent)
-        os.fchown(made, step.uid, step.gid)
-        os.fchmod(made, step.mode)
-        return made
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
+            made = os.open(name, _DIRECTORY, dir_fd=parent)
+            os.fchown(made, step.uid, step.gid)
+            os.fchmod(made, step.mode)
+            return made
+        return os.open(name, _DIRECTORY, dir_fd=parent)
     finally:
         os.close(parent)
 
@@ -173,19 +189,31 @@ def _open_area(step: EmptyTestArea) -> int:
     return current
 
 
-def _empty(directory: int) -> None:
+def _empty(area: int) -> None:
+    """Remove all that is in a directory.
+
+    What is two levels down is first moved up to the area itself: however deep a container nests its directories, this
+    takes neither recursion nor more than two descriptors.
+    """
+    while directories := _remove_files(area):
+        for name in directories:
+            below = os.open(name, _DIRECTORY, dir_fd=area)
+            try:
+                for deeper in _remove_files(below):
+                    os.rename(deeper, os.urandom(16).hex(), src_dir_fd=below, dst_dir_fd=area)
+            finally:
+                os.close(below)
+            os.rmdir(name, dir_fd=area)
+
+
+def _remove_files(directory: int) -> list[str]:
+    """Remove all that is no directory, and return the names of those."""
     with os.scandir(directory) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in found:
-        if is_directory:
-            below = os.open(name, _DIRECTORY, dir_fd=directory)
-            try:
-                _empty(below)
-            finally:
-                os.close(below)
-            os.rmdir(name, dir_fd=directory)
-        else:
+        if not is_directory:
             os.unlink(name, dir_fd=directory)
+    return [name for name, is_directory in found if is_directory]
 
 
 def _mount_points() -> list[str]:

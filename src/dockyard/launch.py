@@ -31,7 +31,7 @@ def plan(
     engine: Engine, service: Service, settings: Settings, options: LaunchOptions, *, replacing: bool = False
 ) -> LaunchPlan:
     """Plan the launch of an instance as the world is now; `replacing` one of its name that makes way first."""
-    asked = questions(service.name, settings, options, engine.dialect)
+    asked = questions(service.name, settings, options, engine.dialect, host.host_facts().name)
     facts = gather(engine, service, asked._replace(container="") if replacing else asked)
     return plan_launch(service.name, settings, facts, options)
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,13 +65,21 @@ def attach(
     ) as child:
         try:
             return child.wait()
+        except KeyboardInterrupt:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=GRACE)  # a Ctrl-C has reached it too
+            _end(child)
+            raise
         except BaseException:
             _end(child)
             raise
 
 
+GRACE = 3  # seconds for a child to end by itself
+
+
 def _end(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """Let a child finish; one that does not within ten seconds of SIGTERM is killed."""
+    """End a child that still runs; one that does not within ten seconds of SIGTERM is killed."""
     child.terminate()
     try:
         child.wait(timeout=10)

@@ -54,7 +54,7 @@ def _host_secret() -> bytes:
 
 def _write_once(path: Path, secret: bytes) -> None:
     """Write a file that appears whole or not at all; of several writers the first wins."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secret)
@@ -89,4 +89,6 @@ def _from_command(name: str, settings: Settings) -> str:
         raise DockyardError(
             f"secret `{name}`: secret_command ended with exit code {done.exit_code}", hint=done.stderr.strip()
         )
+    if "\0" in done.stdout:
+        raise DockyardError(f"secret `{name}`: secret_command wrote a NUL, which no environment can hold")
     return done.stdout.removesuffix("\n")

@@ -7,6 +7,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dockyard.errors import Problem, SettingsError
 from dockyard.service import Service, service_at, services_in
 
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ class Yard:
         mode = mode or Mode.PROD
         pinned = {IMAGE.name: image} if mode is Mode.TEST and (image := image_under_test(service)) else {}
         return load(service, mode, self.host, flags={**pinned, **(flags or {})}, file=file)
+
+    def load_all(self) -> "tuple[dict[str, Settings], list[Problem]]":
+        """Return production's settings of every service by name, and what is wrong with those that are missing."""
+        found: dict[str, Settings] = {}
+        problems: list[Problem] = []
+        for service in self.services:
+            try:
+                found[service.name] = self.load(service)
+            except SettingsError as error:
+                problems += error.problems
+        return found, problems
 
 
 def image_under_test(service: Service) -> str:

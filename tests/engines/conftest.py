@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engines.world import PODMAN_CONFIGURATION, World
+
+from tests.engines.world import PODMAN_CONFIGURATION, World
 
 REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 

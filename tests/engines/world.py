@@ -80,7 +80,7 @@ class World:
         }
 
     # ------------------------------------------------------------------------------------------------ programs
-    def run(  # noqa: PLR0913 - how a program can be run
+    def run(
         self,
         *argv: str | Path,
         cwd: Path | None = None,

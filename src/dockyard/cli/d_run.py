@@ -8,7 +8,7 @@ from dockyard import launch, secrets
 from dockyard.cli.command import VERSION, Option, Parser, flag, option
 from dockyard.cli.explain import explained, explanation
 from dockyard.cli.main import program
-from dockyard.cli.output import Result, say, warn
+from dockyard.cli.output import Result, say
 from dockyard.errors import UsageError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan
 from dockyard.plan.values import Step
@@ -84,7 +84,7 @@ def d_run(arguments: list[str]) -> Result | int:
     )
     plan = launch.plan(yard.engine, service, settings, options)
     for note in plan.notes:
-        warn(note) if settings.mode is Mode.PROD else say(f"note: {note}")
+        say(f"note: {note}")
     if given.dry:
         return _shown(plan, yard.engine.program, explain=given.explain, as_json=given.as_json)
     if given.print_cmd:

@@ -1,5 +1,6 @@
 """The one place where programs begin and end: errors become words and an exit code here, and nowhere else."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import NoReturn
 
 from dockyard.cli.output import Result, complain, show
 from dockyard.errors import INTERRUPTED, WORK_FAILED, DockyardError
+from dockyard.text import printable
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -39,6 +41,11 @@ def run(name: str, work: Work, arguments: list[str]) -> int:
     except BrokenPipeError:
         # The reader of our output has gone; Python would complain once more when it closes stdout.
         sys.stderr.close()
+        return WORK_FAILED
+    except OSError as error:
+        if error.filename is None:
+            raise  # no file of the user's: a bug
+        complain(name, [printable(f"{os.fsdecode(error.filename)}: {error.strerror}")])
         return WORK_FAILED
     return exit_code
 

@@ -15,6 +15,9 @@ from dockyard.errors import EngineError, EngineUnreachableError, UsageError
 T = TypeVar("T")
 
 
+SHORT_ID = 12  # how many characters of an id the engine shows
+
+
 class Engine:
     """A docker or podman client on this host."""
 
@@ -45,7 +48,8 @@ class Engine:
 
     def containers(self, names: Iterable[str]) -> list[Container]:
         """Return the containers of these names or ids that exist, in one question."""
-        return self._inspect("container", names, container_from)
+        wanted = tuple(names)
+        return [found for found in self._inspect("container", wanted, container_from) if _is_one_of(found, wanted)]
 
     def all_containers(self, *filters: str, stopped: bool = False) -> list[Container]:
         """Return the running containers, by name; `filters` as the engine has them (`label=…`)."""
@@ -106,7 +110,8 @@ class Engine:
 
     def network(self, name: str) -> Network | None:
         """Return a network, or None where there is none of that name."""
-        return next(iter(self._inspect("network", [name], network_from)), None)
+        found = self._inspect("network", [name], network_from)
+        return next((network for network in found if network.name == name), None)  # not one whose id begins so
 
     def inspect(self, kind: str, *names: str) -> list[Answer]:
         """Return the engine's answers for those that exist; `kind` is `container`, `image` or `network`."""
@@ -122,7 +127,10 @@ class Engine:
         done = self._capture(argv, None)
         if done.exit_code and not any(part in done.stderr for part in self.dialect.missing):
             raise EngineError((self.program, *argv), done.exit_code, done.stderr)
-        answers: list[Any] = json.loads(done.stdout or "[]") or []
+        try:
+            answers: list[Any] = json.loads(done.stdout or "[]") or []
+        except ValueError:
+            raise EngineError((self.program, *argv), done.exit_code, "the answer is not JSON") from None
         return [make(answer) for answer in answers]
 
     def _capture(self, argv: tuple[str, ...], secrets: Mapping[str, str] | None) -> process.Done:
@@ -138,11 +146,17 @@ class Engine:
         return done
 
 
+def _is_one_of(container: Container, wanted: tuple[str, ...]) -> bool:
+    """Return whether a container was asked for: to the engine, a name such as `db` is the beginning of an id, too."""
+    return any(container.name == word or (len(word) >= SHORT_ID and container.id.startswith(word)) for word in wanted)
+
+
 def _names(image: Image, reference: str) -> bool:
     """Return whether a reference that was asked for together with others is this image's."""
-    if image.id.startswith(reference.rpartition("sha256:")[2]):
+    if image.id.startswith(reference.removeprefix("sha256:")):
         return True
-    return any(tag in {reference, f"localhost/{reference}", f"docker.io/library/{reference}"} for tag in image.tags)
+    spellings = {f"{registry}{reference}" for registry in ("", "localhost/", "docker.io/", "docker.io/library/")}
+    return not spellings.isdisjoint((*image.tags, *image.digests))
 
 
 def _cannot_start(program: str, error: OSError) -> EngineUnreachableError:

@@ -18,6 +18,7 @@ class Image(NamedTuple):
     id: str
     user: str = ""
     tags: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 class Container(NamedTuple):
@@ -69,7 +70,8 @@ def plain_id(identifier: str) -> str:
 def image_from(answer: Answer) -> Image:
     """Make an Image of `image inspect`."""
     config = answer.get("Config") or {}
-    return Image(plain_id(answer["Id"]), config.get("User") or "", tuple(answer.get("RepoTags") or ()))
+    tags, digests = (tuple(answer.get(field) or ()) for field in ("RepoTags", "RepoDigests"))
+    return Image(plain_id(answer["Id"]), config.get("User") or "", tags, digests)
 
 
 def container_from(answer: Answer) -> Container:

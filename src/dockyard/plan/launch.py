@@ -98,7 +98,7 @@ def _may_be_id(tag: str) -> bool:
     return len(digits) in {12, 64} and not set(digits) - set("0123456789abcdef")
 
 
-def questions(service: str, settings: Settings, options: LaunchOptions, dialect: Dialect) -> Questions:
+def questions(service: str, settings: Settings, options: LaunchOptions, dialect: Dialect, host_name: str) -> Questions:
     """Return what has to be known before the launch can be planned."""
     network = network_name(settings)
     found = list(dict.fromkeys(sources(settings, places_of(settings, service, test_data=options.test_data))))
@@ -107,7 +107,7 @@ def questions(service: str, settings: Settings, options: LaunchOptions, dialect:
         images=image_candidates(settings),
         container=container_name(settings),
         network=(dialect.bridge_network if network == "bridge" else network) if pins else "",
-        lookups=lookups(settings, _own_names(service, settings), dialect.bridge_pins_addresses),
+        lookups=lookups(settings, _own_names(service, settings, host_name), dialect.bridge_pins_addresses),
         paths=tuple(path for path in found if not has_glob(path)),
         patterns=(
             *(path for path in found if has_glob(path)),
@@ -116,10 +116,10 @@ def questions(service: str, settings: Settings, options: LaunchOptions, dialect:
     )
 
 
-def _own_names(service: str, settings: Settings) -> tuple[str, ...]:
-    """Return the names under which DNS may know the service, `HOSTNAME` apart: that is the host's."""
-    hostname = settings[HOSTNAME]
-    return tuple(dict.fromkeys(name for name in (hostname, service) if name and "HOSTNAME" not in name))
+def _own_names(service: str, settings: Settings, host_name: str) -> tuple[str, ...]:
+    """Return the names under which DNS may know the service: its hostname, in production too, then its own."""
+    hostname = (settings[HOSTNAME] or settings[NAME]).replace("HOSTNAME", host_name)
+    return tuple(dict.fromkeys((hostname, service)))
 
 
 def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchOptions) -> LaunchPlan:
@@ -133,7 +133,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
     places = places_of(settings, service, test_data=options.test_data)
     mounts = mount_part(settings, places, facts, image.user)
     parts = (
-        network_part(settings, facts, _own_names(service, settings)),
+        network_part(settings, facts, _own_names(service, settings, facts.host.name)),
         ports_part(settings),
         _devices(settings, facts),
     )
@@ -206,7 +206,7 @@ def may_replace(there: Container, service: str, mode: Mode) -> bool:
     """Return whether a container may be removed for a new instance: its own kind, or one without an owner."""
     if mode.isolated:
         return there.service == service and there.mode in {Mode.DEV.value, Mode.TEST.value}
-    return not there.service or (there.service == service and not Mode(there.mode or "prod").isolated)
+    return not there.service or (there.service == service and there.mode not in {Mode.DEV.value, Mode.TEST.value})
 
 
 def _attachment(foreground: bool, *, terminal: bool) -> tuple[str, ...]:
@@ -319,7 +319,6 @@ def _image_and_command(settings: Settings, image: str, options: LaunchOptions) -
 def _extra_init(settings: Settings) -> tuple[str, ...]:
     """Return extra_init; in dev and test debug_extra_init, unless a key or flag of the mode itself says otherwise."""
     value = settings.value(EXTRA_INIT)
-    is_own = value.spelling.startswith(("test_", "dev_")) or value.source.startswith("flag")
-    if settings.mode.isolated and settings[DEBUG_EXTRA_INIT] and not is_own:
+    if settings.mode.isolated and settings[DEBUG_EXTRA_INIT] and not value.for_this_mode:
         return settings[DEBUG_EXTRA_INIT]
     return value.value

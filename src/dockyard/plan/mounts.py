@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.errors import DockyardError, Problem, SettingsError
-from dockyard.plan.values import EmptyTestArea, Facts, MakeDirectory, MakeFile, Owner, PathFact, Step
+from dockyard.plan.values import EmptyTestArea, Facts, HostStep, MakeDirectory, MakeFile, Owner, PathFact
 from dockyard.settings.keys import (
     MOUNT_LOGS,
     MOUNT_PERSISTENT,
@@ -27,6 +27,7 @@ from dockyard.settings.values import Mode, Mount
 
 # Below the area, sources outside VOL_BASE/SERVICE keep their whole path in here, so that no two share a twin.
 _ELSEWHERE = ".root"
+_LAST_ID = 2**31 - 1
 
 
 class Rule(NamedTuple):
@@ -67,7 +68,7 @@ class MountPart(NamedTuple):
     """The mounts of an instance, the steps that make their sources, and what the user should know."""
 
     binds: tuple[Bind, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[HostStep, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -128,14 +129,17 @@ def sources(settings: Settings, places: Places) -> Iterator[str]:
 
 def mount_part(settings: Settings, places: Places, facts: Facts, image_user: str) -> MountPart:
     """Decide the mounts. Raises SettingsError for every source that is missing and may not be made."""
-    owner, notes = _owner(settings[USER] or image_user, facts)
+    owner, owner_notes = _owner(settings[USER] or image_user, facts)
     binds: list[Bind] = []
-    steps: list[Step] = []
+    steps: list[HostStep] = []
+    notes: list[str] = []
     problems: list[Problem] = []
+    targets: dict[str, str] = {}
     for rule in rules_for(places):
         for mount in settings[rule.key]:
             try:
                 for source, target in _expanded(mount, places, facts):
+                    _refuse_one_target_twice(targets, source, target, mount)
                     part = _bind(rule, source, target, places, facts, owner, mount)
                     binds += part.binds
                     steps += part.steps
@@ -143,23 +147,27 @@ def mount_part(settings: Settings, places: Places, facts: Facts, image_user: str
             except SettingsError as error:
                 problems += error.problems
             if has_glob(mount.source) and not facts.matches.get(places.source(mount.source)):
-                notes += (f"{mount.where}: nothing matches `{mount.source}`",)
+                notes.append(f"{mount.where}: nothing matches `{mount.source}`")
     if problems:
         raise SettingsError(problems)
-    _refuse_one_target_twice(binds)
-    # Only where something is asked for: what a service does not use needs no owner.
-    notes = notes if steps else tuple(note for note in notes if not note.startswith("user"))
-    area = (EmptyTestArea(places.base, places.area),) if places.test_data and steps else ()
-    return MountPart(tuple(binds), (*area, *steps), notes)
+    if not steps:  # what makes nothing needs no owner, and no test area
+        return MountPart(tuple(binds), (), tuple(notes))
+    area = (EmptyTestArea(places.base, places.area),) if places.test_data else ()
+    return MountPart(tuple(binds), (*area, *_parents_first(steps)), (*owner_notes, *notes))
+
+
+def _parents_first(steps: list[HostStep]) -> list[HostStep]:
+    """Return each step once, so ordered that a directory is made as its own mount has it, not on the way to another."""
+    return sorted(dict.fromkeys(steps), key=lambda step: step.path)
 
 
 def _expanded(mount: Mount, places: Places, facts: Facts) -> list[tuple[str, str]]:
     """Return the sources that a mount stands for, each with its target."""
     source = places.source(mount.source)
     if not has_glob(mount.source):
-        return [(source, mount.target.rstrip("/") or source)]
+        return [(source, _normal(mount.target) if mount.target else source)]
     return [
-        (match, f"{mount.target}{match.rpartition('/')[2]}" if mount.target else match)
+        (match, _normal(f"{mount.target}{match.rpartition('/')[2]}") if mount.target else match)
         for match in facts.matches.get(source, ())
     ]
 
@@ -168,9 +176,11 @@ def _bind(  # noqa: PLR0913, PLR0917
     rule: Rule, source: str, target: str, places: Places, facts: Facts, owner: Owner, mount: Mount
 ) -> MountPart:
     there = facts.paths.get(source)
-    own = source == places.own or source.startswith(f"{places.own}/")
-    if places.test_data and (rule.twin or (not there) or (not rule.in_production and own)):
-        stand_in = () if rule.twin or there or own else (f"{source} does not exist: an empty directory stands in",)
+    own = f"{source}/".startswith(f"{places.own}/")
+    has_twin = rule.twin or (not rule.in_production and f"{source}/".startswith(f"{places.base}/"))
+    if places.test_data and (has_twin or not there):
+        note = f"{mount.where}: `{source}` does not exist: an empty directory stands in"
+        stand_in = () if has_twin else (note,)
         twin = places.twin(source)
         return MountPart((Bind(twin, target, rule.read_only),), (_make(twin, there, owner),), stand_in)
     if not there and not own:
@@ -181,7 +191,7 @@ def _bind(  # noqa: PLR0913, PLR0917
     return MountPart((Bind(source, target, rule.read_only),), steps, warnings)
 
 
-def _make(path: str, like: PathFact | None, owner: Owner) -> Step:
+def _make(path: str, like: PathFact | None, owner: Owner) -> HostStep:
     """Return the step that makes a source: like the one in production, else as the image's user needs it."""
     if not like:
         return MakeDirectory(path, owner.uid, owner.gid)
@@ -198,15 +208,15 @@ def _owner(user: str, facts: Facts) -> tuple[Owner, tuple[str, ...]]:
     if not known:
         return Owner(), (f"user `{name}` is not in files/etc/passwd: what is made for it belongs to root",)
     gid = facts.groups.get(group) if group and not group.isdigit() else int(group) if group else known.gid
-    return Owner(known.uid, known.gid if gid is None else gid), ()
+    owner = Owner(known.uid, known.gid if gid is None else gid)
+    if max(owner) > _LAST_ID:
+        raise DockyardError(f"user `{user}`: {max(owner)} is no id that a user can have", hint=f"up to {_LAST_ID}")
+    return owner, ()
 
 
-def _refuse_one_target_twice(binds: list[Bind]) -> None:
-    seen: dict[str, str] = {}
-    for bind in binds:
-        if bind.target in seen:
-            raise DockyardError(
-                f"`{bind.target}` is the target of both {seen[bind.target]} and {bind.source}",
-                hint="give each mount a target of its own",
-            )
-        seen[bind.target] = bind.source
+def _refuse_one_target_twice(targets: dict[str, str], source: str, target: str, mount: Mount) -> None:
+    """Note a source's target; raises SettingsError where another source has it."""
+    if target in targets:
+        message = f"`{target}` is the target of both `{targets[target]}` and `{source}`"
+        raise SettingsError([Problem(mount.where, message, "give each mount a target of its own")])
+    targets[target] = source

@@ -12,8 +12,10 @@ from dockyard.settings.resolve import Settings
 from dockyard.settings.types import LAST_PORT
 from dockyard.settings.values import Port
 
-# Networks where the engine gives no address of its own, so that none can be pinned.
-_WITHOUT_ADDRESS = ("host", "container:", "ns:", "slirp4netns", "pasta")
+# Networks where the engine gives no address of its own, so that none can be pinned; those with a `:` go on after it.
+_WITHOUT_ADDRESS = {"none", "host", "slirp4netns", "pasta", "container:", "ns:", "slirp4netns:", "pasta:"}
+# Networks that belong to somebody else, who publishes ports or not.
+_WITHOUT_PORTS = {"none", "host", "container:", "ns:"}
 
 
 class Part(NamedTuple):
@@ -29,10 +31,16 @@ def network_name(settings: Settings) -> str:
     return "none" if name == "NONE" else name
 
 
+def _kind(name: str) -> str:
+    """Return `container:` of `container:web`, and other names as they are."""
+    kind, colon, _ = name.partition(":")
+    return kind + colon
+
+
 def can_pin(settings: Settings, bridge_pins: bool) -> bool:
     """Return whether the network lets an instance ask for an address."""
     name = network_name(settings)
-    return name != "none" and not name.startswith(_WITHOUT_ADDRESS) and (bridge_pins or name != "bridge")
+    return _kind(name) not in _WITHOUT_ADDRESS and (bridge_pins or name != "bridge")
 
 
 def lookups(settings: Settings, names: tuple[str, ...], bridge_pins: bool) -> tuple[str, ...]:
@@ -80,16 +88,15 @@ def _looked_up(settings: Settings, facts: Facts, names: tuple[str, ...]) -> str:
 
 def _pinned(settings: Settings, network: Network | None, found: str, *, literal: bool) -> Part:
     """Return the flag that pins an address, its third octet replaced where the mode asks for it."""
-    address = _in_subnet(found, settings[SUBNET])
-    is_override = settings.value(IP).spelling.startswith(("test_", "dev_")) or settings.value(IP).source.startswith(
-        "flag"
-    )
-    if settings.mode.isolated and address == found and not is_override:
+    ip, subnet = settings.value(IP), settings.value(SUBNET)
+    address = _in_subnet(found, subnet.value)
+    is_shared = subnet.spelling and not subnet.for_this_mode
+    if settings.mode.isolated and not ip.for_this_mode and (is_shared or address == found):
         return Part(notes=(f"ip: {address} is production's own: the engine picks",))
     if network and network.subnets and not any(_contains(subnet, address) for subnet in network.subnets):
         reason = f"{address} is not in network `{network.name}` ({', '.join(network.subnets)})"
         if literal:
-            raise DockyardError(f"ip: {reason}", hint=f"set in {settings.value(IP).source}")
+            raise DockyardError(f"ip: {reason}", hint=f"set in {ip.source}")
         return Part(notes=(f"ip: {reason}: the engine picks",))
     return Part(("--ip6" if ":" in address else "--ip", address), (f"ip: {address}",))
 
@@ -116,25 +123,27 @@ def _contains(subnet: str, address: str) -> bool:
 def ports_part(settings: Settings) -> Part:
     """Return a `--publish` for each port, shifted and kept to this host in dev and test."""
     ports = settings[PORTS]
-    if ports and network_name(settings) in {"none", "host"}:
+    if ports and _kind(network_name(settings)) in _WITHOUT_PORTS:
         return Part(notes=(f"ports: not published on network `{network_name(settings)}`",))
     return Part(tuple(word for port in effective_ports(settings) for word in ("--publish", _publish(settings, port))))
 
 
 def effective_ports(settings: Settings) -> Iterator[Port]:
     """Yield the ports as this mode publishes them: those given for the mode as written, production's shifted."""
-    as_written = settings.value(PORTS).spelling != PORTS.name or settings.value(PORTS).source.startswith("flag")
+    taken = {port.host for port in settings[PORTS]}
     for port in settings[PORTS]:
         if not settings.mode.isolated:
             yield port
         else:
-            host = port.host if as_written else _shifted(port.host, settings[PORT_OFFSET])
+            as_written = settings.value(PORTS).for_this_mode
+            host = port.host if as_written else _shifted(port.host, settings[PORT_OFFSET], taken)
             yield port._replace(ip=port.ip or "127.0.0.1", host=host)
 
 
-def _shifted(port: int, offset: int | str) -> int:
+def _shifted(port: int, offset: int | str, taken: set[int]) -> int:
     """Return the host port of an instance under test; 0 where the engine is to pick one."""
-    return port + offset if isinstance(offset, int) and port + offset <= LAST_PORT else 0
+    is_free = isinstance(offset, int) and port + offset <= LAST_PORT and port + offset not in taken
+    return port + int(offset) if is_free else 0
 
 
 def _publish(settings: Settings, port: Port) -> str:

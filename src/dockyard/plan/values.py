@@ -83,7 +83,8 @@ class EmptyTestArea(NamedTuple):
         return f"rm -rf --one-file-system {shlex.quote(self.path)}"
 
 
-Step = Command | MakeDirectory | MakeFile | EmptyTestArea
+HostStep = MakeDirectory | MakeFile | EmptyTestArea
+Step = Command | HostStep
 
 
 class PathFact(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from dockyard.settings.keys import KEYS, Key
+from dockyard.settings.keys import KEYS, OVERRIDES, Key
 from dockyard.settings.values import Mode
 
 T = TypeVar("T")
@@ -15,6 +15,11 @@ class Value(NamedTuple, Generic[T]):
     value: T
     source: str
     spelling: str = ""
+
+    @property
+    def for_this_mode(self) -> bool:
+        """Whether it was given for the mode that is launched: by a flag, or as `test_K` or `dev_K`."""
+        return self.source.startswith("flag ") or self.spelling.startswith(OVERRIDES)
 
 
 Layer = Mapping[str, Value[Any]]

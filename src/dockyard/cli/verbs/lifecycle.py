@@ -1,6 +1,6 @@
 """Starting and stopping one container."""
 
-from dockyard.cli.output import Result, warn
+from dockyard.cli.output import Result, say
 from dockyard.cli.verb import On, verb
 from dockyard.yard import Yard
 
@@ -16,7 +16,7 @@ def up(yard: Yard, name: str) -> Result:
         return Result([f"{there.name} is up already"])
     plan = replace.up(yard, service)
     for note in plan.notes:
-        warn(note)
+        say(f"note: {note}")
     return Result([f"{plan.name} is up, from {plan.image}"])
 
 

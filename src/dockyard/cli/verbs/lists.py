@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dockyard.cli.command import argument
-from dockyard.cli.output import Result, table
+from dockyard.cli.output import Result, say, table
 from dockyard.cli.verb import verb
+from dockyard.errors import SettingsError
 from dockyard.service import Service, select
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
     from dockyard.engine.models import Container
+    from dockyard.settings.resolve import Settings
 
 Row = dict[str, Any]
 
@@ -43,23 +45,36 @@ def list_up_names(yard: Yard) -> Result:
     return Result(names, names)
 
 
+def _loaded(yard: Yard) -> tuple[dict[str, "Settings"], int]:
+    """Return the settings of all services; what is wrong with some is told, and makes the exit code."""
+    found, problems = yard.load_all()
+    if not problems:
+        return found, 0
+    error = SettingsError(problems)
+    for line in error.lines():
+        say(line)
+    return found, error.exit_code
+
+
 @verb("list-all", "lA", report=True)
 def list_all(yard: Yard) -> Result:
     """List all services, and which of them are up."""
+    settings, exit_code = _loaded(yard)
     up = {name for _, name in yard.engine.running()}
-    rows = [_service_row(yard, service, up) for service in yard.services]
-    return table(rows, ("service", "up", "wave", "build", "test", "directory"))
+    rows = [_service_row(service, settings.get(service.name), up) for service in yard.services]
+    columns = ("service", "up", "wave", "build", "test", "directory")
+    return table(rows, columns)._replace(exit_code=exit_code)
 
 
-def _service_row(yard: Yard, service: Service, up: set[str]) -> Row:
+def _service_row(service: Service, settings: "Settings | None", up: set[str]) -> Row:
     from dockyard.settings.keys import AUTOSTART, NAME
 
-    settings = yard.load(service)
-    wave = settings[AUTOSTART]
+    container = settings[NAME] if settings else service.name
+    wave = settings[AUTOSTART] if settings else None
     return {
         "service": service.name,
-        "container": settings[NAME],
-        "up": "up" if settings[NAME] in up else "",
+        "container": container,
+        "up": "up" if container in up else "",
         "wave": wave.number if wave else None,
         "build": "build" if service.is_buildable else "",
         "test": "test" if service.is_testable else "",
@@ -72,41 +87,47 @@ def list_all_settings(yard: Yard) -> Result:
     """List what each service sets: every key that is not at its default, with its source."""
     from dockyard.cli.explain import explained
 
+    settings, exit_code = _loaded(yard)
     rows = [
-        {"service": service.name, **row}
-        for service in yard.services
-        for row in explained(yard.load(service))
+        {"service": name, **row}
+        for name, values in settings.items()
+        for row in explained(values)
         if row["source"] != "default"
     ]
-    return table(rows, ("service", "key", "value", "source"))
+    return table(rows, ("service", "key", "value", "source"))._replace(exit_code=exit_code)
 
 
-def _autostarting(yard: Yard) -> list[Row]:
+def _autostarting(yard: Yard) -> tuple[list[Row], int]:
     from dockyard.waves import autostarting
 
-    return [{"wave": wave, "service": name} for wave, name in autostarting(yard)]
+    settings, exit_code = _loaded(yard)
+    return [{"wave": wave, "service": name} for wave, name in autostarting(settings)], exit_code
 
 
 @verb("list-autostart", "la", report=True)
 def list_autostart(yard: Yard) -> Result:
     """List the services that start by themselves on this host, with their waves."""
-    return table(_autostarting(yard), ("wave", "service"))
+    rows, exit_code = _autostarting(yard)
+    return table(rows, ("wave", "service"))._replace(exit_code=exit_code)
 
 
 @verb("list-autostart-waves", "law", report=True)
 def list_autostart_waves(yard: Yard) -> Result:
     """List the waves of this host in order, each with its services."""
+    rows, exit_code = _autostarting(yard)
     waves: dict[int, list[str]] = {}
-    for row in _autostarting(yard):
+    for row in rows:
         waves.setdefault(row["wave"], []).append(row["service"])
-    return table([{"wave": wave, "services": names} for wave, names in waves.items()], ("wave", "services"))
+    listed = [{"wave": wave, "services": names} for wave, names in waves.items()]
+    return table(listed, ("wave", "services"))._replace(exit_code=exit_code)
 
 
 @verb("autostart-wave", "aw", report=True, options=(argument("wave", type=int),))
 def autostart_wave(yard: Yard, wave: int) -> Result:
     """List the services of one wave."""
-    names = [row["service"] for row in _autostarting(yard) if row["wave"] == wave]
-    return Result(names, names)
+    rows, exit_code = _autostarting(yard)
+    names = [row["service"] for row in rows if row["wave"] == wave]
+    return Result(names, names, exit_code)
 
 
 def _names(services: Iterable[Service], wanted: Callable[[Service], bool]) -> Result:
