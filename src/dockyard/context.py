@@ -65,12 +65,17 @@ def _ignored(directory: Path) -> _Ignored | None:
         raise DockyardError(f"{path}: {error}") from None
 
 
-def _entries(directory: Path, top: Path, ignored: _Ignored | None) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            relative = os.path.relpath(entry.path, top)
-            if not (ignored and ignored(relative, is_directory=Path(entry.path).is_dir())):
-                yield entry
+def _entries(directory: Path, top: Path, ignored: _Ignored | None) -> list[os.DirEntry[str]]:
+    """Return what is in a directory and not ignored."""
+    with os.scandir(directory) as found:
+        entries = list(found)
+    if not ignored:
+        return entries
+    return [
+        entry
+        for entry in entries
+        if not ignored(os.path.relpath(entry.path, top), is_directory=Path(entry.path).is_dir())
+    ]
 
 
 def _has_links(directory: Path, top: Path, ignored: _Ignored | None) -> bool:
@@ -83,8 +88,7 @@ def _has_links(directory: Path, top: Path, ignored: _Ignored | None) -> bool:
 def _copy(source: Path, target: Path, top: Path, ignored: _Ignored | None, above: tuple[Path, ...]) -> None:
     """Copy what is in a directory; `above` are the real directories that lead here: a link back to one has no end."""
     shutil.copystat(source, target)
-    entries = list(os.scandir(source)) if not source.is_relative_to(top) else list(_entries(source, top, ignored))
-    for entry in entries:
+    for entry in _entries(source, top, ignored):
         path, copy = Path(entry.path), target / entry.name
         if entry.is_symlink() and not path.exists():
             copy.symlink_to(path.readlink())

@@ -13,12 +13,13 @@ from tests.engines.world import BASE, IDLE, STATE, World, disk, free_port, write
 MAY_DIFFER = (
     r"Id",
     r"Created",
+    r"Config\.Annotations\.io\.kubernetes\.cri-o\.Created",
     r"State\.(StartedAt|Pid|ConmonPid|CheckpointedAt|RestoredAt)",
     r"State\.(PidFile|ConmonPidFile|OCIConfigPath|CgroupPath|FinishedAt)",
     r"NetworkSettings\.(Networks\.[^.]*\.)?(SandboxID|SandboxKey|EndpointID|IPAddress|MacAddress|NetworkID)",
     r"GraphDriver\.Data\.\w+",  # layers have ids of their own
-    r"Config\.CreateCommand\.\d+",  # podman: how it was called, a shell's quoting apart the same
 )
+IN_ORDER = ("Args", "Cmd", "Entrypoint", "CreateCommand", "Test")
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
@@ -27,7 +28,9 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN4
         for key in sorted(value):
             yield from flat(value[key], f"{path}.{key}" if path else key)
     elif isinstance(value, list) and value:
-        for number, item in enumerate(value):
+        # Engines list what they keep in maps (environment, mounts, capabilities) in any order; commands keep theirs
+        items = value if path.endswith(IN_ORDER) else sorted(value, key=json.dumps)
+        for number, item in enumerate(items):
             yield from flat(item, f"{path}.{number}")
     else:
         yield path, value

@@ -46,7 +46,7 @@ def full_settings(octets: str, port: int, udp_port: int) -> dict[str, Any]:
         "cap_drop": "ALL",
         "cap_add": ["NET_BIND_SERVICE"],
         "no_new_privileges": True,
-        "ulimits": ["nofile=512:1024"],
+        "ulimits": ["nofile=512:1024", "nproc=512:1024"],  # podman's own default is more than may be had everywhere
         "labels": {"crew": "seven"},
         "stop_timeout": 7,
         "restart": "on-failure:3",
@@ -233,7 +233,8 @@ def test_foreground_exit_code_is_the_containers(engine: World) -> None:
     """With --fg d-run ends as the container does, its output on ours; --rm removes it."""
     service = engine.idle(cmd=["sh", "-c", "echo out; echo err >&2; exit 3"])
     done = engine.d_run(service, "--fg", "--rm", expect=3)
-    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    assert done.stdout == "out\n"
+    assert done.stderr.endswith("err\n")
     assert not engine.container_id(service.name)
 
 
@@ -325,7 +326,7 @@ def test_mount_sources_may_have_any_name(engine: World) -> None:
         write(place / odd / name, name)
     service = engine.idle(mount_ro=[{f"{place}/{odd}": "/odd"}, {f"{place}/{odd}/*.conf": "/etc/conf/"}])
     engine.d_run(service)
-    assert engine.inside(service.name, "cat /odd/three.txt; ls /etc/conf").split() == ["three.txt", "one.conf", "two.conf"]
+    assert engine.inside(service.name, "cat /odd/three.txt; echo; ls /etc/conf").split() == ["three.txt", "one.conf", "two.conf"]
 
 
 def test_production_mode_of_files_in_the_image(engine: World) -> None:

@@ -168,12 +168,13 @@ class World:
 
     def listing(self) -> list[str]:
         """Return everything that the engine has."""
-        return [
-            *self.call("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Image}}").splitlines(),
-            *self.call("images", "-a", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines(),
-            *self.call("network", "ls", "--format", "{{.ID}} {{.Name}} {{.Driver}}").splitlines(),
-            *self.call("volume", "ls", "--format", "{{.Name}}").splitlines(),
-        ]
+        questions = (
+            ("ps", "-a", "--no-trunc", "--format", "container {{.ID}} {{.Names}} {{.Image}}"),
+            ("images", "-a", "--no-trunc", "--format", "image {{.ID}} {{.Repository}}:{{.Tag}}"),
+            ("network", "ls", "--format", "network {{.ID}} {{.Name}} {{.Driver}}"),
+            ("volume", "ls", "--format", "volume {{.Name}}"),
+        )
+        return sorted(row for question in questions for row in self.call(*question).splitlines())
 
     # ------------------------------------------------------------------------------------------------ services
     def service(

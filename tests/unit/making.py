@@ -42,7 +42,7 @@ def plan_of(
 ) -> LaunchPlan:
     """Return the launch on a host that has the image and the network, and none of the paths."""
     chosen = options or LaunchOptions()
-    asked = questions(service, settings, chosen, dialect)
+    asked = questions(service, settings, chosen, dialect, "harbour")
     facts = Facts(
         dialect=dialect,
         host=HostFacts("harbour", "Europe/Vienna"),

@@ -67,9 +67,14 @@ def test_the_copy_is_gone_afterwards_and_the_service_as_before(service: Path):
 def test_the_copy_is_gone_when_the_build_fails(service: Path):
     (service / "files/motd").symlink_to("../../shared/motd")
     seen = []
-    with pytest.raises(ZeroDivisionError), build_context(service) as context:
-        seen.append(context)
-        raise ZeroDivisionError
+
+    def fail_to_build() -> None:
+        with build_context(service) as context:
+            seen.append(context)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_to_build()
     assert not seen[0].exists()
 
 

@@ -194,7 +194,7 @@ def test_a_test_area_that_is_reached_through_a_link_is_refused(base: Path, link:
     (base / "elsewhere/web").mkdir(parents=True)
     (base / "elsewhere/web/precious").write_text("precious")
     (base / link).symlink_to(base / "elsewhere" / ("web" if link == "TMP/web" else ""))
-    with pytest.raises(DockyardError, match="a test area|Not a directory"):
+    with pytest.raises(DockyardError, match="Not a directory"):
         _empty(base)
     assert (base / "elsewhere/web/precious").read_text() == "precious"
 

@@ -10,7 +10,7 @@ from dockyard.errors import DockyardError, UsageError
 from dockyard.plan.values import Secret
 from dockyard.settings.resolve import Settings
 
-from .making import settings_of
+from tests.unit.making import settings_of
 
 
 @pytest.fixture(autouse=True)

@@ -134,7 +134,7 @@ def test_a_place_is_named_without_its_dots(tmp_path: Path, monkeypatch: pytest.M
 def test_a_directory_without_a_service_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PWD", str(tmp_path))
-    with pytest.raises(NoSuchNameError, match="no Dockerfile and no settings.yaml here"):
+    with pytest.raises(NoSuchNameError, match="no Dockerfile and no settings"):
         service_at("", [])
 
 

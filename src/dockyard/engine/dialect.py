@@ -17,6 +17,8 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when the engine does not answer."""
     missing: tuple[str, ...]
     """Parts of what the client writes when what was asked for does not exist."""
+    removal: tuple[str, ...] = ("rm", "--force", "--volumes")
+    """Removes a container at once, up or not."""
     build_flags: tuple[str, ...] = ()
     has_shared_package_cache: bool = False
     testinfra: str = "docker"
@@ -55,6 +57,7 @@ PODMAN = Dialect(
     },
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),
+    removal=("rm", "--force", "--volumes", "--time", "0"),  # podman would give it ten seconds to end by itself
     has_shared_package_cache=True,
     testinfra="podman",
 )

@@ -87,7 +87,7 @@ class Engine:
     def remove(self, container: str) -> None:
         """Remove a container, up or not, with its anonymous volumes; one that goes by itself meanwhile is as good."""
         try:
-            self.call("rm", "--force", "--volumes", container)
+            self.call(*self.dialect.removal, container)
         except EngineError as error:
             if not any(part in error.stderr for part in (*self.dialect.missing, "already in progress")):
                 raise

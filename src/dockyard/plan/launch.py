@@ -141,7 +141,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
     foreground = settings[FOREGROUND] or options.shell
     argv = (
         "run",
-        *_attachment(foreground, terminal=options.terminal),
+        *_attachment(foreground, options),
         "--name",
         name,
         *_hostname(settings, facts, name),
@@ -209,10 +209,12 @@ def may_replace(there: Container, service: str, mode: Mode) -> bool:
     return not there.service or (there.service == service and there.mode not in {Mode.DEV.value, Mode.TEST.value})
 
 
-def _attachment(foreground: bool, *, terminal: bool) -> tuple[str, ...]:
+def _attachment(foreground: bool, options: LaunchOptions) -> tuple[str, ...]:
     if not foreground:
         return ("--detach",)
-    return ("--interactive", "--tty") if terminal else ()
+    # A shell reads its commands from wherever they come; anything else has no use for a pipe.
+    interactive = ("--interactive",) if options.terminal or options.shell else ()
+    return (*interactive, "--tty") if options.terminal else interactive
 
 
 def _hostname(settings: Settings, facts: Facts, name: str) -> tuple[str, ...]:

@@ -162,7 +162,7 @@ def read_host(environ: Mapping[str, str]) -> HostLayers:
     home = environ.get("HOME", "/root")
     named = environ.get("DOCKYARD_HOST")
     candidates = [named] if named else [f"{home}/.config/dockyard/host.yaml", "/etc/dockyard/host.yaml"]
-    path = next((Path(name) for name in candidates if Path(name).is_file()), None)
+    path = next((Path(name) for name in candidates if Path(name).exists()), None)
     if named and not path:
         raise UsageError(f"{named}: no such file", hint="DOCKYARD_HOST names the host file")
     host_file = read_file(_text_of(path), str(path), Scope.HOST) if path else {}

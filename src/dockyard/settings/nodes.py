@@ -56,7 +56,7 @@ def parse(text: str, name: str) -> Mapping:
         where = _where(name, mark) if mark else name
         reason = " ".join(part for part in (error.context, error.problem) if part)
         raise SettingsError([Problem(where, f"not valid YAML: {reason}")]) from None
-    except (YAMLError, ValueError) as error:  # a character that no YAML file may hold, or that does not exist
+    except (YAMLError, ValueError, OverflowError) as error:  # a character that no YAML file may hold, or that does not exist
         raise SettingsError([Problem(name, f"not valid YAML: {_first_line(error)}")]) from None
     if root is None:
         return Mapping((), name)
