@@ -9,7 +9,6 @@ from dockyard import secrets
 from dockyard.errors import DockyardError, UsageError
 from dockyard.plan.values import Secret
 from dockyard.settings.resolve import Settings
-
 from tests.unit.making import settings_of
 
 

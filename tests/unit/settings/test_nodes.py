@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from dockyard.errors import Problem, SettingsError
 from dockyard.settings.keys import KEYS
 from dockyard.settings.nodes import Mapping, Scalar, Sequence, parse
-
 from tests.unit.making import problems_of
 
 

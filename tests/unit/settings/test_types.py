@@ -141,7 +141,7 @@ REFUSED: list[tuple[Type[Any], Iterable[str]]] = [
     (types.Boolean(), ("yes", "on", "2", "", "[]", "{}", "'t'")),
     (types.Integer(0, 255), ("256", "-1", "1.5", "x", "''", "0x1", "[1]", "٣", "1" * 5000, "1_0")),
     (types.OrWord(types.Integer(1, 9), "auto"), ("0", "10", "Auto", "''")),
-    (types.Words(), ("\"it's\"", '\'a "b\'', "{a: b}", "[[a]]", "[a: b]")),
+    (types.Words(), ('"it\'s"', "'a \"b'", "{a: b}", "[[a]]", "[a: b]")),
     (types.Text("a b", "[ab]+"), ("c", "'ab '", "[a]", '"a\\n"')),
     (types.ListOf(types.Text("a b", "[ab]+")), ("c", "[a, c]", "{a: b}", "[[a]]")),
     (
