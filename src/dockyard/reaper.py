@@ -25,7 +25,11 @@ def reaper(engine: Engine, run: str) -> Iterator[None]:
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as child:
-        yield
+        try:
+            yield
+        except Exception:  # an interrupt is none: it may have cut a launch short, and the reaper looks again
+            child.communicate(DONE)
+            raise
         child.communicate(DONE)
 
 

@@ -1,7 +1,9 @@
 """Names and texts from outside, made fit to print."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+NEAR = 0.6  # how alike two words are, from 0 to 1, before one is taken for the other misspelt
 
 
 def printable(text: str) -> str:
@@ -14,9 +16,10 @@ def printable(text: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest known word, or an empty string where none is near."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+    """Return a hint that names the nearest known word, of equals the first; an empty string where none is near."""
+    likeness = {other: SequenceMatcher(None, word, other).ratio() for other in known}
+    nearest = max(likeness, key=lambda other: likeness[other], default="")
+    return f"did you mean `{nearest}`?" if likeness.get(nearest, 0) >= NEAR else ""
 
 
 def listed(words: Iterable[str]) -> str:

@@ -6,39 +6,34 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.engines.world import PODMAN_CONFIGURATION, World
 
+ENGINES = ("docker", "podman")
 REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 
-FIGURES = pytest.StashKey[list[str]]()
-"""What tests measured, shown at the end of the run."""
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.engine)
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.engine)
+        if config.pluginmanager.hasplugin("xdist"):  # with `-n 2 --dist loadgroup` the engines run side by side
+            item.add_marker(pytest.mark.xdist_group(next((e for e in ENGINES if f"[{e}" in item.name), "no engine")))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash[FIGURES]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured and recorded as `figure`."""
+    passed = terminalreporter.stats.get("passed", [])
+    figures = [text for report in passed for name, text in report.user_properties if name == "figure"]
+    if figures:
         terminalreporter.section("figures")
         for line in figures:
-            terminalreporter.line(line)
-
-
-@pytest.fixture
-def figures(request: pytest.FixtureRequest) -> list[str]:
-    """Where a test leaves its figures."""
-    return request.config.stash[FIGURES]
+            terminalreporter.line(str(line))
 
 
 def _why_not(engine: str) -> str:
@@ -53,21 +48,21 @@ def _why_not(engine: str) -> str:
     return f"{engine} does not answer: {asked.stderr.strip()}" if asked.returncode else ""
 
 
-@pytest.fixture(scope="session")
-def alone() -> Iterator[None]:
-    """Wait for another run of these tests on this machine: names are the same in each."""
-    with Path(tempfile.gettempdir(), "dockyard-engine-tests.lock").open("w") as lock:
+@contextmanager
+def _alone(engine: str) -> Iterator[None]:
+    """Wait for another run of these tests on this machine and engine: names are the same in each."""
+    with Path(tempfile.gettempdir(), f"dockyard-tests-{engine}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-@pytest.fixture(scope="session", params=["docker", "podman"])
-def session_world(request: pytest.FixtureRequest, alone: None) -> Iterator[World]:  # noqa: ARG001 - holds the lock
+@pytest.fixture(scope="session", params=ENGINES)
+def session_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """One engine with the base image."""
     engine: str = request.param
     if reason := _why_not(engine):
         (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
-    with tempfile.TemporaryDirectory(prefix=f"dytest-{engine}-", ignore_cleanup_errors=True) as root:
+    with _alone(engine), tempfile.TemporaryDirectory(prefix=f"dytest-{engine}-", ignore_cleanup_errors=True) as root:
         world = World(engine, Path(root))
         world.remove()
         others = _others(world)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, World, free_port, wait_for, write
 
 NETWORK = "dyt-net"
@@ -19,7 +20,8 @@ def network(session_world: World) -> Iterator[str]:
     octets = SUBNETS[session_world.engine]
     session_world.call("network", "create", "--label", LABEL, "--subnet", f"{octets}.0.0/16", NETWORK)
     yield octets
-    session_world.remove_containers()
+    session_world.begin_removal()
+    session_world.settle()
     session_world.call("network", "rm", NETWORK)
 
 
@@ -108,11 +110,11 @@ def test_every_setting_reaches_the_engine_and_the_container(engine: World, full:
     assert environment["TZ"] == "Europe/Vienna"
     assert len(environment["PUID"]) == 32
 
-    status = engine.inside(name, "cat /proc/self/status")
+    status = engine.inside(name, "cat /proc/1/status")
     assert "Uid:\t65534\t" in status
     assert "CapBnd:\t0000000000000400" in status  # NET_BIND_SERVICE alone
     assert "NoNewPrivs:\t1" in status
-    assert "512" in next(row for row in engine.inside(name, "cat /proc/self/limits").splitlines() if "open files" in row)
+    assert "512" in next(row for row in engine.inside(name, "cat /proc/1/limits").splitlines() if "open files" in row)
     assert "192.0.2.7" in engine.inside(name, "grep buoy /etc/hosts")
     assert engine.inside(name, "hostname; pwd").split() == ["ship", "/tmp"]  # noqa: S108
     mounts = {row.split()[1]: row.split()[3].split(",") for row in engine.inside(name, "cat /proc/mounts").splitlines()}
@@ -326,7 +328,11 @@ def test_mount_sources_may_have_any_name(engine: World) -> None:
         write(place / odd / name, name)
     service = engine.idle(mount_ro=[{f"{place}/{odd}": "/odd"}, {f"{place}/{odd}/*.conf": "/etc/conf/"}])
     engine.d_run(service)
-    assert engine.inside(service.name, "cat /odd/three.txt; echo; ls /etc/conf").split() == ["three.txt", "one.conf", "two.conf"]
+    assert engine.inside(service.name, "cat /odd/three.txt; echo; ls /etc/conf").split() == [
+        "three.txt",
+        "one.conf",
+        "two.conf",
+    ]
 
 
 def test_production_mode_of_files_in_the_image(engine: World) -> None:

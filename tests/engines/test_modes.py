@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tests.engines.world import BASE, FROM_BASE, IDLE, World, free_port, tree_hash, write
 
 
@@ -50,7 +51,7 @@ def test_no_byte_of_production_changes(engine: World) -> None:
     engine.d_run(service, "-DT", "--no-fg")
     name = f"test-{service.name}"
     for target in ("/data", "/deeper", "/shared", "/log", "/probe"):
-        engine.inside(name, f"cd {target} && ls -A && test -z \"$(ls -A)\" && echo mine >a && mkdir sub && chmod 777 .")
+        engine.inside(name, f'cd {target} && ls -A && test -z "$(ls -A)" && echo mine >a && mkdir sub && chmod 777 .')
     assert "conf/e" in engine.inside(name, "cat /conf/e")
     assert "ead-only" in engine.run(engine.engine, "exec", name, "sh", "-c", "rm /conf/e", expect=1).stderr
     assert (tree_hash(own), tree_hash(engine.volumes / "dyt-other")) == before
@@ -144,7 +145,7 @@ def test_shell_is_roots_and_takes_commands(engine: World) -> None:
 
 def test_shell_is_bash_where_there_is_one(engine: World) -> None:
     """-S prefers bash; an image without one gets sh."""
-    bash = "#!/bin/sh\necho this is bash\nexec sh \"$@\"\n"
+    bash = '#!/bin/sh\necho this is bash\nexec sh "$@"\n'
     service = engine.service({"cmd": IDLE}, dockerfile=FROM_BASE, files={"usr/bin/bash": bash})
     engine.d_build(service)
     assert engine.d_run(service, "-D", "-S", stdin="echo hello").stdout == "this is bash\nhello\n"
@@ -159,7 +160,12 @@ def test_modes_exclude_each_other(engine: World) -> None:
 def test_test_keys_override(engine: World) -> None:
     """test_ keys count in test mode, empty ones too; debug_alt_cmnd is the entrypoint there."""
     service = engine.idle(
-        hostname="ship", test_hostname="buoy", mount_ro="conf:/conf", test_mount_ro=[], debug_alt_cmnd=[*IDLE, "debug"], cmd=[]
+        hostname="ship",
+        test_hostname="buoy",
+        mount_ro="conf:/conf",
+        test_mount_ro=[],
+        debug_alt_cmnd=[*IDLE, "debug"],
+        cmd=[],
     )
     engine.d_run(service, "-DT", "--no-fg")
     told = engine.inspect(f"test-{service.name}")

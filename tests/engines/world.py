@@ -18,6 +18,9 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+Record = Callable[[str, object], None]
+"""What `record_property` is."""
+
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 PODMAN_CONFIGURATION = REPOSITORY / "tests/podman-containers.conf"
@@ -59,6 +62,7 @@ class World:
         self.host_file = root / "host.yaml"
         self.numbers = itertools.count(1)
         self.kept: set[str] = set()
+        self._removal: subprocess.Popen[bytes] | None = None
         self.environment = self._environment()
 
     def _environment(self) -> dict[str, str]:
@@ -166,8 +170,16 @@ class World:
         """Run a shell script inside, as the container's own user, and return its output."""
         return self.call("exec", container, "sh", "-c", script)
 
+    def in_image(self, reference: str, script: str) -> str:
+        """Run a shell script in a throw-away container of an image, and return its output."""
+        name = f"{OURS}look"
+        return self.call(
+            "run", "--rm", "--network", "none", "--name", name, "--entrypoint", "sh", reference, "-c", script
+        )
+
     def listing(self) -> list[str]:
         """Return everything that the engine has."""
+        self.settle()
         questions = (
             ("ps", "-a", "--no-trunc", "--format", "container {{.ID}} {{.Names}} {{.Image}}"),
             ("images", "-a", "--no-trunc", "--format", "image {{.ID}} {{.Repository}}:{{.Tag}}"),
@@ -206,6 +218,13 @@ class World:
         """Make a service that builds at once: one file in an image; it launches nothing by itself."""
         return self.service("", name=name, dockerfile=FROM_SCRATCH, files={"version": content}, scripts=scripts)
 
+    def tested(self, test: str, **settings: Any) -> Path:  # noqa: ANN401 - settings
+        """Make a web server that needs no build, and its Test; `service_port` tells its port."""
+        serve = "mkdir -p /www; echo It works >/www/index.html; echo ready to serve; httpd -f -p 8080 -h /www & wait"
+        command = ["sh", "-c", f"trap 'exit 0' TERM; {serve}"]
+        everything = {"image": BASE, "cmd": command, "ports": [f"{free_port()}:8080"], **settings}
+        return self.service(everything, scripts={"Test": test})
+
     def web(self, page: str = "It works", **settings: Any) -> Path:  # noqa: ANN401 - settings
         """Make the example's web server as a service of one's own, on a free port; `service_port` tells which."""
         name = f"{OURS}{next(self.numbers):03}"
@@ -229,14 +248,23 @@ class World:
         self.kept.add(f"{OURS}base")
         self.d_build(f"{OURS}base")
 
-    def remove_containers(self) -> None:
-        """Remove the tests' containers, but for those that are kept."""
+    def begin_removal(self) -> None:
+        """Begin to remove the tests' containers, but for those that are kept."""
+        self.settle()
         if left := [name for name in self.containers() if name not in self.kept]:
-            self.call(*FORCED_REMOVAL[self.engine], *left, expect=None)
+            argv = [self.engine, *FORCED_REMOVAL[self.engine], *left]
+            quiet = subprocess.DEVNULL
+            self._removal = subprocess.Popen(argv, env=self.environment, stdin=quiet, stdout=quiet, stderr=quiet)
+
+    def settle(self) -> None:
+        """Wait until what was removed is gone."""
+        if self._removal:
+            self._removal.wait()
+            self._removal = None
 
     def tidy(self) -> None:
-        """Remove what a test made, its images apart: the next test has other names."""
-        self.remove_containers()
+        """Remove what a test made, its images apart: the next test has other names, and need not wait for it."""
+        self.begin_removal()
         for place in (self.source, self.volumes, self.volumes / "TMP"):
             for entry in place.iterdir() if place.is_dir() else ():
                 if entry.name.startswith(OURS) and entry.name not in self.kept:
@@ -245,9 +273,12 @@ class World:
     def remove(self) -> None:
         """Remove everything that is the tests' own, whoever left it."""
         self.kept.clear()
-        self.remove_containers()
+        self.begin_removal()
+        self.settle()
         labelled = self.call("images", "-q", "--no-trunc", "--filter", f"label={LABEL}").split()
-        named = [row for row in self.call("images", "--format", "{{.Repository}}:{{.Tag}}").split() if f"{REPO}/" in row]
+        named = [
+            row for row in self.call("images", "--format", "{{.Repository}}:{{.Tag}}").split() if f"{REPO}/" in row
+        ]
         if labelled or named:
             self.call("rmi", "-f", *dict.fromkeys(named + labelled), expect=None)
         for network in self.call("network", "ls", "-q", "--filter", f"label={LABEL}").split():
@@ -364,7 +395,7 @@ def client_of(port: int) -> Iterator[Client]:
 
 
 def disk(*places: Path) -> list[tuple[str, int, int, int, int, int]]:
-    """Return path, mode, owner, group, time of change and size of all that is in some directories, and of themselves."""
+    """Return path, mode, owner, group, time of change and size of some directories and all that is in them."""
     return [
         (str(path), status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_size)
         for place in places

@@ -1,13 +1,13 @@
 """What tests make settings and facts from, as programs do, but from texts."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from dockyard.engine.dialect import DOCKER, Dialect
 from dockyard.engine.models import Image, Network
 from dockyard.errors import Problem, SettingsError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
-from dockyard.plan.values import Facts, HostFacts
+from dockyard.plan.values import Facts, HostFacts, PathFact
 from dockyard.settings.keys import IMAGE, NAME, Scope
 from dockyard.settings.load import Flags, environment_layer, flag_layer, read_file
 from dockyard.settings.resolve import Settings, Value, resolve
@@ -38,9 +38,14 @@ def settings_of(  # noqa: PLR0913
 
 
 def plan_of(
-    settings: Settings, *, service: str = "web", dialect: Dialect = DOCKER, options: LaunchOptions | None = None
+    settings: Settings,
+    *,
+    service: str = "web",
+    dialect: Dialect = DOCKER,
+    options: LaunchOptions | None = None,
+    existing: Container[str] = (),
 ) -> LaunchPlan:
-    """Return the launch on a host that has the image and the network, and none of the paths."""
+    """Return the launch on a host that has the image, the network, and the paths that are `existing`."""
     chosen = options or LaunchOptions()
     asked = questions(service, settings, chosen, dialect, "harbour")
     facts = Facts(
@@ -48,6 +53,7 @@ def plan_of(
         host=HostFacts("harbour", "Europe/Vienna"),
         images={asked.images[0]: Image(IMAGE_ID)},
         network=Network(asked.network, "bridge") if asked.network else None,
+        paths={path: PathFact("directory", 33, 33, 0o750) for path in asked.paths if path in existing},
     )
     return plan_launch(service, settings, facts, chosen)
 

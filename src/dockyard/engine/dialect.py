@@ -19,7 +19,10 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when what was asked for does not exist."""
     removal: tuple[str, ...] = ("rm", "--force", "--volumes")
     """Removes a container at once, up or not."""
+    reading: tuple[str, ...] = ("cp",)
+    """Copies a file out of a container; where the path is a link, what it leads to."""
     build_flags: tuple[str, ...] = ()
+    """What every build gets, so that a failed one leaves no container behind."""
     has_shared_package_cache: bool = False
     testinfra: str = "docker"
 
@@ -43,6 +46,8 @@ DOCKER = Dialect(
     },
     unreachable=("Cannot connect to the Docker daemon", "error during connect", "permission denied while trying"),
     missing=("No such", "no such", "not found"),
+    reading=("cp", "--follow-link"),
+    build_flags=("--force-rm",),
 )
 
 PODMAN = Dialect(

@@ -79,7 +79,7 @@ class Engine:
         import io
         import tarfile
 
-        packed = self.call("cp", "--follow-link", f"{container}:{path}", "-").encode("utf-8", "surrogateescape")
+        packed = self.call(*self.dialect.reading, f"{container}:{path}", "-").encode("utf-8", "surrogateescape")
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             member = next((archive.extractfile(entry) for entry in archive if entry.isfile()), None)
             return member.read().decode("utf-8", "replace") if member else ""

@@ -47,7 +47,7 @@ def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:
     cache = settings[BUILD_APK_CACHE]
     shared = cache if cache and cache.startswith("/") else "/var/cache/dockyard/apk" if cache == "1" else ""
     volume = ("--volume", f"{shared}:{APK_CACHE}") if shared and dialect.has_shared_package_cache else ()
-    return (*volume, *settings[BUILD_PARAMS])
+    return (*dialect.build_flags, *volume, *settings[BUILD_PARAMS])
 
 
 class Promotion(NamedTuple):

@@ -144,7 +144,7 @@ NAME_PREFIX = _declare(
 HOSTNAME = _declare(
     Key[str | None](
         "hostname",
-        types.Text("a host name", r"[a-zA-Z0-9_.-]+"),
+        types.Text("a host name of letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]+"),
         "Host name inside. `HOSTNAME` in it is replaced by the host's own name.",
         _S,
         None,
@@ -156,7 +156,7 @@ HOSTNAME = _declare(
 IMAGE = _declare(
     Key(
         "image",
-        types.Text("an image's name", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
+        types.Text("an image's name such as `web` or `host:5000/web:1.0`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
         "Image. With `/` or `:` in it, a full reference; otherwise looked up as `repo1/NAME:TAG`, then "
         "`repo2/NAME:TAG`, then `NAME:TAG`.",
         _S,
@@ -170,7 +170,7 @@ IMAGE = _declare(
 REPO1 = _declare(
     Key[str | None](
         "repo1",
-        types.Text("a repository", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
+        types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
         "First repository to look in, and the one that d-build builds for. With `:` in it, a registry.",
         _S,
         "ktools",
@@ -181,7 +181,7 @@ REPO1 = _declare(
 REPO2 = _declare(
     Key[str | None](
         "repo2",
-        types.Text("a repository", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
+        types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
         "Second repository to look in.",
         _S,
         None,
@@ -277,7 +277,7 @@ _S = "Where it runs"
 NETWORK = _declare(
     Key(
         "network",
-        types.Text("a network's name", r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"),
+        types.Text("a network's name of letters, digits, `_`, `.`, `:` and `-`", r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"),
         "Network. `none`: no network, in dev and test too. Otherwise dev and test never take this one, but "
         "`dev_network` or `test_network`.",
         _S,
@@ -617,7 +617,7 @@ SECRET_COMMAND = _declare(
 BUILD_REPO = _declare(
     Key[str | None](
         "build_repo",
-        types.Text("a repository", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
+        types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
         "Repository that d-build builds for.",
         _S,
         None,

@@ -70,7 +70,8 @@ def read_file(text: str, name: str, scope: Scope) -> Layer:
 def _known(node: Scalar, scope: Scope) -> tuple[str, Key[Any]]:
     """Return the canonical spelling and the key that a word of a file stands for; raises SettingsError."""
     if node.text not in _spellings():
-        raise SettingsError([Problem(node.where, f"unknown key `{node.text}`", did_you_mean(node.text, _spellings()))])
+        hint = did_you_mean(node.text, _spellings()) or "`d-run --explain` shows all keys"
+        raise SettingsError([Problem(node.where, f"unknown key `{node.text}`", hint)])
     spelling, key = _spellings()[node.text]
     if key.scope not in {Scope.ANYWHERE, scope}:
         raise SettingsError(
@@ -162,11 +163,19 @@ def read_host(environ: Mapping[str, str]) -> HostLayers:
     home = environ.get("HOME", "/root")
     named = environ.get("DOCKYARD_HOST")
     candidates = [named] if named else [f"{home}/.config/dockyard/host.yaml", "/etc/dockyard/host.yaml"]
-    path = next((Path(name) for name in candidates if Path(name).exists()), None)
+    path = next((Path(name) for name in candidates if _is_there(name)), None)
     if named and not path:
         raise UsageError(f"{named}: no such file", hint="DOCKYARD_HOST names the host file")
     host_file = read_file(_text_of(path), str(path), Scope.HOST) if path else {}
     return HostLayers(environment_layer(environ), host_file)
+
+
+def _is_there(path: str) -> bool:
+    """Return whether a path exists; one that may not be looked at does not, such as root's home under sudo."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 def load(
@@ -230,9 +239,9 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError([Problem(str(path), error.strerror or "cannot be read")]) from None
+        raise SettingsError([Problem(_shown(path), error.strerror or "cannot be read")]) from None
     except UnicodeDecodeError as error:
-        raise SettingsError([Problem(str(path), f"not UTF-8 at byte {error.start}", "save it as UTF-8")]) from None
+        raise SettingsError([Problem(_shown(path), f"not UTF-8 at byte {error.start}", "save it as UTF-8")]) from None
 
 
 def _shown(path: Path) -> str:

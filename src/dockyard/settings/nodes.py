@@ -55,8 +55,8 @@ def parse(text: str, name: str) -> Mapping:
         mark = error.problem_mark or error.context_mark
         where = _where(name, mark) if mark else name
         reason = " ".join(part for part in (error.context, error.problem) if part)
-        raise SettingsError([Problem(where, f"not valid YAML: {reason}")]) from None
-    except (YAMLError, ValueError, OverflowError) as error:  # a character that no YAML file may hold, or that does not exist
+        raise SettingsError([Problem(where, f"not valid YAML: {reason}", _hint(reason))]) from None
+    except (YAMLError, ValueError, OverflowError) as error:  # a character that may not be
         raise SettingsError([Problem(name, f"not valid YAML: {_first_line(error)}")]) from None
     if root is None:
         return Mapping((), name)
@@ -86,6 +86,15 @@ def _too_deep(name: str, mark: object) -> SettingsError:
     return SettingsError([Problem(_where(name, mark), "nested too deeply")])
 
 
+def _hint(reason: str) -> str:
+    """Return what most often is behind an error of the library's."""
+    if r"'\t'" in reason:
+        return "indent with blanks, not with tabs"
+    if "another document" in reason:
+        return "a file holds one set of settings: leave out `---`"
+    return "see that indentation, quotes and brackets are right, here and in the line above"
+
+
 def _first_line(error: Exception) -> str:
     return re.sub(r"\s+", " ", str(error)).split(' in "')[0]
 
@@ -113,8 +122,7 @@ class _Converter:
         if isinstance(raw, SequenceNode):
             return Sequence(tuple(self.node(item, depth + 1) for item in raw.value), where)
         if isinstance(raw, MappingNode):
-            pairs = ((self._key(key, depth), self.node(value, depth + 1)) for key, value in raw.value)
-            return Mapping(tuple(pairs), where)
+            return Mapping(tuple(self._pair(key, value, depth + 1) for key, value in raw.value), where)
         raise SettingsError([Problem(where, "expected a value")])
 
     @staticmethod
@@ -124,8 +132,11 @@ class _Converter:
             raise SettingsError([Problem(where, "text holds a character that no program can be given")])
         return Scalar(text, where, plain)
 
-    def _key(self, raw: object, depth: int) -> Scalar:
-        node = self.node(raw, depth + 1)
-        if isinstance(node, Scalar):
-            return node
-        raise SettingsError([Problem(node.where, "a key must be a word, not a list or a map")])
+    def _pair(self, raw_key: object, raw_value: object, depth: int) -> tuple[Scalar, Node]:
+        """Return a key and its value; one that was left out stands where its key does, not where the next begins."""
+        key, value = self.node(raw_key, depth), self.node(raw_value, depth)
+        if not isinstance(key, Scalar):
+            raise SettingsError([Problem(key.where, "a key must be a word, not a list or a map")])
+        if isinstance(value, Scalar) and value.plain and not value.text:
+            value = value._replace(where=key.where)
+        return key, value

@@ -24,7 +24,8 @@ class UnfitError(Exception):
 
 def unfit(node: Node, expected: str) -> NoReturn:
     """Raise UnfitError for one node."""
-    shown = f"`{node.text}`" if isinstance(node, Scalar) else "a list" if isinstance(node, Sequence) else "a map"
+    scalar = f"`{node.text}`" if isinstance(node, Scalar) and node.text else "empty"
+    shown = scalar if isinstance(node, Scalar) else "a list" if isinstance(node, Sequence) else "a map"
     raise UnfitError([(node.where, expected, shown)])
 
 
@@ -149,23 +150,23 @@ class Flattened(Type[tuple[T, ...]]):
         return tuple(value for group in self._items.read(node) for value in group)
 
 
-def _refuse_repeated(node: Mapping) -> None:
-    """Raise UnfitError where a map holds a name twice: one of the two would be lost."""
+def _repeated(node: Mapping) -> list[tuple[str, str, str]]:
+    """Return as faults the names that a map holds again: one of the two values would be lost."""
     names = [key.text for key, _ in node.pairs]
     again = [key for number, (key, _) in enumerate(node.pairs) if key.text in names[:number]]
-    if again:
-        raise UnfitError([(key.where, "a map with each name once", f"`{key.text}` twice") for key in again])
+    return [(key.where, "a map with each name once", f"`{key.text}` twice") for key in again]
 
 
 def _pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
     """Return the pairs of a map; a value that is missing is an empty scalar."""
     if not isinstance(node, Mapping) or not node.pairs:
         unfit(node, expected)
-    _refuse_repeated(node)
+    if faults := _repeated(node):
+        raise UnfitError(faults)
     pairs = []
     for key, value in node.pairs:
         if not isinstance(value, Scalar):
-            unfit(value, expected)
+            unfit(value, "one text for each name")
         pairs.append((key, Scalar("", value.where) if value.empty else value))
     return pairs
 
@@ -186,7 +187,7 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
             pairs = _pairs(node, self.expected)
         for key, _ in pairs:
             if not re.fullmatch(r"[^=\s\0]+", key.text):
-                unfit(key, self.expected)
+                unfit(node if isinstance(node, Scalar) else key, "`NAME=VALUE`, with no blank in NAME")
         return tuple((key.text, value.text) for key, value in pairs)
 
 
@@ -232,8 +233,10 @@ class Ports(Type[tuple[Port, ...]]):
         ip = (match["ip"] or "").strip("[]")
         host, container = self._range(match["host"]), self._range(match["container"])
         protocol = (match["protocol"] or "tcp").lower()
-        if protocol not in {"tcp", "udp", "sctp"} or len(host) != len(container) or not host or not _is_address(ip):
+        if protocol not in {"tcp", "udp", "sctp"} or not host or not container or not _is_address(ip):
             unfit(node, self.expected)
+        if len(host) != len(container):
+            unfit(node, "a pair of ranges of one length")
         return [Port(ip, *pair, protocol) for pair in zip(host, container, strict=True)]
 
     @staticmethod
@@ -277,12 +280,18 @@ class Mounts(Type[tuple[Mount, ...]]):
         if not path or re.search(r"[\0-\x1f\x7f]", path + target):
             unfit(source, self.expected)
         if ".." in path.split("/") or ".." in target.split("/"):
-            unfit(source, "a path without `..`")
-        if (target and not target.startswith("/")) or (target and not target.strip("/.") and not has_glob(path)):
-            unfit(Scalar(target, source.where), "a pair whose target is an absolute path inside, not `/` itself")
-        if has_glob(path) and target and not target.endswith("/"):
-            unfit(Scalar(target, source.where), "a target that ends in `/`, because the source is a pattern")
+            unfit(source, "a pair without `..` in its paths")
+        self._check_target(Scalar(target, source.where), is_pattern=has_glob(path))
         return Mount(path, target, source.where)
+
+    @staticmethod
+    def _check_target(target: Scalar, *, is_pattern: bool) -> None:
+        if target.text and not target.text.startswith("/"):
+            unfit(target, "a pair whose target is an absolute path")
+        if target.text and not target.text.strip("/.") and not is_pattern:
+            unfit(target, "a pair whose target is below `/`")
+        if target.text and not target.text.endswith("/") and is_pattern:
+            unfit(target, "a pair whose target ends in `/`, because the source is a pattern")
 
 
 class Log(Type[LogDriver]):
@@ -354,7 +363,6 @@ class Health(Type[HealthCheck]):
             return HealthCheck(disabled=True) if text in {"none", "NONE", "false"} else HealthCheck(text)
         if not isinstance(node, Mapping):
             unfit(node, self.expected)
-        _refuse_repeated(node)
         command, options, faults = None, {}, []
         for key, value in node.pairs:
             try:
@@ -366,6 +374,7 @@ class Health(Type[HealthCheck]):
                     unfit(key, "one of cmd, interval, timeout, retries and start_period")
             except UnfitError as error:
                 faults += error.faults
+        faults += _repeated(node)
         if faults:
             raise UnfitError(faults)
         return HealthCheck(command, options=options)

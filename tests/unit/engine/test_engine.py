@@ -1,0 +1,306 @@
+"""The door to the engine, with a fake client for what a real one cannot be made to do on demand."""
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dockyard.engine.dialect import DOCKER, PODMAN, Dialect, dialect_of
+from dockyard.engine.engine import Engine, find_engine
+from dockyard.engine.models import Image
+from dockyard.errors import EngineError, EngineUnreachableError, UsageError
+
+Fake = Callable[..., Engine]
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Fake:
+    """Return what makes an engine of a shell script."""
+
+    def make(script: str, dialect: Dialect = DOCKER) -> Engine:
+        program = tmp_path / dialect.name
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        return Engine(str(program), dialect)
+
+    return make
+
+
+@pytest.fixture
+def answering(fake: Fake, tmp_path: Path) -> Callable[..., Engine]:
+    """Return what makes an engine that answers any question with this JSON, and writes down what it was asked."""
+
+    def make(answer: Any, stderr: str = "", exit_code: int = 0) -> Engine:  # noqa: ANN401
+        (tmp_path / "answer").write_text(json.dumps(answer))
+        return fake(
+            f'cd {shlex.quote(str(tmp_path))}; echo "$@" >> asked\n'
+            f"cat answer; printf %s {shlex.quote(stderr)} >&2; exit {exit_code}"
+        )
+
+    return make
+
+
+def _asked(tmp_path: Path) -> list[str]:
+    return (tmp_path / "asked").read_text().splitlines()
+
+
+def _container(name: str, identifier: str) -> dict[str, Any]:
+    return {"Id": identifier, "Name": f"/{name}", "Image": "sha256:1", "State": {"Status": "running"}}
+
+
+UNREACHABLE = [
+    (DOCKER, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"),
+    (DOCKER, "error during connect: Get http://192.0.2.1:2375/v1.41/info: dial tcp 192.0.2.1:2375: no route to host"),
+    (DOCKER, "permission denied while trying to connect to the Docker daemon socket"),
+    (PODMAN, "Cannot connect to Podman. Please verify your connection to the Linux system"),
+    (PODMAN, "Error: unable to connect to Podman socket: no such file"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "message"), UNREACHABLE)
+def test_an_engine_that_does_not_answer_is_told_from_one_that_refuses(fake: Fake, dialect: Dialect, message: str):
+    engine = fake(f"echo warning: old client >&2; echo {shlex.quote(message)} >&2; exit 1", dialect)
+    for ask in (lambda: engine.call("info"), lambda: engine.containers(["web"]), lambda: engine.logs("web")):
+        with pytest.raises(EngineUnreachableError) as error:
+            ask()
+        assert error.value.exit_code == 3
+        assert error.value.lines() == [
+            f"{dialect.name} does not answer: {message}",
+            f"hint: is the engine running? try `{engine.program} info`",
+        ]
+
+
+def test_what_the_engine_refuses_is_told_in_its_own_words(fake: Fake):
+    engine = fake("echo 'invalid reference format' >&2; exit 125")
+    with pytest.raises(EngineError) as error:
+        engine.call("run", "--env", "A=b", "image")
+    assert (error.value.exit_code, error.value.engine_exit_code) == (1, 125)
+    assert error.value.lines() == [f"`{engine.program} run` failed: invalid reference format"]
+
+
+def test_what_the_engine_says_never_acts_on_the_terminal(fake: Fake):
+    engine = fake(r"printf 'bad \033[2J\377' >&2; exit 1")
+    with pytest.raises(EngineError) as error:
+        engine.call("run")
+    assert error.value.lines() == [rf"`{engine.program} run` failed: bad \x1b[2J\udcff"]
+
+
+def test_bytes_that_are_not_utf8_come_through(fake: Fake):
+    assert fake(r"printf 'a\377b'").call("version").encode("utf-8", "surrogateescape") == b"a\xffb"
+
+
+def test_an_engine_that_is_not_there_cannot_be_reached(tmp_path: Path):
+    engine = Engine(str(tmp_path / "missing"), DOCKER)
+    for ask in (lambda: engine.call("info"), lambda: engine.attach("info")):
+        with pytest.raises(EngineUnreachableError, match="No such file or directory"):
+            ask()
+
+
+def test_secrets_reach_the_engine_through_its_environment(fake: Fake):
+    engine = fake('echo "$TOKEN"; echo "$@"')
+    assert engine.call("run", "--env", "TOKEN", secrets={"TOKEN": "hidden"}) == "hidden\nrun --env TOKEN\n"
+
+
+def test_words_reach_the_engine_one_by_one(fake: Fake):
+    assert fake('for word; do echo "<$word>"; done').call("run", "a b", "$(id)", "") == "<run>\n<a b>\n<$(id)>\n<>\n"
+
+
+def test_attach_returns_the_exit_code(fake: Fake):
+    assert fake("exit 7").attach("run") == 7
+
+
+def test_a_command_is_shown_as_one_pastes_it():
+    assert Engine("docker", DOCKER).shown(("run", "a b", "$HOME")) == "docker run 'a b' '$HOME'"
+
+
+# --------------------------------------------------------------------------------------------------------- inspecting
+def test_many_containers_are_one_question(answering: Callable[..., Engine], tmp_path: Path):
+    engine = answering([_container("web", "1" * 64), _container("mail", "2" * 64)])
+    assert [container.name for container in engine.containers(["web", "mail"])] == ["web", "mail"]
+    assert _asked(tmp_path) == ["container inspect web mail"]
+
+
+def test_nothing_is_asked_where_nothing_is_wanted(fake: Fake):
+    assert fake("exit 1").containers([]) == []
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    ["Error: No such container: mail", "Error response from daemon: No such container: mail", "no such object"],
+)
+def test_those_that_are_missing_are_left_out(answering: Callable[..., Engine], stderr: str):
+    engine = answering([_container("web", "1" * 64)], stderr, 1)
+    assert [container.name for container in engine.containers(["web", "mail"])] == ["web"]
+
+
+def test_a_refusal_is_not_taken_for_nothing_there(answering: Callable[..., Engine]):
+    with pytest.raises(EngineError, match="disk on fire"):
+        answering([], "disk on fire", 1).containers(["web"])
+
+
+def test_a_name_that_is_the_beginning_of_anothers_id_is_not_that_one(answering: Callable[..., Engine]):
+    """The engine takes `db` for the container whose id begins so: to stop or remove that would be a disaster."""
+    engine = answering([_container("web", "db" + "1" * 62)])
+    assert engine.containers(["db"]) == []
+    assert not engine.is_up("db")
+
+
+@pytest.mark.parametrize("word", ["web", "db1111111111", "db" + "1" * 62])
+def test_a_container_is_found_by_name_and_by_id(answering: Callable[..., Engine], word: str):
+    engine = answering([_container("web", "db" + "1" * 62)])
+    assert [container.name for container in engine.containers([word])] == ["web"]
+
+
+def test_a_network_whose_id_begins_as_a_name_is_not_that_one(answering: Callable[..., Engine]):
+    engine = answering([{"Name": "front", "Id": "db1", "Driver": "bridge"}])
+    assert engine.network("db") is None
+    assert engine.network("front")
+
+
+@pytest.mark.parametrize("answer", ["", "null", "[]"])
+def test_an_empty_answer_is_nothing(fake: Fake, answer: str):
+    assert fake(f"printf %s '{answer}'").containers(["web"]) == []
+
+
+def test_an_answer_that_is_not_json_is_the_engines_fault(fake: Fake):
+    with pytest.raises(EngineError, match="not JSON"):
+        fake("echo Emulate Docker CLI using podman").containers(["web"])
+
+
+def test_running_containers_are_sorted_by_name(fake: Fake):
+    assert fake("printf '2b web\\n1a mail\\n'").running() == [("1a", "mail"), ("2b", "web")]
+
+
+# ------------------------------------------------------------------------------------------------------------- images
+def _image(identifier: str, *tags: str, digests: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"Id": f"sha256:{identifier}", "Config": {"User": "web"}, "RepoTags": tags, "RepoDigests": digests}
+
+
+ID, DIGEST = "a1" * 32, "b2" * 32
+
+
+@pytest.mark.parametrize(
+    ("tag", "asked"),
+    [
+        ("ktools/web:live", "ktools/web:live"),
+        ("localhost/ktools/web:live", "ktools/web:live"),
+        ("docker.io/library/httpd:2.4", "httpd:2.4"),
+        ("docker.io/ktools/web:live", "ktools/web:live"),
+    ],
+)
+def test_an_image_is_found_by_each_engines_spelling_of_its_tag(answering: Callable[..., Engine], tag: str, asked: str):
+    images = answering([_image(ID, tag)], "No such image", 1).images([asked, "other:latest"])
+    assert images == {asked: Image(ID, "web", (tag,))}
+
+
+@pytest.mark.parametrize("asked", [ID, f"sha256:{ID}", ID[:12]])
+def test_an_image_is_found_by_its_id(answering: Callable[..., Engine], asked: str):
+    assert set(answering([_image(ID)]).images(["ktools/web:live", asked])) == {asked}
+
+
+def test_an_image_is_found_by_its_digest(answering: Callable[..., Engine]):
+    reference = f"ktools/web@sha256:{DIGEST}"
+    engine = answering([_image(ID, digests=(reference,))])
+    assert set(engine.images([reference, f"web@sha256:{DIGEST}"])) == {reference}
+
+
+def test_an_id_is_no_digest(answering: Callable[..., Engine]):
+    """The engine would not find `ktools/web@sha256:ID`, and go and ask a registry for it."""
+    asked = [f"ktools/web@sha256:{ID}", f"web@sha256:{ID}", f"sha256:{ID}"]
+    assert set(answering([_image(ID, "ktools/web:latest")], "No such image", 1).images(asked)) == {f"sha256:{ID}"}
+
+
+def test_one_reference_is_believed_without_comparing(answering: Callable[..., Engine]):
+    """Whatever registry the engine found it under."""
+    assert set(answering([_image(ID, "quay.io/web:live")]).images(["web:live"])) == {"web:live"}
+
+
+# ------------------------------------------------------------------------------------------------------------ removing
+@pytest.mark.parametrize("stderr", ["Error: No such container: web", "removal of container web is already in progress"])
+def test_a_container_that_goes_by_itself_is_as_good_as_removed(answering: Callable[..., Engine], stderr: str):
+    answering([], stderr, 1).remove("web")
+
+
+def test_a_container_that_cannot_be_removed_is_an_error(answering: Callable[..., Engine]):
+    with pytest.raises(EngineError, match="device busy"):
+        answering([], "device busy", 1).remove("web")
+
+
+# ------------------------------------------------------------------------------------------------------------- finding
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory that is all of PATH."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def _install(directory: Path, name: str, text: str = "#!/bin/sh\n") -> None:
+    (directory / name).write_text(text)
+    (directory / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted", "program", "dialect"),
+    [
+        (["docker", "podman"], None, "docker", DOCKER),
+        (["podman"], None, "podman", PODMAN),
+        (["docker", "podman"], "podman", "podman", PODMAN),
+    ],
+)
+def test_the_engine_is_the_configured_one_else_docker_else_podman(
+    path: Path, installed: list[str], wanted: str | None, program: str, dialect: Dialect
+):
+    for name in installed:
+        _install(path, name)
+    engine = find_engine(wanted)
+    assert (engine.program, engine.dialect) == (program, dialect)
+
+
+def test_an_engine_may_be_named_by_its_path(path: Path):
+    _install(path, "podman-5")
+    assert find_engine(str(path / "podman-5")).dialect is PODMAN
+
+
+def test_a_docker_that_is_podman_in_disguise_is_podman(path: Path):
+    _install(path, "docker", '#!/bin/sh\nexec /usr/bin/podman "$@"\n')
+    assert find_engine(None).dialect is PODMAN
+
+
+def test_a_docker_that_is_a_link_to_podman_is_podman(path: Path):
+    _install(path, "podman")
+    (path / "docker").symlink_to("podman")
+    assert find_engine(None).dialect is PODMAN
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize(("wanted", "what"), [(None, "docker or podman"), ("podman", "podman")])
+def test_no_engine_at_all_is_an_error_that_says_what_to_do(wanted: str | None, what: str):
+    with pytest.raises(EngineUnreachableError) as error:
+        find_engine(wanted)
+    assert error.value.lines() == [f"{what}: not installed", "hint: install it, or name another in DOCKER_EXEC"]
+
+
+def test_a_path_that_leads_nowhere_is_wrong_usage(path: Path):
+    with pytest.raises(UsageError, match="no such program"):
+        find_engine(f"{path}/docker")
+
+
+@pytest.mark.parametrize(
+    ("program", "dialect"),
+    [
+        ("/usr/bin/docker", DOCKER),
+        ("/usr/bin/podman", PODMAN),
+        ("podman-remote", PODMAN),
+        ("/opt/podman/bin/docker", DOCKER),
+    ],
+)
+def test_a_program_is_known_by_its_own_name(program: str, dialect: Dialect):
+    assert dialect_of(program) is dialect
+
+
+@pytest.mark.parametrize("dialect", [DOCKER, PODMAN], ids=lambda dialect: dialect.name)
+def test_every_flag_of_a_log_driver_is_text(dialect: Dialect):
+    assert {type(word) for words in dialect.logs.values() for word in words} == {str}

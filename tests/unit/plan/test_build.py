@@ -1,0 +1,153 @@
+from collections.abc import Iterable
+
+import pytest
+
+from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
+from dockyard.engine.models import Image
+from dockyard.errors import DockyardError, NoSuchNameError
+from dockyard.plan.build import (
+    ImageName,
+    build_command,
+    build_parameters,
+    image_name,
+    plan_promotion,
+    plan_restore,
+    plan_rollback,
+    references,
+)
+from dockyard.plan.values import Command
+from tests.unit.making import settings_of
+
+WEB = ImageName("ktools", "web")
+
+
+def _images(**tags: str) -> dict[str, Image]:
+    return {f"ktools/web:{tag}": Image(identifier) for tag, identifier in tags.items()}
+
+
+def _tags(*pairs: tuple[str, str]) -> list[tuple[str, ...]]:
+    return [("tag", identifier, f"ktools/web:{tag}") for tag, identifier in pairs]
+
+
+def _argvs(commands: Iterable[Command]) -> list[tuple[str, ...]]:
+    return [command.argv for command in commands]
+
+
+@pytest.mark.parametrize(
+    ("before", "tags"),
+    [
+        ({"latest": "b"}, [("live", "b")]),
+        ({"latest": "b", "live": "a"}, [("prev", "a"), ("live", "b")]),
+        ({"latest": "c", "live": "b", "prev": "a"}, [("prev", "b"), ("live", "c")]),
+        ({"latest": "b", "live": "b", "prev": "a"}, []),
+        ({"latest": "b", "live": "b"}, []),
+    ],
+)
+def test_promoting_keeps_what_was_live_and_never_loses_the_way_back(
+    before: dict[str, str], tags: list[tuple[str, str]]
+):
+    """Each tag is set to an image id, the way back first; promoting the same again changes nothing."""
+    assert _argvs(plan_promotion(WEB, _images(**before), before["latest"]).commands) == _tags(*tags)
+
+
+def test_promoting_tells_what_is_live_and_what_was():
+    promotion = plan_promotion(WEB, _images(latest="b", live="a"), None)
+    assert (promotion.live, promotion.previous) == ("b", "a")
+
+
+def test_what_was_not_tested_is_not_promoted():
+    with pytest.raises(DockyardError, match="ktools/web:latest is b, but a was tested: not promoted"):
+        plan_promotion(WEB, _images(latest="b", live="a"), "a")
+
+
+def test_what_was_not_tested_is_not_promoted_though_it_is_live_already():
+    with pytest.raises(DockyardError, match="not promoted"):
+        plan_promotion(WEB, _images(latest="b", live="b"), "a")
+
+
+def test_nothing_built_nothing_promoted():
+    with pytest.raises(NoSuchNameError, match="no image ktools/web:latest"):
+        plan_promotion(WEB, _images(live="a"), None)
+
+
+@pytest.mark.parametrize(
+    ("before", "tags"),
+    [
+        ({"live": "b", "prev": "a"}, [("live", "a"), ("prev", "b")]),
+        ({"prev": "a"}, [("live", "a")]),
+    ],
+)
+def test_rolling_back_swaps_live_and_previous(before: dict[str, str], tags: list[tuple[str, str]]):
+    assert _argvs(plan_rollback(WEB, _images(**before)).commands) == _tags(*tags)
+
+
+def test_there_is_nothing_to_roll_back_to_before_a_second_promotion():
+    with pytest.raises(NoSuchNameError, match="no image ktools/web:prev"):
+        plan_rollback(WEB, _images(live="a"))
+
+
+def test_restoring_sets_tags_back_and_removes_those_that_were_not_there():
+    before = _images(live="a")
+    assert _argvs(plan_restore(WEB, before)) == [*_tags(("live", "a")), ("rmi", "ktools/web:prev")]
+
+
+def test_the_tags_that_matter_are_three():
+    assert references(WEB) == ("ktools/web:latest", "ktools/web:live", "ktools/web:prev")
+
+
+@pytest.mark.parametrize(
+    ("repository", "tagged", "in_registry"),
+    [
+        ("ktools", "ktools/web:live", False),
+        ("", "web:live", False),
+        ("registry.example.org:5000", "registry.example.org:5000/web:live", True),
+        ("registry.example.org:5000/team", "registry.example.org:5000/team/web:live", True),
+    ],
+)
+def test_a_repository_with_a_colon_is_a_registry(repository: str, tagged: str, in_registry: bool):
+    name = ImageName(repository, "web")
+    assert (name.tagged("live"), name.in_registry) == (tagged, in_registry)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "ktools/web"),
+        ("image: www", "ktools/www"),
+        ("image: docker.io/library/httpd", "ktools/web"),
+        ("image: httpd:2.4", "ktools/web"),
+        ("repo1: other", "other/web"),
+        ("repo1:", "web"),
+        ("repo1: other\nbuild_repo: mine", "mine/web"),
+    ],
+)
+def test_what_is_built_is_named_by_the_settings(text: str, expected: str):
+    """Somebody else's image, a full reference, is never what is built here."""
+    assert image_name("web", settings_of(text)).tagged("x") == f"{expected}:x"
+
+
+def test_flags_name_what_is_built_before_the_settings():
+    name = image_name("web", settings_of("image: www\nrepo1: other"), name="a", repository="b")
+    assert name == ImageName("b", "a")
+
+
+def test_the_build_writes_down_the_id_that_it_made():
+    command = build_command("/context", "ktools/web:latest", "/id", ("--pull",))
+    assert command.argv == ("build", "--tag", "ktools/web:latest", "--iidfile", "/id", "--pull", "/context")
+
+
+@pytest.mark.parametrize(
+    ("written", "dialect", "volume"),
+    [
+        ("1", PODMAN, ("--volume", "/var/cache/dockyard/apk:/var/cache/apk")),
+        ("/srv/apk", PODMAN, ("--volume", "/srv/apk:/var/cache/apk")),
+        ("0", PODMAN, ()),
+        ("1", DOCKER, ()),
+    ],
+)
+def test_podman_builds_share_a_package_cache(written: str, dialect: Dialect, volume: tuple[str, ...]):
+    settings = settings_of(
+        environ={"DBUILD_PODMAN_SHARED_APK_CACHE": written, "DBUILD_PARAMS": "--pull --label 'a=b c'"}
+    )
+    parameters = build_parameters(settings, dialect)
+    assert parameters == (*dialect.build_flags, *volume, "--pull", "--label", "a=b c")
