@@ -9,7 +9,8 @@ from dockyard.cli.command import Option
 from dockyard.cli.explain import written
 from dockyard.cli.verb import VERBS, On
 from dockyard.errors import EXIT_CODES
-from dockyard.settings.keys import KEYS, Key
+from dockyard.settings.key import Key
+from dockyard.settings.keys import KEYS
 from dockyard.settings.values import Mode
 from dockyard.testing import script
 

@@ -17,13 +17,11 @@ ENGINES = ("docker", "podman")
 REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent not in item.path.parents:
-            continue
-        item.add_marker(pytest.mark.engine)
-        if config.pluginmanager.hasplugin("xdist"):  # with `-n 2 --dist loadgroup` the engines run side by side
-            item.add_marker(pytest.mark.xdist_group(next((e for e in ENGINES if f"[{e}" in item.name), "no engine")))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of this directory, for which alone pytest asks here."""
+    item.add_marker(pytest.mark.engine)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # with `-n 2 --dist loadgroup` the engines run side by side
+        item.add_marker(pytest.mark.xdist_group(next((e for e in ENGINES if f"[{e}" in item.name), "no engine")))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

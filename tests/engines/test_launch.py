@@ -127,7 +127,7 @@ def test_every_setting_reaches_the_engine_and_the_container(engine: World, full:
 
     assert f"{network}.0.77" in json.dumps(told["NetworkSettings"]["Networks"][NETWORK])
     published = told["NetworkSettings"]["Ports"]
-    assert published["8080/tcp"][0]["HostIp"] == "0.0.0.0"  # noqa: S104
+    assert published["8080/tcp"][0]["HostIp"] in {"0.0.0.0", ""}  # noqa: S104 - podman writes it so
     assert published["53/udp"][0]["HostIp"] == "127.0.0.1"
 
 

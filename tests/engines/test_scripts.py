@@ -204,8 +204,12 @@ def test_without_launching(engine: World) -> None:
 
 def test_name_tag_and_out(engine: World) -> None:
     """-n names the instance, -t chooses the image, -o keeps its log in a file."""
-    service = engine.service({"cmd": "sh -c 'cat /version; sleep 600'"}, dockerfile=FROM_BASE,
-                             files={"version": "old\n"}, scripts={"Test": SHELL + "echo $CONTAINER_NAME\n"})  # fmt: skip
+    service = engine.service(
+        {"cmd": "sh -c 'cat /version; sleep 600'"},
+        dockerfile=FROM_BASE,
+        files={"version": "old\n"},
+        scripts={"Test": SHELL + "echo $CONTAINER_NAME\n"},
+    )
     engine.d_build(service, "--tag", "trial")
     write(service / "files/version", "new\n")
     engine.d_build(service)

@@ -8,7 +8,8 @@ from dockyard.engine.models import Image, Network
 from dockyard.errors import Problem, SettingsError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.values import Facts, HostFacts, PathFact
-from dockyard.settings.keys import IMAGE, NAME, Scope
+from dockyard.settings.key import Scope
+from dockyard.settings.keys import IMAGE, NAME
 from dockyard.settings.load import Flags, environment_layer, flag_layer, read_file
 from dockyard.settings.resolve import Settings, Value, resolve
 from dockyard.settings.values import Mode

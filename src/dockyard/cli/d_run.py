@@ -12,7 +12,8 @@ from dockyard.cli.output import Result, say
 from dockyard.errors import UsageError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan
 from dockyard.plan.values import Step
-from dockyard.settings.keys import KEYS, TAG, Key
+from dockyard.settings.key import Key
+from dockyard.settings.keys import KEYS, TAG
 from dockyard.settings.load import Flags
 from dockyard.settings.types import Boolean, Words
 from dockyard.settings.values import Mode
@@ -77,6 +78,7 @@ def d_run(arguments: list[str]) -> Result | int:
         return Result(explanation(rows), rows, as_json=given.as_json)
     options = LaunchOptions(
         directory=str(service.directory),
+        file=given.file,
         shell=given.shell,
         test_data=given.vol_alt,
         fail_on_exists=given.fail_on_exists,

@@ -51,6 +51,7 @@ class LaunchOptions(NamedTuple):
     """
 
     directory: str = ""
+    file: str = ""
     shell: bool = False
     test_data: bool = False
     fail_on_exists: bool = False
@@ -79,7 +80,7 @@ class LaunchPlan(NamedTuple):
 
 def container_name(settings: Settings) -> str:
     """Return the name that the instance gets."""
-    return settings[NAME_PREFIX] + settings[NAME]
+    return (settings[NAME_PREFIX] or "") + settings[NAME]
 
 
 def image_candidates(settings: Settings) -> tuple[str, ...]:
@@ -243,19 +244,18 @@ def _environment(settings: Settings, facts: Facts, options: LaunchOptions) -> tu
     secrets: list[Secret] = []
     for variable in _variables(settings, facts):
         if variable.secret:
-            needs_settings = variable.secret.startswith("setting:")
-            secrets.append(
-                Secret(
-                    variable.name,
-                    variable.secret,
-                    options.directory if needs_settings else "",
-                    MODE_FLAGS[settings.mode] if needs_settings else (),
-                )
-            )
+            secrets.append(_secret(variable, settings, options))
             argv += ("--env", variable.name)
         else:
             argv += ("--env", f"{variable.name}={variable.value}")
     return argv, tuple(secrets)
+
+
+def _secret(variable: Variable, settings: Settings, options: LaunchOptions) -> Secret:
+    if not variable.secret.startswith("setting:"):
+        return Secret(variable.name, variable.secret)
+    file = ("--settings", options.file) if options.file else ()
+    return Secret(variable.name, variable.secret, options.directory, (*MODE_FLAGS[settings.mode], *file))
 
 
 def _variables(settings: Settings, facts: Facts) -> Iterator[Variable]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from dockyard.errors import DockyardError, Problem, SettingsError
 from dockyard.plan.values import EmptyTestArea, Facts, HostStep, MakeDirectory, MakeFile, Owner, PathFact
+from dockyard.settings.key import Key
 from dockyard.settings.keys import (
     MOUNT_LOGS,
     MOUNT_PERSISTENT,
@@ -19,7 +20,6 @@ from dockyard.settings.keys import (
     MOUNT_TEST_ONLY,
     USER,
     VOL_BASE,
-    Key,
 )
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import has_glob

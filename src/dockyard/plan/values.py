@@ -17,12 +17,12 @@ class Secret(NamedTuple):
     variable: str
     reference: str
     directory: str = ""
-    mode_flags: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def shell(self) -> str:
         """Return an assignment that gets the value when it is pasted, and does not show it."""
         where = ("--cd", self.directory) if self.directory else ()
-        command = shlex.join(("d-run", *where, *self.mode_flags, "--reveal", self.reference))
+        command = shlex.join(("d-run", *where, *self.flags, "--reveal", self.reference))
         return f'{self.variable}="$({command})"'
 
 

@@ -4,106 +4,13 @@ Reading, checking, the flags of d-run, `--explain`, and docs/reference/settings.
 one entry; one that is more than a flag of the engine is also read in plan/launch.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from dockyard.settings import types
+from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
 from dockyard.settings.values import HealthCheck, LogDriver, Mode, Mount, Port, Variable, Wave
 
 T = TypeVar("T")
-
-OVERRIDES = ("test_", "dev_")
-
-
-class Scope(Enum):
-    """Where a key may be written, besides flags and the environment."""
-
-    ANYWHERE = "settings.yaml, host file"
-    SERVICE = "settings.yaml"
-    HOST = "host file"
-
-
-class Key(NamedTuple, Generic[T]):
-    """One setting.
-
-    `by_mode` holds the defaults that differ from `default`. `read_as` says, for modes that are not content with the
-    rule, which spellings count (`dev_` for `dev_K`, an empty string for `K` itself), the strongest first; `shared` are
-    values of `K` that count all the same.
-    """
-
-    name: str
-    type: types.Type[T]
-    help: str
-    section: str
-    default: T
-    by_mode: Mapping[Mode, T] = {}
-    shown_default: str = ""
-    aliases: tuple[str, ...] = ()
-    environment: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    scope: Scope = Scope.ANYWHERE
-    required: bool = False
-    read_as: Mapping[Mode, tuple[str, ...]] = {}
-    shared: frozenset[str] = frozenset()
-    engine_flag: str = ""
-    emit: Callable[[T], tuple[str, ...]] | None = None
-    not_yet: bool = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names of the key in a file."""
-        return (self.name, *self.aliases)
-
-    def default_in(self, mode: Mode) -> T:
-        """Return the built-in value in a mode."""
-        return self.by_mode.get(mode, self.default)
-
-    def spellings(self, mode: Mode) -> tuple[str, ...]:
-        """Return the prefixes under which a file or the environment gives the key in a mode, the strongest first."""
-        return self.read_as.get(mode, (*mode.override_prefixes, ""))
-
-    def variables(self, prefix: str = "") -> tuple[str, ...]:
-        """Return the environment variables that set the key, or its override `prefix`, the strongest first."""
-        old = tuple(name.replace("KTOOLS_DRUN_", f"KTOOLS_DRUN_{prefix.upper()}") for name in self.environment)
-        usable = tuple(name for name in old if not prefix or name not in self.environment)
-        return (*usable, *(f"DOCKYARD_{prefix}{name}".upper() for name in self.names))
-
-
-KEYS: dict[str, Key[Any]] = {}
-"""Every key by its name, in the order of the reference."""
-
-
-def _declare(key: Key[T]) -> Key[T]:
-    KEYS[key.name] = key
-    return key
-
-
-def _option(flag: str) -> Callable[[Any], tuple[str, ...]]:
-    return lambda value: (flag, str(value))
-
-
-def _each(flag: str) -> Callable[[Iterable[Any]], tuple[str, ...]]:
-    return lambda values: tuple(word for value in values for word in (flag, str(value)))
-
-
-def _each_pair(flag: str) -> Callable[[Iterable[tuple[str, str]]], tuple[str, ...]]:
-    return lambda pairs: tuple(word for name, value in pairs for word in (flag, f"{name}={value}"))
-
-
-def _switch(*argv: str) -> Callable[[bool], tuple[str, ...]]:
-    return lambda value: argv if value else ()
-
-
-def _health_argv(check: HealthCheck | None) -> tuple[str, ...]:
-    if not check:
-        return ()
-    if check.disabled:
-        return ("--no-healthcheck",)
-    command = () if check.command is None else ("--health-cmd", check.command)
-    options = (word for name, value in check.options.items() for word in (f"--health-{name.replace('_', '-')}", value))
-    return (*command, *options)
-
 
 _NAME = types.Text("a name of letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _SIZE = types.Text("a size such as `512m`", r"[0-9]+(\.[0-9]+)?[bkmgBKMG]?")
@@ -115,422 +22,363 @@ _MOUNTS: types.Type[tuple[Mount, ...]] = types.Flattened(types.Mounts())
 
 # ---------------------------------------------------------------------------------------------------- identity
 _S = "Identity"
-NAME = _declare(
-    Key(
-        "name",
-        _NAME,
-        "Container name. Dev and test instances get `dev-` or `test-` in front.",
-        _S,
-        "",
-        shown_default="base name of the directory",
-        environment=("KTOOLS_DRUN_NAME",),
-        flags=("-n", "--name"),
-        scope=Scope.SERVICE,
-        required=True,
-    )
+NAME = Key(
+    "name",
+    _NAME,
+    "Container name. Dev and test instances get `dev-` or `test-` in front.",
+    _S,
+    "",
+    shown_default="base name of the directory",
+    environment=("KTOOLS_DRUN_NAME",),
+    flags=("-n", "--name"),
+    scope=Scope.SERVICE,
+    required=True,
 )
-NAME_PREFIX = _declare(
-    Key(
-        "name_prefix",
-        types.Text("letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]*"),
-        "What stands in front of the name.",
-        _S,
-        "",
-        by_mode={Mode.DEV: "dev-", Mode.TEST: "test-"},
-        shown_default="dev `dev-`, test `test-`",
-        flags=("--name_prefix",),
-    )
+NAME_PREFIX = Key[str | None](
+    "name_prefix",
+    types.Text("letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]*"),
+    "What stands in front of the name.",
+    _S,
+    "",
+    by_mode={Mode.DEV: "dev-", Mode.TEST: "test-"},
+    shown_default="dev `dev-`, test `test-`",
+    flags=("--name_prefix",),
 )
-HOSTNAME = _declare(
-    Key[str | None](
-        "hostname",
-        types.Text("a host name of letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]+"),
-        "Host name inside. `HOSTNAME` in it is replaced by the host's own name.",
-        _S,
-        None,
-        shown_default="the container's name",
-        environment=("KTOOLS_DRUN_HOSTNAME",),
-        flags=("-H", "--hostname"),
-    )
+HOSTNAME = Key[str | None](
+    "hostname",
+    types.Text("a host name of letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]+"),
+    "Host name inside. `HOSTNAME` in it is replaced by the host's own name.",
+    _S,
+    None,
+    shown_default="the container's name",
+    environment=("KTOOLS_DRUN_HOSTNAME",),
+    flags=("-H", "--hostname"),
 )
-IMAGE = _declare(
-    Key(
-        "image",
-        types.Text("an image's name such as `web` or `host:5000/web:1.0`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
-        "Image. With `/` or `:` in it, a full reference; otherwise looked up as `repo1/NAME:TAG`, then "
-        "`repo2/NAME:TAG`, then `NAME:TAG`.",
-        _S,
-        "",
-        shown_default="base name of the directory",
-        flags=("-i", "--image"),
-        scope=Scope.SERVICE,
-        required=True,
-    )
+IMAGE = Key(
+    "image",
+    types.Text("an image's name such as `web` or `host:5000/web:1.0`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
+    "Image. With `/` or `:` in it, a full reference; otherwise looked up as `repo1/NAME:TAG`, then "
+    "`repo2/NAME:TAG`, then `NAME:TAG`.",
+    _S,
+    "",
+    shown_default="base name of the directory",
+    flags=("-i", "--image"),
+    scope=Scope.SERVICE,
+    required=True,
 )
-REPO1 = _declare(
-    Key[str | None](
-        "repo1",
-        types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
-        "First repository to look in, and the one that d-build builds for. With `:` in it, a registry.",
-        _S,
-        "ktools",
-        environment=("KTOOLS_DRUN_REPO",),
-        flags=("--repo",),
-    )
+REPO1 = Key[str | None](
+    "repo1",
+    types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
+    "First repository to look in, and the one that d-build builds for. With `:` in it, a registry.",
+    _S,
+    "ktools",
+    environment=("KTOOLS_DRUN_REPO",),
+    flags=("--repo",),
 )
-REPO2 = _declare(
-    Key[str | None](
-        "repo2",
-        types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
-        "Second repository to look in.",
-        _S,
-        None,
-        environment=("KTOOLS_DRUN_REPO2",),
-        flags=("--repo2",),
-    )
+REPO2 = Key[str | None](
+    "repo2",
+    types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
+    "Second repository to look in.",
+    _S,
+    None,
+    environment=("KTOOLS_DRUN_REPO2",),
+    flags=("--repo2",),
 )
-TAG = _declare(
-    Key(
-        "tag",
-        types.Text("a tag, an image id or a digest", r"[a-zA-Z0-9_][a-zA-Z0-9_.:-]*"),
-        "Tag, or image id or digest.",
-        _S,
-        "latest",
-        by_mode={Mode.PROD: "live"},
-        shown_default="prod `live`, else `latest`",
-        environment=("KTOOLS_DRUN_TAG",),
-        flags=("-T", "--tag"),
-        required=True,
-    )
+TAG = Key(
+    "tag",
+    types.Text("a tag, an image id or a digest", r"[a-zA-Z0-9_][a-zA-Z0-9_.:-]*"),
+    "Tag, or image id or digest.",
+    _S,
+    "latest",
+    by_mode={Mode.PROD: "live"},
+    shown_default="prod `live`, else `latest`",
+    environment=("KTOOLS_DRUN_TAG",),
+    flags=("-T", "--tag"),
+    required=True,
 )
-CMD = _declare(
-    Key[tuple[str, ...]](
-        "cmd",
-        types.Words(),
-        "Command, in place of the image's. A string (shell quoting) or a list.",
-        _S,
-        (),
-        flags=("--cmd",),
-        scope=Scope.SERVICE,
-    )
+CMD = Key[tuple[str, ...]](
+    "cmd",
+    types.Words(),
+    "Command, in place of the image's. A string (shell quoting) or a list.",
+    _S,
+    (),
+    flags=("--cmd",),
+    scope=Scope.SERVICE,
 )
-EXTRA_INIT = _declare(
-    Key[tuple[str, ...]](
-        "extra_init",
-        types.Words(),
-        "Further arguments after `cmd`.",
-        _S,
-        (),
-        flags=("--extra-init",),
-        scope=Scope.SERVICE,
-    )
+EXTRA_INIT = Key[tuple[str, ...]](
+    "extra_init",
+    types.Words(),
+    "Further arguments after `cmd`.",
+    _S,
+    (),
+    flags=("--extra-init",),
+    scope=Scope.SERVICE,
 )
-DEBUG_EXTRA_INIT = _declare(
-    Key[tuple[str, ...]](
-        "debug_extra_init",
-        types.Words(),
-        "In dev and test in place of `extra_init`; `test_extra_init` and `dev_extra_init` are stronger.",
-        _S,
-        (),
-        scope=Scope.SERVICE,
-    )
+DEBUG_EXTRA_INIT = Key[tuple[str, ...]](
+    "debug_extra_init",
+    types.Words(),
+    "In dev and test in place of `extra_init`; `test_extra_init` and `dev_extra_init` are stronger.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
 )
-DEBUG_ALT_CMND = _declare(
-    Key[tuple[str, ...]](
-        "debug_alt_cmnd", types.Words(), "In dev and test: the entrypoint.", _S, (), scope=Scope.SERVICE
-    )
+DEBUG_ALT_CMND = Key[tuple[str, ...]](
+    "debug_alt_cmnd", types.Words(), "In dev and test: the entrypoint.", _S, (), scope=Scope.SERVICE
 )
-ENV = _declare(
-    Key[tuple[Variable, ...]](
-        "env",
-        types.Flattened(types.Environment()),
-        "Environment: `K=V` items, maps, or one map. A value `*NAME` is the secret of that name (see "
-        "`secret_command`); `\\*` writes a literal star.",
-        _S,
-        (),
-        flags=("-e", "--env"),
-    )
+ENV = Key[tuple[Variable, ...]](
+    "env",
+    types.Flattened(types.Environment()),
+    "Environment: `K=V` items, maps, or one map. A value `*NAME` is the secret of that name (see "
+    "`secret_command`); `\\*` writes a literal star.",
+    _S,
+    (),
+    flags=("-e", "--env"),
 )
-PUID = _declare(
-    Key[str | None](
-        "puid",
-        types.Text(),
-        "Sets `$PUID`, a secret that is the same each time for this host and container. Empty: not set.",
-        _S,
-        "auto",
-        flags=("--puid",),
-    )
+PUID = Key[str | None](
+    "puid",
+    types.Text(),
+    "Sets `$PUID`, a secret that is the same each time for this host and container. Empty: not set.",
+    _S,
+    "auto",
+    flags=("--puid",),
 )
-TZ = _declare(
-    Key[str | None](
-        "tz",
-        types.Text("a time zone such as `Europe/Vienna`", r"[A-Za-z0-9_+:,./<>-]+"),
-        "Sets `$TZ`. Empty: not set.",
-        _S,
-        "auto",
-        shown_default="the host's zone",
-    )
+TZ = Key[str | None](
+    "tz",
+    types.Text("a time zone such as `Europe/Vienna`", r"[A-Za-z0-9_+:,./<>-]+"),
+    "Sets `$TZ`. Empty: not set.",
+    _S,
+    "auto",
+    shown_default="the host's zone",
 )
 
 # ------------------------------------------------------------------------------------------------ where it runs
 _S = "Where it runs"
-NETWORK = _declare(
-    Key(
-        "network",
-        types.Text("a network's name of letters, digits, `_`, `.`, `:` and `-`", r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"),
-        "Network. `none`: no network, in dev and test too. Otherwise dev and test never take this one, but "
-        "`dev_network` or `test_network`.",
-        _S,
-        "bridge",
-        environment=("KTOOLS_DRUN_NETWORK",),
-        flags=("-N", "--network"),
-        read_as={Mode.DEV: ("dev_", "test_"), Mode.TEST: ("test_",)},
-        shared=frozenset({"none", "NONE"}),
-    )
+NETWORK = Key(
+    "network",
+    types.Text("a network's name of letters, digits, `_`, `.`, `:` and `-`", r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"),
+    "Network. `none`: no network, in dev and test too. Otherwise dev and test never take this one, but "
+    "`dev_network` or `test_network`.",
+    _S,
+    "bridge",
+    environment=("KTOOLS_DRUN_NETWORK",),
+    flags=("-N", "--network"),
+    required=True,
+    read_as={Mode.DEV: ("dev_", "test_"), Mode.TEST: ("test_",)},
+    shared=frozenset({"none", "NONE"}),
 )
-IP = _declare(
-    Key[str | None](
-        "ip",
-        types.Address(),
-        "Address to pin: an address, a name to look up, or `-`: look up the hostname, then the "
-        "directory's base name. Empty or `0`: the engine picks.",
-        _S,
-        "-",
-        environment=("KTOOLS_DRUN_IP",),
-        flags=("--ip",),
-    )
+IP = Key[str | None](
+    "ip",
+    types.Address(),
+    "Address to pin: an address, a name to look up, or `-`: look up the hostname, then the "
+    "directory's base name. Empty or `0`: the engine picks.",
+    _S,
+    "-",
+    environment=("KTOOLS_DRUN_IP",),
+    flags=("--ip",),
 )
-SUBNET = _declare(
-    Key[int | None](
-        "subnet",
-        types.Integer(0, 255),
-        "Replaces the third octet of the pinned address, so that test instances show by address.",
-        _S,
-        None,
-        by_mode={Mode.DEV: 3, Mode.TEST: 3},
-        shown_default="none; dev and test `3`",
-        flags=("--subnet",),
-    )
+SUBNET = Key[int | None](
+    "subnet",
+    types.Integer(0, 255),
+    "Replaces the third octet of the pinned address, so that test instances show by address.",
+    _S,
+    None,
+    by_mode={Mode.DEV: 3, Mode.TEST: 3},
+    shown_default="none; dev and test `3`",
+    flags=("--subnet",),
 )
-PORTS = _declare(
-    Key[tuple[Port, ...]](
-        "ports",
-        types.Flattened(types.Ports()),
-        "Published ports: `host:container`, `ip:host:container`, perhaps with `/udp`. In dev and test the host port "
-        "is shifted by `port_offset`, and bound to 127.0.0.1 where no address is named.",
-        _S,
-        (),
-        flags=("-p", "--ports"),
-        scope=Scope.SERVICE,
-    )
+PORTS = Key[tuple[Port, ...]](
+    "ports",
+    types.Flattened(types.Ports()),
+    "Published ports: `host:container`, `ip:host:container`, perhaps with `/udp`. In dev and test the host port "
+    "is shifted by `port_offset`, and bound to 127.0.0.1 where no address is named.",
+    _S,
+    (),
+    flags=("-p", "--ports"),
+    scope=Scope.SERVICE,
 )
-IPV6_PORTS = _declare(
-    Key(
-        "ipv6_ports",
-        types.Boolean(),
-        "Publish ports that name no address on IPv6 too.",
-        _S,
-        False,
-        flags=("-6", "--ipv6"),
-    )
+IPV6_PORTS = Key(
+    "ipv6_ports",
+    types.Boolean(),
+    "Publish ports that name no address on IPv6 too.",
+    _S,
+    False,
+    flags=("-6", "--ipv6"),
 )
-PORT_OFFSET = _declare(
-    Key[int | str](
-        "port_offset",
-        types.OrWord(types.Integer(1, 65534), "auto"),
-        "What dev and test add to host ports. `auto`, or past 65535: the engine picks a free one.",
-        _S,
-        10000,
-    )
+PORT_OFFSET = Key[int | str](
+    "port_offset",
+    types.OrWord(types.Integer(1, 65534), "auto"),
+    "What dev and test add to host ports. `auto`, or past 65535: the engine picks a free one.",
+    _S,
+    10000,
 )
-DNS = _declare(Key("dns", _TEXTS, "DNS servers.", _S, (), engine_flag="--dns", emit=_each("--dns")))
-ADD_HOST = _declare(
-    Key(
-        "add_host",
-        _TEXTS,
-        "Lines `name:address` for /etc/hosts.",
-        _S,
-        (),
-        engine_flag="--add-host",
-        emit=_each("--add-host"),
-    )
+DNS = Key("dns", _TEXTS, "DNS servers.", _S, (), engine_flag="--dns", emit=each("--dns"))
+ADD_HOST = Key(
+    "add_host",
+    _TEXTS,
+    "Lines `name:address` for /etc/hosts.",
+    _S,
+    (),
+    engine_flag="--add-host",
+    emit=each("--add-host"),
 )
-MOUNT_DEVICES = _declare(
-    Key("mount_devices", _PATHS, "Devices, patterns allowed.", _S, (), scope=Scope.SERVICE, engine_flag="--device")
+MOUNT_DEVICES = Key(
+    "mount_devices", _PATHS, "Devices, patterns allowed.", _S, (), scope=Scope.SERVICE, engine_flag="--device"
 )
-EXTRA_DOCKER = _declare(
-    Key[tuple[str, ...]](
-        "extra_docker",
-        types.Words(),
-        "Raw flags for the engine. A string (shell quoting) or a list.",
-        _S,
-        (),
-        flags=("--extra-docker",),
-    )
+EXTRA_DOCKER = Key[tuple[str, ...]](
+    "extra_docker",
+    types.Words(),
+    "Raw flags for the engine. A string (shell quoting) or a list.",
+    _S,
+    (),
+    flags=("--extra-docker",),
 )
-LOG = _declare(
-    Key[LogDriver | None](
-        "log",
-        types.Log(),
-        "`n`/`none`; `s`/`syslog`, `s:URL`: never blocks, 4 MB buffer, facility local3, the name as tag; `j`/`json`: "
-        "3 files of 5 MB; `journald`; `p`/`passthrough`: no flag; anything else: a driver of the engine.",
-        _S,
-        None,
-        by_mode={Mode.DEV: LogDriver("none")},
-        shown_default="the engine's; dev `none`",
-        environment=("KTOOLS_DRUN_LOG",),
-        flags=("-L", "--log"),
-        read_as={Mode.DEV: ("dev_",)},
-    )
+LOG = Key[LogDriver | None](
+    "log",
+    types.Log(),
+    "`n`/`none`; `s`/`syslog`, `s:URL`: never blocks, 4 MB buffer, facility local3, the name as tag; `j`/`json`: "
+    "3 files of 5 MB; `journald`; `p`/`passthrough`: no flag; anything else: a driver of the engine.",
+    _S,
+    None,
+    by_mode={Mode.DEV: LogDriver("none")},
+    shown_default="the engine's; dev `none`",
+    environment=("KTOOLS_DRUN_LOG",),
+    flags=("-L", "--log"),
+    read_as={Mode.DEV: ("dev_",)},
 )
-FOREGROUND = _declare(
-    Key(
-        "foreground",
-        types.Boolean(),
-        "Attached, with the output on the terminal.",
-        _S,
-        False,
-        by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
-        shown_default="prod false, else true",
-        aliases=("fg",),
-        flags=("--fg",),
-    )
+FOREGROUND = Key(
+    "foreground",
+    types.Boolean(),
+    "Attached, with the output on the terminal.",
+    _S,
+    False,
+    by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
+    shown_default="prod false, else true",
+    aliases=("fg",),
+    flags=("--fg",),
 )
-RM = _declare(
-    Key(
-        "rm",
-        types.Boolean(),
-        "Remove the container when it stops.",
-        _S,
-        False,
-        by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
-        shown_default="prod false, else true",
-        flags=("--rm",),
-        engine_flag="--rm",
-        emit=_switch("--rm"),
-    )
+RM = Key(
+    "rm",
+    types.Boolean(),
+    "Remove the container when it stops.",
+    _S,
+    False,
+    by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
+    shown_default="prod false, else true",
+    flags=("--rm",),
+    engine_flag="--rm",
+    emit=switch("--rm"),
 )
-AUTOSTART = _declare(
-    Key[Wave | None](
-        "autostart",
-        types.Autostart(),
-        "Wave to start in, `4` or `4,host=NAME`. A file `autostart` in the directory counts where settings.yaml has "
-        "none; an empty one means 5.",
-        _S,
-        None,
-        scope=Scope.SERVICE,
-    )
+AUTOSTART = Key[Wave | None](
+    "autostart",
+    types.Autostart(),
+    "Wave to start in, `4` or `4,host=NAME`. A file `autostart` in the directory counts where settings.yaml has "
+    "none; an empty one means 5.",
+    _S,
+    None,
+    scope=Scope.SERVICE,
 )
 
 
-def _flag(name: str, type_: types.Type[Any], text: str) -> None:
-    """Declare a key that is passed on as the engine's flag of the same name."""
+def _flag(name: str, type_: types.Type[T], text: str) -> Key[T | None]:
+    """Return a key that is passed on as the engine's flag of the same name."""
     flag = f"--{name.replace('_', '-')}"
-    _declare(Key(name, type_, text, _S, None, engine_flag=flag, emit=_option(flag)))
+    return Key[T | None](name, type_, text, _S, None, engine_flag=flag, emit=option(flag))
 
 
-_flag("memory", _SIZE, "Memory limit, such as `512m`.")
-_flag("cpus", types.Text("a number such as `1.5`", r"[0-9]+(\.[0-9]+)?"), "Processors it may use, such as `1.5`.")
-_flag("pids_limit", types.Integer(-1), "Most processes; -1: no limit.")
-USER = _declare(
-    Key[str | None](
-        "user",
-        types.Text("`user`, `uid` or either with `:group`", r"[a-zA-Z0-9_.-]+(:[a-zA-Z0-9_.-]+)?"),
-        "User that it runs as, in place of the image's.",
-        _S,
-        None,
-        engine_flag="--user",
-    )
+MEMORY = _flag("memory", _SIZE, "Memory limit, such as `512m`.")
+CPUS = _flag(
+    "cpus", types.Text("a number such as `1.5`", r"[0-9]+(\.[0-9]+)?"), "Processors it may use, such as `1.5`."
 )
-_declare(
-    Key(
-        "read_only",
-        types.Boolean(),
-        "The image's files cannot be changed.",
-        _S,
-        False,
-        engine_flag="--read-only",
-        emit=_switch("--read-only"),
-    )
+PIDS_LIMIT = _flag("pids_limit", types.Integer(-1), "Most processes; -1: no limit.")
+USER = Key[str | None](
+    "user",
+    types.Text("`user`, `uid` or either with `:group`", r"[a-zA-Z0-9_.-]+(:[a-zA-Z0-9_.-]+)?"),
+    "User that it runs as, in place of the image's.",
+    _S,
+    None,
+    engine_flag="--user",
 )
-_declare(
-    Key(
-        "tmpfs",
-        _PATHS,
-        "Directories in memory, `/path` or `/path:size=64m`.",
-        _S,
-        (),
-        engine_flag="--tmpfs",
-        emit=_each("--tmpfs"),
-    )
+READ_ONLY = Key(
+    "read_only",
+    types.Boolean(),
+    "The image's files cannot be changed.",
+    _S,
+    False,
+    engine_flag="--read-only",
+    emit=switch("--read-only"),
 )
-_declare(Key("cap_add", _TEXTS, "Capabilities to add.", _S, (), engine_flag="--cap-add", emit=_each("--cap-add")))
-_declare(
-    Key(
-        "cap_drop",
-        _TEXTS,
-        "Capabilities to drop; `ALL` for all.",
-        _S,
-        (),
-        engine_flag="--cap-drop",
-        emit=_each("--cap-drop"),
-    )
+TMPFS = Key(
+    "tmpfs",
+    _PATHS,
+    "Directories in memory, `/path` or `/path:size=64m`.",
+    _S,
+    (),
+    engine_flag="--tmpfs",
+    emit=each("--tmpfs"),
 )
-_declare(
-    Key(
-        "no_new_privileges",
-        types.Boolean(),
-        "No program inside can gain privileges.",
-        _S,
-        False,
-        engine_flag="--security-opt",
-        emit=_switch("--security-opt", "no-new-privileges"),
-    )
+CAP_ADD = Key("cap_add", _TEXTS, "Capabilities to add.", _S, (), engine_flag="--cap-add", emit=each("--cap-add"))
+CAP_DROP = Key(
+    "cap_drop",
+    _TEXTS,
+    "Capabilities to drop; `ALL` for all.",
+    _S,
+    (),
+    engine_flag="--cap-drop",
+    emit=each("--cap-drop"),
 )
-_declare(
-    Key(
-        "ulimits",
-        _PAIRS,
-        "Limits such as `nofile=1024:4096`.",
-        _S,
-        (),
-        engine_flag="--ulimit",
-        emit=_each_pair("--ulimit"),
-    )
+NO_NEW_PRIVILEGES = Key(
+    "no_new_privileges",
+    types.Boolean(),
+    "No program inside can gain privileges.",
+    _S,
+    False,
+    engine_flag="--security-opt",
+    emit=switch("--security-opt", "no-new-privileges"),
 )
-_declare(Key("labels", _PAIRS, "Labels `K=V`, or a map.", _S, (), engine_flag="--label", emit=_each_pair("--label")))
-STOP_TIMEOUT = _declare(
-    Key[int | None](
-        "stop_timeout",
-        types.Integer(0, 86400),
-        "Seconds between SIGTERM and SIGKILL.",
-        _S,
-        None,
-        engine_flag="--stop-timeout",
-        emit=_option("--stop-timeout"),
-    )
+ULIMITS = Key(
+    "ulimits",
+    _PAIRS,
+    "Limits such as `nofile=1024:4096`.",
+    _S,
+    (),
+    engine_flag="--ulimit",
+    emit=each_pair("--ulimit"),
 )
-RESTART = _declare(
-    Key[str | None](
-        "restart",
-        types.Text("no, always, unless-stopped or on-failure[:N]", r"no|always|unless-stopped|on-failure(:\d+)?"),
-        "Restart policy. Left out where `rm` is true.",
-        _S,
-        None,
-        engine_flag="--restart",
-    )
+LABELS = Key(
+    "labels",
+    types.Flattened(types.Labels()),
+    "Labels `K=V`, or a map.",
+    _S,
+    (),
+    engine_flag="--label",
+    emit=each_pair("--label"),
 )
-HEALTHCHECK = _declare(
-    Key[HealthCheck | None](
-        "healthcheck",
-        types.Health(),
-        "A map of `cmd`, `interval`, `timeout`, `retries`, `start_period`; or a "
-        "command; or `none`: not the image's either.",
-        _S,
-        None,
-        engine_flag="--health-…",
-        emit=_health_argv,
-    )
+STOP_TIMEOUT = Key[int | None](
+    "stop_timeout",
+    types.Integer(0, 86400),
+    "Seconds between SIGTERM and SIGKILL.",
+    _S,
+    None,
+    engine_flag="--stop-timeout",
+    emit=option("--stop-timeout"),
+)
+RESTART = Key[str | None](
+    "restart",
+    types.Text("no, always, unless-stopped or on-failure[:N]", r"no|always|unless-stopped|on-failure(:\d+)?"),
+    "Restart policy. Left out where `rm` is true.",
+    _S,
+    None,
+    engine_flag="--restart",
+)
+HEALTHCHECK = Key[HealthCheck | None](
+    "healthcheck",
+    types.Health(),
+    "A map of `cmd`, `interval`, `timeout`, `retries`, `start_period`; or a "
+    "command; or `none`: not the image's either.",
+    _S,
+    None,
+    engine_flag="--health-…",
+    emit=health_argv,
 )
 
 # --------------------------------------------------------------------------------------------------------- mounts
@@ -538,7 +386,7 @@ _S = "Mounts"
 
 
 def _mount(name: str, text: str, *, not_yet: bool = False) -> Key[tuple[Mount, ...]]:
-    return _declare(Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE, engine_flag="--mount", not_yet=not_yet))
+    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE, engine_flag="--mount", not_yet=not_yet)
 
 
 MOUNT_RO = _mount("mount_ro", "Read-only; dev and test mount the same path.")
@@ -549,106 +397,99 @@ MOUNT_PERSISTENT = _mount(
 )
 MOUNT_LOGS = _mount("mount_logs", "Read-write; dev and test get one empty directory for it.")
 MOUNT_TEST_ONLY = _mount("mount_test_only", "Left out in production; read-write in dev and test.")
-_mount("mount_persistent_test_ro", "Read-write; dev and test mount the same directory read-only.", not_yet=True)
-_mount("mount_persistent_test_copy", "Dev and test get a copy of the directory and its files.", not_yet=True)
-_mount("mount_persistent_test_copy_tree", "Dev and test get a copy of all directories, no files.", not_yet=True)
-_mount("mount_persistent_test_copy_files", "Dev and test get a copy of the whole tree.", not_yet=True)
-_declare(Key("vols", _TEXTS, "Directories and files to make.", _S, (), scope=Scope.SERVICE, not_yet=True))
-_declare(Key("vol_defaults", _TEXTS, "Owner, group and permissions of what is made.", _S, (), not_yet=True))
+MOUNT_PERSISTENT_TEST_RO = _mount(
+    "mount_persistent_test_ro", "Read-write; dev and test mount the same directory read-only.", not_yet=True
+)
+MOUNT_PERSISTENT_TEST_COPY = _mount(
+    "mount_persistent_test_copy", "Dev and test get a copy of the directory and its files.", not_yet=True
+)
+MOUNT_PERSISTENT_TEST_COPY_TREE = _mount(
+    "mount_persistent_test_copy_tree", "Dev and test get a copy of all directories, no files.", not_yet=True
+)
+MOUNT_PERSISTENT_TEST_COPY_FILES = _mount(
+    "mount_persistent_test_copy_files", "Dev and test get a copy of the whole tree.", not_yet=True
+)
+VOLS = Key("vols", _TEXTS, "Directories and files to make.", _S, (), scope=Scope.SERVICE, not_yet=True)
+VOL_DEFAULTS = Key("vol_defaults", _TEXTS, "Owner, group and permissions of what is made.", _S, (), not_yet=True)
 
 # ------------------------------------------------------------------------------------------------------- the host
 _S = "The host"
-VOL_BASE = _declare(
-    Key(
-        "vol_base",
-        _DIRECTORY,
-        "Where services keep their data, each below its own name.",
-        _S,
-        "/rw/dv",
-        environment=("DOCKER_VOL_BASE",),
-        scope=Scope.HOST,
-        required=True,
-    )
+VOL_BASE = Key(
+    "vol_base",
+    _DIRECTORY,
+    "Where services keep their data, each below its own name.",
+    _S,
+    "/rw/dv",
+    environment=("DOCKER_VOL_BASE",),
+    scope=Scope.HOST,
+    required=True,
 )
-ENGINE = _declare(
-    Key[str | None](
-        "engine",
-        types.Text("docker or podman, a name or a path"),
-        "The engine, docker or podman: a name or a path.",
-        _S,
-        None,
-        shown_default="docker, else podman",
-        environment=("DOCKER_EXEC",),
-        scope=Scope.HOST,
-    )
+ENGINE = Key[str | None](
+    "engine",
+    types.Text("docker or podman, a name or a path"),
+    "The engine, docker or podman: a name or a path.",
+    _S,
+    None,
+    shown_default="docker, else podman",
+    environment=("DOCKER_EXEC",),
+    scope=Scope.HOST,
 )
-SRC_DIR = _declare(
-    Key[str | None](
-        "d_src_dir",
-        _DIRECTORY,
-        "The directory of all services.",
-        _S,
-        None,
-        environment=("D_SRC_DIR",),
-        scope=Scope.HOST,
-    )
+SRC_DIR = Key[str | None](
+    "d_src_dir",
+    _DIRECTORY,
+    "The directory of all services.",
+    _S,
+    None,
+    environment=("D_SRC_DIR",),
+    scope=Scope.HOST,
 )
-SRC_DIR2 = _declare(
-    Key[str | None](
-        "d_src_dir2",
-        _DIRECTORY,
-        "A second one, for private services.",
-        _S,
-        None,
-        environment=("D_SRC_DIR2",),
-        scope=Scope.HOST,
-    )
+SRC_DIR2 = Key[str | None](
+    "d_src_dir2",
+    _DIRECTORY,
+    "A second one, for private services.",
+    _S,
+    None,
+    environment=("D_SRC_DIR2",),
+    scope=Scope.HOST,
 )
-SECRET_COMMAND = _declare(
-    Key[tuple[str, ...]](
-        "secret_command",
-        types.Words(),
-        "Prints the secret `{name}`, such as `pass show {name}`. Run at launch, for `env` values `*NAME`.",
-        _S,
-        (),
-        scope=Scope.HOST,
-    )
+SECRET_COMMAND = Key[tuple[str, ...]](
+    "secret_command",
+    types.Words(),
+    "Prints the secret `{name}`, such as `pass show {name}`. Run at launch, for `env` values `*NAME`.",
+    _S,
+    (),
+    scope=Scope.HOST,
 )
-BUILD_REPO = _declare(
-    Key[str | None](
-        "build_repo",
-        types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
-        "Repository that d-build builds for.",
-        _S,
-        None,
-        shown_default="`repo1`",
-        environment=("DBUILD_REPO",),
-    )
+BUILD_REPO = Key[str | None](
+    "build_repo",
+    types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
+    "Repository that d-build builds for.",
+    _S,
+    None,
+    shown_default="`repo1`",
+    environment=("DBUILD_REPO",),
 )
-BUILD_PARAMS = _declare(
-    Key[tuple[str, ...]](
-        "build_params", types.Words(), "Further flags for the engine's build.", _S, (), environment=("DBUILD_PARAMS",)
-    )
+BUILD_PARAMS = Key[tuple[str, ...]](
+    "build_params", types.Words(), "Further flags for the engine's build.", _S, (), environment=("DBUILD_PARAMS",)
 )
-BUILD_APK_CACHE = _declare(
-    Key[str | None](
-        "build_podman_shared_apk_cache",
-        types.Text("`0`, `1` or an absolute path", r"0|1|/[^:]*"),
-        "Podman: a package cache shared by all builds. A directory, or `1` for /var/cache/dockyard/apk.",
-        _S,
-        None,
-        environment=("DBUILD_PODMAN_SHARED_APK_CACHE",),
-        scope=Scope.HOST,
-    )
+BUILD_APK_CACHE = Key[str | None](
+    "build_podman_shared_apk_cache",
+    types.Text("`0`, `1` or an absolute path", r"0|1|/[^:]*"),
+    "Podman: a package cache shared by all builds. A directory, or `1` for /var/cache/dockyard/apk.",
+    _S,
+    None,
+    environment=("DBUILD_PODMAN_SHARED_APK_CACHE",),
+    scope=Scope.HOST,
 )
-TEST_PROD = _declare(
-    Key(
-        "drun_test_prod",
-        types.Boolean(),
-        "Whether `make test` and `d test` run `./Test-prod -r` in place of `./Test -r`.",
-        _S,
-        False,
-        environment=("KTOOLS_DRUN_TEST_PROD",),
-        scope=Scope.HOST,
-    )
+TEST_PROD = Key(
+    "drun_test_prod",
+    types.Boolean(),
+    "Whether `make test` and `d test` run `./Test-prod -r` in place of `./Test -r`.",
+    _S,
+    False,
+    environment=("KTOOLS_DRUN_TEST_PROD",),
+    scope=Scope.HOST,
 )
+
+KEYS: dict[str, Key[Any]] = {key.name: key for key in tuple(globals().values()) if isinstance(key, Key)}
+"""Every key by its name, in the order in which they are written above."""

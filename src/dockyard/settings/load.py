@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 from dockyard.errors import Problem, SettingsError, UsageError
 from dockyard.service import Service
 from dockyard.settings import nodes
-from dockyard.settings.keys import AUTOSTART, IMAGE, KEYS, NAME, OVERRIDES, Key, Scope
+from dockyard.settings.key import OVERRIDES, Key, Scope
+from dockyard.settings.keys import AUTOSTART, IMAGE, KEYS, NAME
 from dockyard.settings.nodes import Node, Scalar
 from dockyard.settings.resolve import Layer, Settings, Value, resolve
 from dockyard.settings.types import UnfitError

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from dockyard.settings.keys import KEYS, OVERRIDES, Key
+from dockyard.settings.key import OVERRIDES, Key
+from dockyard.settings.keys import KEYS
 from dockyard.settings.values import Mode
 
 T = TypeVar("T")
@@ -51,15 +52,19 @@ def resolve(layers: Iterable[Layer], mode: Mode, defaults: Mapping[str, Value[An
     values = {}
     for name, key in KEYS.items():
         default = defaults.get(name) or Value(key.default_in(mode), "default")
-        found = (_value_in(layer, key, mode) for layer in others)
-        values[name] = flags.get(name) or next((value for value in found if value), default)
+        values[name] = flags.get(name) or _first_in(others, key, mode) or default
     return Settings(mode, values)
 
 
-def _value_in(layer: Layer, key: Key[Any], mode: Mode) -> Value[Any] | None:
-    spellings = key.spellings(mode)
-    for prefix in spellings:
-        if prefix + key.name in layer:
-            return layer[prefix + key.name]
-    plain = layer.get(key.name)
-    return plain if plain and plain.value in key.shared else None
+def _first_in(layers: Iterable[Layer], key: Key[Any], mode: Mode) -> Value[Any] | None:
+    """Return the first layer's value that counts; of the values of `K` where it does not count, only the first may."""
+    counts = True
+    for layer in layers:
+        for prefix in key.spellings(mode):
+            if prefix + key.name in layer:
+                return layer[prefix + key.name]
+        plain = layer.get(key.name)
+        if plain and counts and plain.value in key.shared:
+            return plain
+        counts = counts and plain is None
+    return None

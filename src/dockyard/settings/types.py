@@ -191,14 +191,30 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
         return tuple((key.text, value.text) for key, value in pairs)
 
 
+class Labels(Assignments):
+    """Assignments; names that begin with `dockyard.` are taken."""
+
+    def read(self, node: Node) -> tuple[tuple[str, str], ...]:
+        pairs = super().read(node)
+        if any(name.startswith("dockyard.") for name, _ in pairs):
+            unfit(node, "a label of your own: dockyard tells its containers by those that begin with `dockyard.`")
+        return pairs
+
+
 class Environment(Type[tuple[Variable, ...]]):
     r"""Environment variables: `*NAME` as a value names a secret, `\*` writes a literal star."""
 
     expected = "`NAME=VALUE`, or a map"
     nothing = ()
 
+    # A secret reaches the engine's client through its environment, so it may not be one of these.
+    _of_the_client = re.compile(r"PATH|HOME|LD_.*|DOCKER_(HOST|CONFIG|CONTEXT|TLS.*|CERT_PATH)|CONTAINERS?_.*")
+
     def read(self, node: Node) -> tuple[Variable, ...]:
-        return tuple(self._variable(name, value) for name, value in Assignments().read(node))
+        variables = tuple(self._variable(name, value) for name, value in Assignments().read(node))
+        if any(variable.secret and self._of_the_client.fullmatch(variable.name) for variable in variables):
+            unfit(node, "a secret by another name: the engine's own client obeys this variable")
+        return variables
 
     @staticmethod
     def _variable(name: str, value: str) -> Variable:

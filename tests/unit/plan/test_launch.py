@@ -17,7 +17,8 @@ from dockyard.engine.models import Container, Image, Network
 from dockyard.errors import DockyardError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.values import Command, Facts, HostFacts, Owner, PathFact, Questions
-from dockyard.settings.keys import KEYS, Scope
+from dockyard.settings.key import Scope
+from dockyard.settings.keys import KEYS
 from dockyard.settings.load import read_file
 from dockyard.settings.resolve import Settings
 from dockyard.settings.values import Mode

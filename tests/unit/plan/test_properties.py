@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockyard.engine.dialect import DOCKER, PODMAN
-from dockyard.errors import DockyardError
+from dockyard.errors import DockyardError, SettingsError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan
 from dockyard.plan.mounts import RULES
 from dockyard.plan.values import Command, EmptyTestArea
-from dockyard.settings.keys import KEYS, OVERRIDES, Scope
+from dockyard.settings.key import OVERRIDES, Scope
+from dockyard.settings.keys import KEYS
 from dockyard.settings.values import Mode
 from tests.unit.making import plan_of, settings_of
 
@@ -85,6 +87,17 @@ def _argv(plan: LaunchPlan) -> tuple[str, ...]:
 
 def _after(flag: str, argv: Sequence[str]) -> list[str]:
     return [value for word, value in pairwise(argv) if word == flag]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("key", SERVICE_KEYS)
+def test_every_key_may_be_left_empty_unless_it_is_refused(key: str, mode: Mode):
+    try:
+        loaded = settings_of(f"{key}:", mode)
+    except SettingsError as error:
+        assert "needs a value" in str(error)  # noqa: PT017 - one of two right ways
+    else:
+        assert _argv(plan_of(loaded))
 
 
 @given(TEXTS, MODES, st.sampled_from([DOCKER, PODMAN]), st.booleans())

@@ -161,6 +161,7 @@ NETWORKS: list[tuple[dict[str, Any], dict[Mode, str]]] = [
     ({"text": "network: none"}, {PROD: "none", DEV: "none", TEST: "none", IN_PLACE: "none"}),
     ({"text": "network: NONE", "environ": {"KTOOLS_DRUN_TEST_NETWORK": "x"}}, {PROD: "NONE", TEST: "NONE"}),
     ({"text": "network: none\ntest_network: test-net"}, {PROD: "none", DEV: "test-net", TEST: "test-net"}),
+    ({"text": "network: prod-net", "host": "network: none"}, {PROD: "prod-net", DEV: "bridge", TEST: "bridge"}),
     ({"text": "network: prod-net", "flags": {"network": "of-flag"}}, dict.fromkeys(Mode, "of-flag")),
 ]
 

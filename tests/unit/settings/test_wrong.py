@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dockyard.errors import SettingsError
-from dockyard.settings.keys import Scope
+from dockyard.settings.key import Scope
 from dockyard.settings.load import read_file
 from tests.unit.making import GOLDEN
 

@@ -1,0 +1,97 @@
+"""What one setting is, and how those that are no more than a flag of the engine become that flag."""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from dockyard.settings import types
+from dockyard.settings.values import HealthCheck, Mode
+
+T = TypeVar("T")
+
+OVERRIDES = ("test_", "dev_")
+
+
+class Scope(Enum):
+    """Where a key may be written, besides flags and the environment."""
+
+    ANYWHERE = "settings.yaml, host file"
+    SERVICE = "settings.yaml"
+    HOST = "host file"
+
+
+class Key(NamedTuple, Generic[T]):
+    """One setting.
+
+    `by_mode` holds the defaults that differ from `default`. `read_as` says, for modes that are not content with the
+    rule, which spellings count (`dev_` for `dev_K`, an empty string for `K` itself), the strongest first; `shared` are
+    values of `K` that count all the same.
+    """
+
+    name: str
+    type: types.Type[T]
+    help: str
+    section: str
+    default: T
+    by_mode: Mapping[Mode, T] = {}
+    shown_default: str = ""
+    aliases: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    scope: Scope = Scope.ANYWHERE
+    required: bool = False
+    read_as: Mapping[Mode, tuple[str, ...]] = {}
+    shared: frozenset[str] = frozenset()
+    engine_flag: str = ""
+    emit: Callable[[T], tuple[str, ...]] | None = None
+    not_yet: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of the key in a file."""
+        return (self.name, *self.aliases)
+
+    def default_in(self, mode: Mode) -> T:
+        """Return the built-in value in a mode."""
+        return self.by_mode.get(mode, self.default)
+
+    def spellings(self, mode: Mode) -> tuple[str, ...]:
+        """Return the prefixes under which a file or the environment gives the key in a mode, the strongest first."""
+        return self.read_as.get(mode, (*mode.override_prefixes, ""))
+
+    def variables(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the environment variables that set the key, or its override `prefix`, the strongest first."""
+        old = tuple(name.replace("KTOOLS_DRUN_", f"KTOOLS_DRUN_{prefix.upper()}") for name in self.environment)
+        usable = tuple(name for name in old if not prefix or name not in self.environment)
+        return (*usable, *(f"DOCKYARD_{prefix}{name}".upper() for name in self.names))
+
+
+def option(flag: str) -> Callable[[Any], tuple[str, ...]]:
+    """Return what makes `flag value` of a value."""
+    return lambda value: (flag, str(value))
+
+
+def each(flag: str) -> Callable[[Iterable[Any]], tuple[str, ...]]:
+    """Return what makes `flag value` of each value of a list."""
+    return lambda values: tuple(word for value in values for word in (flag, str(value)))
+
+
+def each_pair(flag: str) -> Callable[[Iterable[tuple[str, str]]], tuple[str, ...]]:
+    """Return what makes `flag name=value` of each pair of a list."""
+    return lambda pairs: tuple(word for name, value in pairs for word in (flag, f"{name}={value}"))
+
+
+def switch(*argv: str) -> Callable[[bool], tuple[str, ...]]:
+    """Return what makes these words of true, and none of false."""
+    return lambda value: argv if value else ()
+
+
+def health_argv(check: HealthCheck | None) -> tuple[str, ...]:
+    """Return the flags of a health check."""
+    if not check:
+        return ()
+    if check.disabled:
+        return ("--no-healthcheck",)
+    command = () if check.command is None else ("--health-cmd", check.command)
+    options = (word for name, value in check.options.items() for word in (f"--health-{name.replace('_', '-')}", value))
+    return (*command, *options)
