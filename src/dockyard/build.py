@@ -1,5 +1,6 @@
 """Source → image → tested → live: each step on its own, each by image id."""
 
+import secrets
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import NamedTuple
 from dockyard import process
 from dockyard.context import build_context
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import MODE_LABEL, SERVICE_LABEL, Image, plain_id
-from dockyard.errors import DockyardError, TestFailedError
+from dockyard.engine.models import Image, plain_id
+from dockyard.errors import DockyardError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
     LATEST,
     ImageName,
@@ -21,11 +22,11 @@ from dockyard.plan.build import (
     plan_rollback,
     references,
 )
+from dockyard.reaper import remove_run
 from dockyard.service import Service
 from dockyard.settings.keys import TEST_PROD
 from dockyard.settings.resolve import Settings
-from dockyard.settings.values import Mode
-from dockyard.yard import UNDER_TEST
+from dockyard.yard import RUN, UNDER_TEST
 
 CONTINUE = "CONTINUE=1"
 """What `./Build` writes as its last line when the standard build is to follow."""
@@ -101,7 +102,12 @@ class Builder(NamedTuple):
         script = test_script(self.service, self.settings)
         if not script:
             return False
-        environment = {UNDER_TEST: f"{self.service.name}=sha256:{image}", **process.own_programs_on_path()}
+        run = secrets.token_hex(8)
+        environment = {
+            UNDER_TEST: f"{self.service.name}=sha256:{image}",
+            RUN: run,
+            **process.own_programs_on_path(),
+        }
         try:
             exit_code = process.attach(
                 (str(script), "-r"), cwd=self.service.directory, extra_environment=environment, quiet=True
@@ -109,7 +115,7 @@ class Builder(NamedTuple):
         except OSError as error:
             raise TestFailedError(f"{script}: {error.strerror}", _FIRST_LINE) from None
         finally:
-            remove_test_instances(self.engine, self.service.name)
+            remove_run(self.engine, run)
         if exit_code:
             how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
             hint = f"to see it alone: cd {self.service.directory} && ./{script.name} -r"
@@ -134,9 +140,12 @@ class Builder(NamedTuple):
     def _carry_out(self, promotion: Promotion) -> Promotion:
         for command in promotion.commands:
             self.engine.call(*command.argv)
-        if self.name.in_registry and promotion.commands:
-            self.push()
         return promotion
+
+    def publish(self) -> None:
+        """Push what was promoted, where the repository is a registry. Raises DockyardError."""
+        if self.name.in_registry:
+            self.push()
 
     def restore(self, before: dict[str, Image]) -> None:
         """Put `:live` and `:prev` back to where `tags` saw them."""
@@ -147,7 +156,13 @@ class Builder(NamedTuple):
 
     def push(self) -> None:
         """Push `:latest`, `:live` and `:prev`, as far as they exist. Raises DockyardError."""
-        push(self.engine, self.tags())
+        if not self.name.in_registry:
+            where = self.name.repository or self.name.name
+            raise UsageError(f"`{where}` is not a registry", hint="one has `:` in it: repo1: registry.example:5000")
+        tags = self.tags()
+        if not tags:
+            raise NoSuchNameError(f"no image {self.name.tagged(LATEST)}", hint="build it first, with d-build")
+        push(self.engine, tags)
 
 
 _FIRST_LINE = "does its first line name a program that exists?"
@@ -167,10 +182,3 @@ def push(engine: Engine, tags: Iterable[str]) -> None:
     for reference in tags:
         if engine.attach("push", reference, quiet=True):
             raise DockyardError(f"{reference}: the push failed", hint="the engine says why, above")
-
-
-def remove_test_instances(engine: Engine, service: str) -> None:
-    """Remove what Tests of a service launched; by its labels, so that nothing else can be meant."""
-    filters = (f"label={SERVICE_LABEL}={service}", f"label={MODE_LABEL}={Mode.TEST.value}")
-    for container in engine.all_containers(*filters, stopped=True):
-        engine.remove(container.id)

@@ -61,6 +61,12 @@ class EngineUnreachableError(DockyardError):
     exit_code = ENGINE_UNREACHABLE
 
 
+class LockedError(DockyardError):
+    """Another run is at work on the same container."""
+
+    exit_code = LOCKED
+
+
 class TestFailedError(DockyardError):
     """A service's Test did not pass."""
 

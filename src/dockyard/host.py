@@ -108,13 +108,23 @@ def make_file(step: MakeFile) -> None:
     try:
         with suppress(FileExistsError):
             file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
-            os.fchown(file, step.uid, step.gid)
-            os.fchmod(file, step.mode)
-            os.close(file)
+            try:
+                _give(file, step)
+            except OSError:
+                os.unlink(name, dir_fd=parent)
+                raise
+            finally:
+                os.close(file)
     except OSError as error:
         raise _in_the_way(step.path, error) from None
     finally:
         os.close(parent)
+
+
+def _give(descriptor: int, step: MakeDirectory | MakeFile) -> None:
+    """Give what was made its owner and mode."""
+    os.fchown(descriptor, step.uid, step.gid)
+    os.fchmod(descriptor, step.mode)
 
 
 def _open_made(path: str, step: MakeDirectory) -> int:
@@ -141,8 +151,12 @@ def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
             made = os.open(name, _DIRECTORY, dir_fd=parent)
-            os.fchown(made, step.uid, step.gid)
-            os.fchmod(made, step.mode)
+            try:
+                _give(made, step)
+            except OSError:
+                os.close(made)
+                os.rmdir(name, dir_fd=parent)  # half made, the next run would take it for right
+                raise
             return made
         return os.open(name, _DIRECTORY, dir_fd=parent)
     finally:

@@ -1,5 +1,6 @@
 """Child processes: always an argv, never a shell string."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -28,22 +29,23 @@ def capture(
     argv: tuple[str, ...],
     *,
     extra_environment: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
     timeout: float | None = None,
 ) -> Done:
     """Run a child to its end and return what it wrote. Bytes that are not UTF-8 survive as surrogates.
 
-    Raises OSError where it cannot start, subprocess.TimeoutExpired after `timeout` seconds.
+    Raises OSError where it cannot start; TimeoutError, which is one too, after `timeout` seconds.
     """
-    done = subprocess.run(
-        argv,
-        env=_environment(extra_environment),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            argv,
+            env=_environment(extra_environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(errno.ETIMEDOUT, f"not done within {timeout} s", argv[0]) from None
     stdout, stderr = (raw.decode("utf-8", "surrogateescape") for raw in (done.stdout, done.stderr))
     return Done(done.returncode, stdout, stderr)
 

@@ -7,7 +7,7 @@ ends. It is told `done` before that where nothing is left to do.
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dockyard.engine.dialect import dialect_of
@@ -19,25 +19,24 @@ LATE = 2.0  # seconds in which a launch that was under way may still bring a con
 
 
 @contextmanager
-def reaper(engine: Engine, run: str) -> Iterator[None]:
-    """Have the containers of a run removed, should this process not get to the end of the block."""
+def reaper(engine: Engine, run: str) -> Iterator[Callable[[], None]]:
+    """Have the containers of a run removed, unless what is yielded has been called: then nothing is left to do."""
     argv = (sys.executable, "-m", "dockyard.reaper", engine.program, run)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as child:
-        try:
-            yield
-        except Exception:  # an interrupt is none: it may have cut a launch short, and the reaper looks again
-            child.communicate(DONE)
-            raise
-        child.communicate(DONE)
+        yield lambda: _tell(child)
+
+
+def _tell(child: subprocess.Popen[bytes]) -> None:
+    child.communicate(DONE)
 
 
 def remove_run(engine: Engine, run: str) -> int:
     """Remove the containers of a run, and return how many there were."""
     containers = engine.all_containers(f"label={RUN_LABEL}={run}", stopped=True)
     for container in containers:
-        engine.remove(container.id)
+        engine.remove(container.id, with_volumes=True)
     return len(containers)
 
 

@@ -12,6 +12,12 @@ from dockyard.text import did_you_mean, listed
 RESERVED = "TMP"
 
 
+NO_SERVICES = (
+    "there is no service at all: set D_SRC_DIR to the directory of all services, or d_src_dir in the host file"
+)
+NONE_AT_ALL = {"service": NO_SERVICES}
+
+
 class Service(NamedTuple):
     """A directory that holds what an image and its containers are made from."""
 
@@ -80,7 +86,7 @@ def service_at(place: str, directories: Sequence[str | None]) -> Service:
     if not place:
         # The shell's own idea of where it is keeps the name of a symlink, by which the service is known.
         here = Path(os.environ.get("PWD", "/"))
-        candidates = [here if here.is_dir() and here.samefile(Path.cwd()) else Path.cwd()]
+        candidates = [here if here.is_dir() and here.samefile(_cwd()) else _cwd()]
     else:
         candidates = [Path(place).absolute(), *(Path(directory) / place for directory in directories if directory)]
     for candidate in candidates:
@@ -92,7 +98,17 @@ def service_at(place: str, directories: Sequence[str | None]) -> Service:
             hint="name a service with --cd, or change into one",
         )
     known = [service.name for service in services_in(directories)]
-    raise NoSuchNameError(f"no service `{place}`", hint=did_you_mean(place, known) or f"there is {listed(known)}")
+    raise NoSuchNameError(
+        f"no service `{place}`",
+        hint=did_you_mean(place, known) or (f"there is {listed(known)}" if known else NO_SERVICES),
+    )
+
+
+def _cwd() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory was deleted", hint="change into another one") from None
 
 
 def _allowed(service: Service) -> Service:
@@ -112,5 +128,7 @@ def select(beginning: str, names: Iterable[str], kind: str = "service") -> str:
         return beginning if beginning in matches else matches[0]
     if matches:
         raise NoSuchNameError(f"`{beginning}` is the beginning of {listed(matches)}", hint="write more of the name")
-    hint = did_you_mean(beginning, known) or (f"there is {listed(known)}" if known else f"there is no {kind} at all")
+    hint = did_you_mean(beginning, known) or (
+        f"there is {listed(known)}" if known else NONE_AT_ALL.get(kind, f"there is no {kind} at all")
+    )
     raise NoSuchNameError(f"no {kind} begins with `{beginning}`", hint=hint)

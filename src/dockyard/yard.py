@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 UNDER_TEST = "DOCKYARD_UNDER_TEST"
 """The environment variable `SERVICE=IMAGE-ID` by which a Test is told what to launch: an id, as tags may move."""
 
+RUN = "DOCKYARD_RUN"
+"""The environment variable that marks what one run of a Test launches: that, and nothing else, is removed after it."""
+
 
 class Yard:
     """What all commands share. Each part is read when it is first asked for."""
@@ -58,6 +61,10 @@ class Yard:
     def service(self, place: str = "") -> Service:
         """Return the service of a directory or name; an empty place is where we are."""
         return service_at(place, self.source_directories)
+
+    def named(self, name: str) -> Service:
+        """Return the service of a name that `services` has: never one that merely lies where we are."""
+        return next(service for service in self.services if service.name == name)
 
     def load(
         self, service: Service, mode: "Mode | None" = None, *, flags: "Flags | None" = None, file: str = ""

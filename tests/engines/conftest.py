@@ -13,15 +13,14 @@ import pytest
 
 from tests.engines.world import PODMAN_CONFIGURATION, World
 
-ENGINES = ("docker", "podman")
+# Two runs, each with one of them, may go side by side.
+ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
 REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the tests of this directory, for which alone pytest asks here."""
     item.add_marker(pytest.mark.engine)
-    if "PYTEST_XDIST_WORKER" in os.environ:  # with `-n 2 --dist loadgroup` the engines run side by side
-        item.add_marker(pytest.mark.xdist_group(next((e for e in ENGINES if f"[{e}" in item.name), "no engine")))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.world import BASE, IDLE, STATE, Record, World, disk, free_port, write
+from tests.engines.world import BASE, IDLE, STATE, Record, World, disk, free_port, wait_for, write
 
 # What differs between any two containers, whoever launched them; ids within other values are replaced before comparing.
 MAY_DIFFER = (
@@ -95,7 +95,8 @@ def launched(
         engine.d_run(service, *mode)
     found = described(engine, name), [row[:4] for row in disk(engine.volumes)]
     engine.run(engine.engine, "kill", name)
-    engine.run(engine.engine, "rm", "-f", name)
+    engine.run(engine.engine, "rm", "-f", name, expect=None)  # --rm may be at it already
+    wait_for(lambda: not engine.container_id(name), "the end of the instance")
     return found
 
 

@@ -70,6 +70,24 @@ def test_all_that_a_test_may_expect(engine: World) -> None:
     assert no_instance(engine, service)
 
 
+def test_ready_is_when_the_health_check_passes(engine: World) -> None:
+    """wait_ready waits for the health check, also where no systemd runs the timers that podman leaves it to."""
+    service = engine.tested(
+        python_test("""
+            import pytest
+            from dockyard.testing import Unexpected
+
+            def test_ready(container: Container) -> None:
+                with pytest.raises(Unexpected, match="health check"):
+                    container.wait_ready(0.1)
+                container.exec("touch", "/healthy")
+                container.wait_ready()
+        """),
+        healthcheck={"cmd": "test -e /healthy", "interval": "1s", "retries": 1000},
+    )
+    assert "1 passed" in engine.run("./Test", "-r", cwd=service).text
+
+
 def test_failures_explain_themselves(engine: World) -> None:
     """Each failing expectation says what was expected, what was there, and what the log says last."""
     service = engine.tested(

@@ -156,7 +156,15 @@ class World:
 
     def tags(self, name: str) -> dict[str, str]:
         """Return the image ids of a service's `latest`, `live` and `prev`, empty where there is none."""
-        return {tag: self.image_id(f"{REPO}/{name}:{tag}") for tag in ("latest", "live", "prev")}
+        references = {tag: f"{REPO}/{name}:{tag}" for tag in ("latest", "live", "prev")}
+        done = self.run(self.engine, "image", "inspect", *references.values(), expect=None)
+        answers = json.loads(done.stdout or "[]") or []
+
+        def identifier(reference: str) -> str:
+            found = (answer["Id"] for answer in answers for tag in answer["RepoTags"] if tag.endswith(reference))
+            return str(next(found, "")).removeprefix("sha256:")
+
+        return {tag: identifier(reference) for tag, reference in references.items()}
 
     def containers(self, part: str = OURS) -> list[str]:
         """Return the names of all containers, stopped ones too, that have a part in their name."""

@@ -1,6 +1,5 @@
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -38,17 +37,13 @@ def test_a_child_reads_nothing_of_our_input():
     assert process.capture(("cat",)).stdout == ""
 
 
-def test_a_child_runs_where_it_is_told(tmp_path: Path):
-    assert process.capture(("pwd", "-P"), cwd=tmp_path).stdout == f"{tmp_path.resolve()}\n"
-
-
 def test_a_child_that_cannot_start_is_an_oserror(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         process.capture((str(tmp_path / "missing"),))
 
 
 def test_a_child_that_takes_too_long_is_ended():
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(TimeoutError):
         process.capture(("sleep", "60"), timeout=0.05)
 
 

@@ -9,7 +9,7 @@ from dockyard.cli.main import program
 from dockyard.cli.making import builder_for, latest_id, promoted, tested_id
 from dockyard.cli.output import Result, warn
 from dockyard.errors import UsageError
-from dockyard.plan.build import LATEST, LIVE, PREVIOUS
+from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion
 from dockyard.share import MAKEFILE
 from dockyard.yard import Yard
 
@@ -39,9 +39,11 @@ def d_build(arguments: list[str]) -> Result:
         return Result([str(MAKEFILE)])
     _refuse(given)
     parameters = _words(given.build_params)
-    builder = builder_for(Yard(), given.place, name=given.name, repository=given.repo, parameters=parameters)
+    yard = Yard()
+    names = {"name": given.name, "repository": given.repo}
+    builder = builder_for(yard, yard.service(given.place), **names, parameters=parameters)
     if given.rollback:
-        return promoted(builder, builder.rollback())
+        return _published(builder, builder.rollback())
     if given.push:
         builder.push()
         return Result([f"{builder.service.name}: pushed"])
@@ -49,7 +51,7 @@ def d_build(arguments: list[str]) -> Result:
         return _clean(builder)
     if given.setlive and not given.test:
         warn(f"{builder.name.tagged(LATEST)} is promoted as it is: this run did not test it")
-        return promoted(builder, builder.promote(None))
+        return _published(builder, builder.promote(None))
     return _made(builder, given)
 
 
@@ -58,8 +60,13 @@ def _made(builder: Builder, given: argparse.Namespace) -> Result:
     image = latest_id(builder) if given.only_test else builder.build(given.tag).id
     tested = tested_id(builder, image) if given.test or given.auto or given.only_test else None
     if given.auto or given.setlive:
-        return promoted(builder, builder.promote(tested or image))
+        return _published(builder, builder.promote(tested or image))
     return Result([f"{builder.name.tagged(given.tag)} is {image[:12]}{', tested' if tested else ''}"])
+
+
+def _published(builder: Builder, promotion: Promotion) -> Result:
+    builder.publish()
+    return promoted(builder, promotion)
 
 
 def _refuse(given: argparse.Namespace) -> None:
@@ -68,6 +75,8 @@ def _refuse(given: argparse.Namespace) -> None:
     wanted = [f"--{name.replace('_', '-')}" for name in exclusive if getattr(given, name)]
     if len(wanted) > 1:
         raise UsageError(f"{' and '.join(wanted)} exclude each other", hint="choose one")
+    if given.test and (given.rollback or given.push or given.clean):
+        raise UsageError(f"--test and {wanted[0]} exclude each other", hint="choose one")
     if given.tag != LATEST and wanted:
         raise UsageError(f"{wanted[0]} is about `{LATEST}`, not `{given.tag}`", hint="leave out --tag")
 

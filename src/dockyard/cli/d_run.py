@@ -1,6 +1,7 @@
 """d-run: settings.yaml → a running container."""
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from dockyard.settings.keys import KEYS, TAG
 from dockyard.settings.load import Flags
 from dockyard.settings.types import Boolean, Words
 from dockyard.settings.values import Mode
-from dockyard.yard import Yard
+from dockyard.yard import RUN, Yard
 
 
 def _key_option(key: Key[Any]) -> Option:
@@ -65,6 +66,7 @@ def _mode(**chosen: bool) -> Mode:
 def d_run(arguments: list[str]) -> Result | int:
     """Launch, or show what would be launched."""
     given = argparse.Namespace(**Parser("d-run", DESCRIPTION, OPTIONS).read(arguments))
+    _refuse(given)
     yard = Yard()
     mode = _mode(dev=given.dev, test=given.test, in_place=given.in_place)
     if given.reveal.startswith(("puid:", "secret:")):
@@ -83,6 +85,7 @@ def d_run(arguments: list[str]) -> Result | int:
         test_data=given.vol_alt,
         fail_on_exists=given.fail_on_exists,
         terminal=_is_terminal(),
+        run=os.environ.get(RUN, ""),
     )
     plan = launch.plan(yard.engine, service, settings, options)
     for note in plan.notes:
@@ -93,7 +96,13 @@ def d_run(arguments: list[str]) -> Result | int:
         for line in plan.shell(yard.engine.program):
             say(line)
     exit_code = launch.carry_out(yard.engine, plan)
-    return exit_code if plan.foreground else Result([f"{plan.name} is up, from {plan.image}"])
+    return exit_code if plan.foreground else Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
+
+
+def _refuse(given: argparse.Namespace) -> None:
+    """Raise UsageError for a secret on the command line that the shown command could not look up."""
+    if given.dry and given.key_puid not in {None, "", "auto"}:
+        raise UsageError("--puid is a secret, which --test cannot show", hint="set `puid` in settings.yaml")
 
 
 def _flags(given: Mapping[str, Any]) -> Flags:

@@ -11,7 +11,7 @@ from dockyard.cli.output import Result, complain, show
 from dockyard.errors import INTERRUPTED, WORK_FAILED, DockyardError
 from dockyard.text import printable
 
-TERMINATED = 128 + signal.SIGTERM
+SIGNALLED = 128  # what shells add to a signal's number
 
 Work = Callable[[list[str]], Result | int]
 """What a program does with its arguments."""
@@ -29,6 +29,8 @@ def program(name: str, work: Work) -> Callable[[], NoReturn]:
 def run(name: str, work: Work, arguments: list[str]) -> int:
     """Run a program and return its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         outcome = work(arguments)
         exit_code = show(outcome) if isinstance(outcome, Result) else outcome
@@ -50,6 +52,6 @@ def run(name: str, work: Work, arguments: list[str]) -> int:
     return exit_code
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """End as an exception does, so that whatever was begun is put in order."""
-    sys.exit(TERMINATED)
+    sys.exit(SIGNALLED + number)

@@ -4,14 +4,14 @@ from dockyard.build import Builder
 from dockyard.cli.output import Result, say, warn
 from dockyard.errors import NoSuchNameError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion, image_name
+from dockyard.service import Service
 from dockyard.yard import Yard
 
 
 def builder_for(
-    yard: Yard, place: str, *, name: str = "", repository: str = "", parameters: tuple[str, ...] = ()
+    yard: Yard, service: Service, *, name: str = "", repository: str = "", parameters: tuple[str, ...] = ()
 ) -> Builder:
-    """Return the builder of the service of a place, as it is configured but for what is given."""
-    service = yard.service(place)
+    """Return the builder of a service, as it is configured but for what is given."""
     settings = yard.load(service)
     names = image_name(service.name, settings, name=name, repository=repository)
     return Builder(yard.engine, service, settings, names, parameters)

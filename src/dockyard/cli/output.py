@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.text import printable
+
+if TYPE_CHECKING:
+    from dockyard.plan.launch import LaunchPlan
 
 
 class Result(NamedTuple):
@@ -26,6 +29,13 @@ def show(result: Result) -> int:
         for line in result.lines:
             print(printable(line))
     return result.exit_code
+
+
+def launched(plan: "LaunchPlan") -> Result:
+    """Return what a launch led to; its notes are told."""
+    for note in plan.notes:
+        say(f"note: {note}")
+    return Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
 
 
 def say(text: str) -> None:

@@ -1,7 +1,7 @@
 """The registry of d's verbs.
 
-A verb is one function, registered where it is written. Help, aliases, `--json`, completion and
-docs/reference/commands.md all come from here.
+A verb is one function, registered where it is written. Help, aliases, `--json` and docs/reference/commands.md
+all come from here.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from dockyard.cli.command import Option, Parser, argument, flag
 from dockyard.cli.output import Result
+from dockyard.errors import NoSuchNameError, UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
 
@@ -103,12 +104,21 @@ def verb(
 
 
 def _resolve(yard: Yard, on: On, beginning: str) -> str:
-    """Return the one name that begins so. Raises NoSuchNameError."""
-    names: set[str] = set()
-    if on in {On.SERVICE, On.EITHER}:
-        names |= {service.name for service in yard.services}
+    """Return the one name that begins so. Raises NoSuchNameError, and UsageError for an empty beginning.
+
+    A name that is exactly a service's or a container's means that one, even where the verb needs one that is up.
+    """
+    if not beginning:
+        raise UsageError("an empty name", hint="write the beginning of a name")
+    services = {service.name for service in yard.services}
+    names = services if on in {On.SERVICE, On.EITHER} else set()
     if on in {On.RUNNING, On.EITHER}:
-        names |= {name for _, name in yard.engine.running()}
+        names = names | {name for _, name in yard.engine.running()}
     if on is On.CONTAINER:
-        names |= {name for _, name in yard.engine.running(stopped=True)}
+        names = names | {name for _, name in yard.engine.running(stopped=True)}
+    if on is On.RUNNING and beginning not in names:
+        stopped = {name for _, name in yard.engine.running(stopped=True)}
+        if beginning in services | stopped:
+            hint = f"`d up {beginning}` starts it" if beginning in services else "`d list-up` shows what is up"
+            raise NoSuchNameError(f"`{beginning}` is not up", hint)
     return select(beginning, names, on.value)

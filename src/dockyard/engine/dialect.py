@@ -17,10 +17,12 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when the engine does not answer."""
     missing: tuple[str, ...]
     """Parts of what the client writes when what was asked for does not exist."""
-    removal: tuple[str, ...] = ("rm", "--force", "--volumes")
+    removal: tuple[str, ...] = ("rm", "--force")
     """Removes a container at once, up or not."""
     reading: tuple[str, ...] = ("cp",)
     """Copies a file out of a container; where the path is a link, what it leads to."""
+    health_check: tuple[str, ...] = ()
+    """Checks a container's health now, where the engine leaves it to timers of a host that may have none."""
     build_flags: tuple[str, ...] = ()
     """What every build gets, so that a failed one leaves no container behind."""
     has_shared_package_cache: bool = False
@@ -62,7 +64,8 @@ PODMAN = Dialect(
     },
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),
-    removal=("rm", "--force", "--volumes", "--time", "0"),  # podman would give it ten seconds to end by itself
+    removal=("rm", "--force", "--time", "0"),  # podman would give it ten seconds to end by itself
+    health_check=("healthcheck", "run"),
     has_shared_package_cache=True,
     testinfra="podman",
 )

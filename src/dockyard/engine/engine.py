@@ -18,6 +18,9 @@ T = TypeVar("T")
 SHORT_ID = 12  # how many characters of an id the engine shows
 
 
+PATIENCE = 60  # seconds in which an engine has to answer a question
+
+
 class Engine:
     """A docker or podman client on this host."""
 
@@ -67,6 +70,12 @@ class Engine:
         """Return whether a container exists and runs."""
         return any(found.is_up for found in self.containers([container]))
 
+    def is_healthy(self, container: str) -> bool:
+        """Return whether a container's health check passes."""
+        if self.dialect.health_check:
+            return not self._capture((*self.dialect.health_check, container), None).exit_code
+        return any(found.health == "healthy" for found in self.containers([container]))
+
     def logs(self, container: str) -> str:
         """Return what a container has written, stdout and stderr. Raises EngineError where its driver keeps nothing."""
         done = self._capture(("logs", container), None)
@@ -84,10 +93,21 @@ class Engine:
             member = next((archive.extractfile(entry) for entry in archive if entry.isfile()), None)
             return member.read().decode("utf-8", "replace") if member else ""
 
-    def remove(self, container: str) -> None:
-        """Remove a container, up or not, with its anonymous volumes; one that goes by itself meanwhile is as good."""
+    def last_words(self, container: str, lines: int = 10) -> list[str]:
+        """Return the last lines that a container has written; none where its driver keeps nothing, or it is gone."""
         try:
-            self.call(*self.dialect.removal, container)
+            return self.logs(container).strip().splitlines()[-lines:]
+        except EngineError:
+            return []
+
+    def remove(self, container: str, *, with_volumes: bool = False) -> None:
+        """Remove a container, up or not; one that goes by itself meanwhile is as good.
+
+        `with_volumes` takes its anonymous volumes too, which is right for an instance under test alone.
+        """
+        volumes = ("--volumes",) if with_volumes else ()
+        try:
+            self.call(*self.dialect.removal, *volumes, container)
         except EngineError as error:
             if not any(part in error.stderr for part in (*self.dialect.missing, "already in progress")):
                 raise
@@ -124,7 +144,7 @@ class Engine:
         import json
 
         argv = (kind, "inspect", *wanted)
-        done = self._capture(argv, None)
+        done = self._capture(argv, None, timeout=PATIENCE)
         if done.exit_code and not any(part in done.stderr for part in self.dialect.missing):
             raise EngineError((self.program, *argv), done.exit_code, done.stderr)
         try:
@@ -133,9 +153,14 @@ class Engine:
             raise EngineError((self.program, *argv), done.exit_code, "the answer is not JSON") from None
         return [make(answer) for answer in answers]
 
-    def _capture(self, argv: tuple[str, ...], secrets: Mapping[str, str] | None) -> process.Done:
+    def _capture(
+        self, argv: tuple[str, ...], secrets: Mapping[str, str] | None, timeout: float | None = None
+    ) -> process.Done:
         try:
-            done = process.capture((self.program, *argv), extra_environment=secrets)
+            done = process.capture((self.program, *argv), extra_environment=secrets, timeout=timeout)
+        except TimeoutError:
+            message = f"{self.dialect.name} does not answer within {PATIENCE} s"
+            raise EngineUnreachableError(message, hint=f"is the engine well? try `{self.program} info`") from None
         except OSError as error:
             raise _cannot_start(self.program, error) from None
         if done.exit_code and any(part in done.stderr for part in self.dialect.unreachable):
@@ -155,8 +180,12 @@ def _names(image: Image, reference: str) -> bool:
     """Return whether a reference that was asked for together with others is this image's."""
     if image.id.startswith(reference.removeprefix("sha256:")):
         return True
-    spellings = {f"{registry}{reference}" for registry in ("", "localhost/", "docker.io/", "docker.io/library/")}
-    return not spellings.isdisjoint((*image.tags, *image.digests))
+    return _short(reference) in {_short(name) for name in (*image.tags, *image.digests)}
+
+
+def _short(reference: str) -> str:
+    """Return a reference without what engines write or leave out before it."""
+    return reference.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
 
 
 def _cannot_start(program: str, error: OSError) -> EngineUnreachableError:

@@ -151,8 +151,8 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         *environment,
         *(word for bind in mounts.binds for word in bind.argv()),
         *_log(settings[LOG], facts.dialect, name),
-        *_plain_flags(settings),
-        *_restart(settings),
+        *_plain_flags(settings, options),
+        *_restart(settings, options),
         *_user(settings, options),
         *settings[EXTRA_DOCKER],
         *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options),
@@ -293,16 +293,22 @@ def _log(log: LogDriver | None, dialect: Dialect, name: str) -> tuple[str, ...]:
     return (*argv, "--log-opt", f"syslog-address={log.address}") if log.address else argv
 
 
-def _plain_flags(settings: Settings) -> Iterator[str]:
-    """Yield the flags of all keys that are nothing more than that."""
+def _plain_flags(settings: Settings, options: LaunchOptions) -> Iterator[str]:
+    """Yield the flags of all keys that are nothing more than that; a shell is removed when it ends."""
     for key in KEYS.values():
         if key.emit and settings[key] is not None:
             yield from key.emit(settings[key])
+    if options.shell and not settings[RM]:
+        yield "--rm"
 
 
-def _restart(settings: Settings) -> tuple[str, ...]:
-    policy = settings[RESTART]
-    return ("--restart", policy) if policy and not settings[RM] else ()
+def _restart(settings: Settings, options: LaunchOptions) -> tuple[str, ...]:
+    """Return the restart policy. Under test it would hide a service that does not stay up."""
+    policy = settings.value(RESTART)
+    hides_failure = settings.mode.isolated and not policy.for_this_mode
+    if not policy.value or settings[RM] or options.shell or hides_failure:
+        return ()
+    return ("--restart", policy.value)
 
 
 def _user(settings: Settings, options: LaunchOptions) -> tuple[str, ...]:

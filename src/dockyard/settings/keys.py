@@ -43,6 +43,7 @@ NAME_PREFIX = Key[str | None](
     by_mode={Mode.DEV: "dev-", Mode.TEST: "test-"},
     shown_default="dev `dev-`, test `test-`",
     flags=("--name_prefix",),
+    read_as={Mode.DEV: ("dev_", "test_"), Mode.TEST: ("test_",)},
 )
 HOSTNAME = Key[str | None](
     "hostname",

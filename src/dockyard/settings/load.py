@@ -247,4 +247,8 @@ def _text_of(path: Path) -> str:
 
 def _shown(path: Path) -> str:
     """Return the path as the user would write it from here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted under our feet
+        return str(path)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -18,6 +18,7 @@ from dockyard.errors import DockyardError, NoSuchNameError
 
 PAUSE = 0.1  # seconds between two tries
 LOG_LINES = 20
+EXCHANGE = 10.0  # seconds after which a peer that goes on sending is not listened to any more
 
 
 class Unexpected(AssertionError):  # noqa: N818 - read as a sentence where a test fails
@@ -116,7 +117,7 @@ class Container:
     def wait_ready(self, seconds: float = 30) -> None:
         """Wait until its health check passes; where it has none, until its published ports accept connections."""
         if self._model.health:
-            self._until(self._is_healthy, seconds, "its health check does not pass")
+            self._until(lambda: self._engine.is_healthy(self.id), seconds, "its health check does not pass")
         for port in [port for port in self._model.ports if port.endswith("/tcp")]:
             number = int(port.partition("/")[0])
             self._until(lambda number=number: self._connects(number), seconds, f"port {port} accepts no connection")  # type: ignore[misc]
@@ -195,23 +196,16 @@ class Container:
         deadline = time.monotonic() + seconds
         while True:
             reason = _reason(check)
+            if not self._engine.is_up(self.id):  # what answered may have been another's
+                raise Unexpected(f"{self.name} has ended; expected was {what}{self._last_log()}")
             if reason is None:
                 return
-            if not self._engine.is_up(self.id):
-                raise Unexpected(f"{self.name} has ended; expected was {what}{self._last_log()}")
             if time.monotonic() > deadline:
                 raise Unexpected(f"{self.name}: {what}: {reason or 'not so'}, after {seconds:g} s{self._last_log()}")
             time.sleep(PAUSE)
 
     def _last_log(self) -> str:
-        try:
-            lines = self.logs().splitlines()[-LOG_LINES:]
-        except DockyardError:
-            return ""
-        return "".join(f"\n  log: {line}" for line in lines)
-
-    def _is_healthy(self) -> bool:
-        return self._engine.containers([self.id])[0].health == "healthy"
+        return "".join(f"\n  log: {line}" for line in self._engine.last_words(self.id, LOG_LINES))
 
     def _address(self, port: int) -> tuple[str, int]:
         """Return where to connect: the published port, else the container's own address."""
@@ -238,9 +232,10 @@ class Container:
     def _exchange(self, port: int, send: bytes, expect: bytes) -> bytes:
         """Return what comes back until the expected bytes are there, the peer closes, or two seconds are silent."""
         answer = b""
+        deadline = time.monotonic() + EXCHANGE
         with socket.create_connection(self._address(port), timeout=2) as connection:
             connection.sendall(send)
-            while expect not in answer or not answer:
+            while (expect not in answer or not answer) and time.monotonic() < deadline:
                 try:
                     part = connection.recv(65536)
                 except TimeoutError:

@@ -1,6 +1,8 @@
 """The instance that a Test is about: launched for it and removed after it, or the one that runs in production."""
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -9,14 +11,16 @@ from dockyard import launch
 from dockyard.cli.output import say
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError
+from dockyard.lock import held
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, may_replace
 from dockyard.reaper import reaper, remove_run
 from dockyard.service import Service
 from dockyard.settings.keys import FOREGROUND, NAME, RM, TAG
 from dockyard.settings.load import Flags
+from dockyard.settings.resolve import Settings
 from dockyard.settings.values import Mode
 from dockyard.testing.container import Container
-from dockyard.yard import Yard
+from dockyard.yard import RUN, Yard
 
 
 class Wanted(NamedTuple):
@@ -42,17 +46,27 @@ def instance(service: Service, wanted: Wanted) -> Iterator[Container]:
         mode = Mode.PROD if wanted.production else Mode.TEST
         yield Container(yard.engine, container_name(yard.load(service, mode, flags=wanted.flags())))
         return
-    run = secrets.token_hex(8)
-    with reaper(yard.engine, run):
-        try:
-            yield _launched(yard, service, wanted, run)
-        finally:
-            _keep_log(yard.engine, wanted.out, run)
-            remove_run(yard.engine, run)
-
-
-def _launched(yard: Yard, service: Service, wanted: Wanted, run: str) -> Container:
+    run = os.environ.get(RUN) or secrets.token_hex(8)
     settings = yard.load(service, Mode.TEST, flags=wanted.flags())
+    with held(yard.engine, container_name(settings)), reaper(yard.engine, run) as nothing_is_left:
+        launched = False
+        try:
+            container = _launched(yard, service, settings, run)
+            launched = True
+            yield container
+        except Exception:
+            launched = True  # an error, unlike an interrupt, does not cut a launch short
+            raise
+        finally:
+            try:
+                _keep_log(yard.engine, wanted.out, run)
+            finally:
+                remove_run(yard.engine, run)
+                if launched:
+                    nothing_is_left()
+
+
+def _launched(yard: Yard, service: Service, settings: Settings, run: str) -> Container:
     _remove_leftover(yard.engine, container_name(settings), service.name)
     options = LaunchOptions(directory=str(service.directory), run=run)
     plan = launch.plan(yard.engine, service, settings, options)
@@ -64,7 +78,7 @@ def _launched(yard: Yard, service: Service, wanted: Wanted, run: str) -> Contain
 
 def _up(engine: Engine, plan: LaunchPlan) -> Container:
     if not engine.is_up(plan.name):
-        log = engine.logs(plan.name).strip().splitlines()[-20:]
+        log = engine.last_words(plan.name, lines=20)
         raise DockyardError(f"{plan.name}: ended as soon as it was launched", hint="\n".join(["its log:", *log]))
     return Container(engine, plan.name)
 
@@ -74,7 +88,7 @@ def _remove_leftover(engine: Engine, name: str, service: str) -> None:
     for container in engine.containers([name]):
         if may_replace(container, service, Mode.TEST):
             say(f"note: {name} was left over from an earlier test: removed")
-            engine.remove(container.id)
+            engine.remove(container.id, with_volumes=True)
 
 
 def _keep_log(engine: Engine, out: str, run: str) -> None:
@@ -86,8 +100,8 @@ def _keep_log(engine: Engine, out: str, run: str) -> None:
     from dockyard.engine.models import RUN_LABEL
 
     for container in engine.all_containers(f"label={RUN_LABEL}={run}", stopped=True):
-        log = engine.logs(container.id)
+        log = "\n".join([*engine.last_words(container.id, lines=10**6), ""])
         if out == "-":
-            print(log, end="")  # noqa: T201 - asked for
+            sys.stdout.buffer.write(log.encode("utf-8", "surrogateescape"))
         else:
-            Path(out).write_text(log, encoding="utf-8", errors="replace")
+            Path(out).write_text(log, encoding="utf-8", errors="surrogateescape")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dockyard.cli.output import Result
+from dockyard.cli.output import Result, launched
 from dockyard.cli.verb import On, verb
 from dockyard.yard import Yard
 
@@ -18,7 +18,7 @@ def build(yard: Yard, name: str) -> Result:
     """Build the image, as `latest`."""
     from dockyard.cli.making import builder_for
 
-    builder = builder_for(yard, name)
+    builder = builder_for(yard, yard.named(name))
     image = builder.build()
     return Result([f"{builder.name.tagged('latest')} is {image.id[:12]}"])
 
@@ -28,7 +28,7 @@ def test(yard: Yard, name: str) -> Result:
     """Test the latest image, in an instance of its own."""
     from dockyard.cli.making import builder_for, latest_id, tested_id
 
-    builder = builder_for(yard, name)
+    builder = builder_for(yard, yard.named(name))
     image = latest_id(builder)
     return Result([f"{name}: {image[:12]} {'passed' if tested_id(builder, image) else 'was not tested'}"])
 
@@ -41,12 +41,15 @@ def upgrade(yard: Yard, name: str) -> Result:
     back, and `live` and `prev` are again what they were.
     """
     from dockyard.cli.making import builder_for, tested_id
-    from dockyard.waves import starts_here
+    from dockyard.host import host_facts
+    from dockyard.plan.waves import starts_here
 
-    builder = builder_for(yard, name)
+    builder = builder_for(yard, yard.named(name))
     image = builder.build().id
     tested = tested_id(builder, image)
-    return _switched(yard, builder, lambda: builder.promote(tested or image), launch=starts_here(builder.settings))
+    return _switched(
+        yard, builder, lambda: builder.promote(tested or image), launch=starts_here(builder.settings, host_facts().name)
+    )
 
 
 @verb("rollback", on=On.SERVICE)
@@ -54,7 +57,7 @@ def rollback(yard: Yard, name: str) -> Result:
     """Put the previous image back, and a container of it in production's place if production is up."""
     from dockyard.cli.making import builder_for
 
-    builder = builder_for(yard, name)
+    builder = builder_for(yard, yard.named(name))
     return _switched(yard, builder, builder.rollback, launch=False)
 
 
@@ -63,16 +66,21 @@ def _switched(yard: Yard, builder: "Builder", move_tags: "Callable[[], Promotion
     from dockyard import replace
     from dockyard.cli.making import promoted
     from dockyard.cli.output import say
+    from dockyard.lock import held
+    from dockyard.plan.launch import container_name
 
-    before = builder.tags()
-    result = promoted(builder, move_tags())
-    running = replace.production(yard, builder.service)
-    if not launch and not (running and running.is_up):
+    with held(yard.engine, container_name(builder.settings)):
+        before = builder.tags()
+        try:
+            promotion = move_tags()
+            result = promoted(builder, promotion)
+            running = replace.production(yard, builder.service)
+            if launch or (running and running.is_up):
+                say(result.lines[0])
+                plan = replace.replace(yard, builder.service, image=promotion.live)
+                result = launched(plan)
+        except BaseException:
+            builder.restore(before)
+            raise
+        builder.publish()
         return result
-    say(result.lines[0])
-    try:
-        plan = replace.replace(yard, builder.service)
-    except BaseException:
-        builder.restore(before)
-        raise
-    return Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])

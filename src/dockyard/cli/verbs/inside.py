@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from dockyard.cli.command import argument, flag, option
+from dockyard.cli.output import say
 from dockyard.cli.verb import On, verb
 from dockyard.errors import UsageError
 from dockyard.yard import Yard
@@ -37,10 +38,12 @@ def shell(yard: Yard, name: str) -> int:
     from dockyard.plan.launch import LaunchOptions
     from dockyard.settings.values import Mode
 
-    service = yard.service(name)
+    service = yard.named(name)
     terminal = "--tty" in _terminal()
     options = LaunchOptions(directory=str(service.directory), shell=True, terminal=terminal)  # noqa: S604 - ours
     plan = launch.plan(yard.engine, service, yard.load(service, Mode.DEV), options)
+    for note in plan.notes:
+        say(f"note: {note}")
     return launch.carry_out(yard.engine, plan)
 
 

@@ -1,6 +1,6 @@
 """Starting and stopping one container."""
 
-from dockyard.cli.output import Result, say
+from dockyard.cli.output import Result, launched
 from dockyard.cli.verb import On, verb
 from dockyard.yard import Yard
 
@@ -9,15 +9,15 @@ from dockyard.yard import Yard
 def up(yard: Yard, name: str) -> Result:
     """Start production."""
     from dockyard import replace
+    from dockyard.lock import held
+    from dockyard.plan.launch import container_name
 
-    service = yard.service(name)
-    there = replace.production(yard, service)
-    if there and there.is_up:
-        return Result([f"{there.name} is up already"])
-    plan = replace.up(yard, service)
-    for note in plan.notes:
-        say(f"note: {note}")
-    return Result([f"{plan.name} is up, from {plan.image}"])
+    service = yard.named(name)
+    with held(yard.engine, container_name(yard.load(service))):
+        there = replace.production(yard, service)
+        if there and there.is_up:
+            return Result([f"{there.name} is up already"])
+        return launched(replace.up(yard, service))
 
 
 @verb("down", "stop", "0", on=On.RUNNING)
@@ -34,10 +34,13 @@ def restart(yard: Yard, name: str) -> Result:
     A container that belongs to no service is stopped and started as it is.
     """
     from dockyard import replace
+    from dockyard.lock import held
+    from dockyard.plan.launch import container_name
 
     if name in {service.name for service in yard.services}:
-        plan = replace.replace(yard, yard.service(name))
-        return Result([f"{plan.name} is up, from {plan.image}"])
+        service = yard.named(name)
+        with held(yard.engine, container_name(yard.load(service))):
+            return launched(replace.replace(yard, service))
     owner = next((container.service for container in yard.engine.containers([name])), "")
     yard.engine.call("restart", name)
     return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])

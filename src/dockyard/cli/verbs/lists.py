@@ -67,9 +67,10 @@ def list_all(yard: Yard) -> Result:
 
 
 def _service_row(service: Service, settings: "Settings | None", up: set[str]) -> Row:
-    from dockyard.settings.keys import AUTOSTART, NAME
+    from dockyard.plan.launch import container_name
+    from dockyard.settings.keys import AUTOSTART
 
-    container = settings[NAME] if settings else service.name
+    container = container_name(settings) if settings else service.name
     wave = settings[AUTOSTART] if settings else None
     return {
         "service": service.name,
@@ -98,10 +99,11 @@ def list_all_settings(yard: Yard) -> Result:
 
 
 def _autostarting(yard: Yard) -> tuple[list[Row], int]:
-    from dockyard.waves import autostarting
+    from dockyard.host import host_facts
+    from dockyard.plan.waves import autostarting
 
     settings, exit_code = _loaded(yard)
-    return [{"wave": wave, "service": name} for wave, name in autostarting(settings)], exit_code
+    return [{"wave": wave, "service": name} for wave, name in autostarting(settings, host_facts().name)], exit_code
 
 
 @verb("list-autostart", "la", report=True)

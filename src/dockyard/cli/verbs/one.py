@@ -55,10 +55,10 @@ def ip(yard: Yard, name: str) -> Result:
 @verb("is-up", "iu", on=On.EITHER, report=True)
 def is_up(yard: Yard, name: str) -> Result:
     """Tell whether a container is up: exit code 0 if it is, 1 if not."""
-    from dockyard.settings.keys import NAME
+    from dockyard.plan.launch import container_name
 
     known = next((service for service in yard.services if service.name == name), None)
-    container = yard.load(known)[NAME] if known else name
+    container = container_name(yard.load(known)) if known else name
     up = yard.engine.is_up(container)
     data = {"name": container, "up": up}
     return Result([f"{container} is {'up' if up else 'not up'}"], data, 0 if up else WORK_FAILED)

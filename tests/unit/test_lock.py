@@ -1,0 +1,67 @@
+"""The lock: who has it is told, and nobody has it for ever."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dockyard import lock
+from dockyard.engine.dialect import DOCKER, PODMAN
+from dockyard.engine.engine import Engine
+from dockyard.errors import LOCKED, LockedError
+
+HOLD = """
+import sys
+from pathlib import Path
+from dockyard import lock
+from dockyard.engine.dialect import DOCKER
+from dockyard.engine.engine import Engine
+lock._directory = lambda: Path(sys.argv[1])
+with lock.held(Engine("docker", DOCKER), "web"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    monkeypatch.setattr(lock, "_directory", lambda: tmp_path)
+    return Engine("docker", DOCKER)
+
+
+@pytest.fixture
+def holder(tmp_path: Path):
+    """Another process that holds the lock of `web`."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        yield child
+        child.kill()
+
+
+def test_a_lock_that_is_held_names_its_holder(docker: Engine, holder: subprocess.Popen[str]):
+    with pytest.raises(LockedError, match=f"pid {holder.pid}") as error, lock.held(docker, "web"):
+        pass
+    assert error.value.exit_code == LOCKED
+
+
+def test_a_holder_that_is_killed_frees_the_lock(docker: Engine, holder: subprocess.Popen[str]):
+    holder.kill()
+    holder.wait()
+    with lock.held(docker, "web"):
+        pass
+
+
+def test_other_containers_and_other_engines_are_not_locked(docker: Engine, holder: subprocess.Popen[str]):
+    assert holder.poll() is None
+    with lock.held(docker, "db"), lock.held(Engine("podman", PODMAN), "web"):
+        pass
+
+
+def test_a_lock_is_free_after_its_block(docker: Engine):
+    for _ in range(2):
+        with lock.held(docker, "web"):
+            pass
