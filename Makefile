@@ -10,8 +10,8 @@ demo: ## install what is missing, then build, test, promote and launch a web ser
 	@scripts/demo
 
 test: ## install what is missing, then all tests, with real engines (as root)
-	@scripts/setup python engine podman
-	scripts/engine during $(bin)/pytest $(ARGS)
+	@scripts/setup python engine podman registry
+	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/pytest $(ARGS)
 
 check: ## lint, formatting, types, generated documentation
 	@scripts/setup python

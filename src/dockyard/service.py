@@ -12,10 +12,7 @@ from dockyard.text import did_you_mean, listed
 RESERVED = "TMP"
 
 
-NO_SERVICES = (
-    "there is no service at all: set D_SRC_DIR to the directory of all services, or d_src_dir in the host file"
-)
-NONE_AT_ALL = {"service": NO_SERVICES}
+NO_SERVICES = "there is none at all; D_SRC_DIR, or d_src_dir in the host file, names the directory of all services"
 
 
 class Service(NamedTuple):
@@ -100,7 +97,7 @@ def service_at(place: str, directories: Sequence[str | None]) -> Service:
     known = [service.name for service in services_in(directories)]
     raise NoSuchNameError(
         f"no service `{place}`",
-        hint=did_you_mean(place, known) or (f"there is {listed(known)}" if known else NO_SERVICES),
+        hint=_nearest(place, known, "service"),
     )
 
 
@@ -117,6 +114,13 @@ def _allowed(service: Service) -> Service:
     return service
 
 
+def _nearest(word: str, known: Sequence[str], kind: str) -> str:
+    """Return a hint: the nearest name, else all of them, else how there come to be any."""
+    if known:
+        return did_you_mean(word, known) or f"there is {listed(known)}"
+    return NO_SERVICES if kind == "service" else f"there is no {kind} at all"
+
+
 def select(beginning: str, names: Iterable[str], kind: str = "service") -> str:
     """Return the one name that begins so; an exact name wins over longer ones.
 
@@ -128,7 +132,5 @@ def select(beginning: str, names: Iterable[str], kind: str = "service") -> str:
         return beginning if beginning in matches else matches[0]
     if matches:
         raise NoSuchNameError(f"`{beginning}` is the beginning of {listed(matches)}", hint="write more of the name")
-    hint = did_you_mean(beginning, known) or (
-        f"there is {listed(known)}" if known else NONE_AT_ALL.get(kind, f"there is no {kind} at all")
-    )
+    hint = _nearest(beginning, known, kind)
     raise NoSuchNameError(f"no {kind} begins with `{beginning}`", hint=hint)

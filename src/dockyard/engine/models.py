@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 SERVICE_LABEL = "dockyard.service"
+DIRECTORY_LABEL = "dockyard.directory"
 MODE_LABEL = "dockyard.mode"
 SECRETS_LABEL = "dockyard.secrets"
 RUN_LABEL = "dockyard.run"

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dockyard.engine.dialect import Dialect
-from dockyard.engine.models import MODE_LABEL, RUN_LABEL, SECRETS_LABEL, SERVICE_LABEL, Container, Image
+from dockyard.engine.models import (
+    DIRECTORY_LABEL,
+    MODE_LABEL,
+    RUN_LABEL,
+    SECRETS_LABEL,
+    SERVICE_LABEL,
+    Container,
+    Image,
+)
 from dockyard.errors import DockyardError, NoSuchNameError
 from dockyard.plan.mounts import MountPart, mount_part, places_of, sources
 from dockyard.plan.network import Part, can_pin, lookups, network_name, network_part, ports_part
@@ -230,6 +238,7 @@ def _hostname(settings: Settings, facts: Facts, name: str) -> tuple[str, ...]:
 def _labels(service: str, settings: Settings, secrets: tuple[Secret, ...], options: LaunchOptions) -> Iterator[str]:
     labels = {
         SERVICE_LABEL: service,
+        DIRECTORY_LABEL: options.directory,
         MODE_LABEL: settings.mode.value,
         SECRETS_LABEL: ",".join(secret.variable for secret in secrets),
         RUN_LABEL: options.run,
