@@ -72,6 +72,8 @@ def _address(settings: Settings, facts: Facts, names: tuple[str, ...]) -> Part:
     if not wanted:
         return Part(notes=("ip: the engine picks",))
     found = _parse(wanted) or _looked_up(settings, facts, names)
+    if not found and by_default and network_name(settings) == "bridge":
+        return Part()  # nobody asked for an address, on the network that everybody is on
     if not found:
         return Part(notes=(f"ip: nothing found for {' or '.join(_asked(settings, names))}: the engine picks",))
     return _pinned(settings, facts.network, found, literal=bool(_parse(wanted)))
