@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-COMMAND_NOT_FOUND = 127
-
 
 class Done(NamedTuple):
     """How a child ended, and what it wrote."""

@@ -36,7 +36,7 @@ def reveal(reference: str, settings: Settings) -> str:
         return _from_command(name, settings)
     if reference == "setting:puid":
         return settings[PUID] or ""
-    raise UsageError(f"no such secret `{reference}`")
+    raise UsageError(f"no such secret `{reference}`", hint="puid:CONTAINER, secret:NAME or setting:puid")
 
 
 def _host_secret() -> bytes:

@@ -121,3 +121,32 @@ def test_two_tests_of_one_service_do_not_meet(engine: World) -> None:
         first.terminate()
         first.communicate(timeout=60)
     assert not engine.container_id(name)
+
+
+def test_test_may_run_the_test_of_another_service(engine: World) -> None:
+    """The inner Test removes its own instance and leaves the outer one's, and production that a Test starts stays."""
+    inner, started = engine.idle(), engine.idle()
+    write(inner / "Test", "#!/usr/bin/env dockyard-python\n" + PASSING, mode=0o755)
+    script = f"""#!/bin/sh
+set -e
+[ "${{CONTAINER_NAME-}}" ] || exec dockyard-python -m dockyard.testing "$0" "$@"
+cd {inner} && env -u CONTAINER_NAME ./Test -r
+d-run --cd {started}
+{engine.engine} exec "$CONTAINER_NAME" true
+"""
+    outer = engine.service({"cmd": IDLE}, dockerfile=FROM_BASE, files={"version": "1"}, scripts={"Test": script})
+    engine.d_build(outer, "-t")
+    assert engine.is_up(started.name)
+    assert not engine.containers(f"test-{outer.name}")
+    assert not engine.containers(f"test-{inner.name}")
+
+
+PASSING = """from dockyard.testing import Container, main
+
+
+def test_it_is_up(container: Container) -> None:
+    container.expect_output("true")
+
+
+main()
+"""

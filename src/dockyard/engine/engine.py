@@ -1,7 +1,6 @@
 """The one door to the engine: argv in, its output or an error out."""
 
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -27,10 +26,6 @@ class Engine:
     def __init__(self, program: str, dialect: Dialect) -> None:
         self.program = program
         self.dialect = dialect
-
-    def shown(self, argv: tuple[str, ...]) -> str:
-        """Return the command as one pastes it into a shell."""
-        return shlex.join((self.program, *argv))
 
     def call(self, *argv: str, secrets: Mapping[str, str] | None = None) -> str:
         """Run a command and return its stdout; secrets reach it through its environment.

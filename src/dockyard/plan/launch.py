@@ -241,7 +241,7 @@ def _labels(service: str, settings: Settings, secrets: tuple[Secret, ...], optio
         DIRECTORY_LABEL: options.directory,
         MODE_LABEL: settings.mode.value,
         SECRETS_LABEL: ",".join(secret.variable for secret in secrets),
-        RUN_LABEL: options.run,
+        RUN_LABEL: options.run if settings.mode.isolated else "",  # what has it is removed after its run
     }
     for label, value in labels.items():
         yield from ("--label", f"{label}={value}") if value else ()

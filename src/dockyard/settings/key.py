@@ -42,7 +42,6 @@ class Key(NamedTuple, Generic[T]):
     required: bool = False
     read_as: Mapping[Mode, tuple[str, ...]] = {}
     shared: frozenset[str] = frozenset()
-    engine_flag: str = ""
     emit: Callable[[T], tuple[str, ...]] | None = None
     not_yet: bool = False
 

@@ -212,19 +212,16 @@ PORT_OFFSET = Key[int | str](
     _S,
     10000,
 )
-DNS = Key("dns", _TEXTS, "DNS servers.", _S, (), engine_flag="--dns", emit=each("--dns"))
+DNS = Key("dns", _TEXTS, "DNS servers.", _S, (), emit=each("--dns"))
 ADD_HOST = Key(
     "add_host",
     _TEXTS,
     "Lines `name:address` for /etc/hosts.",
     _S,
     (),
-    engine_flag="--add-host",
     emit=each("--add-host"),
 )
-MOUNT_DEVICES = Key(
-    "mount_devices", _PATHS, "Devices, patterns allowed.", _S, (), scope=Scope.SERVICE, engine_flag="--device"
-)
+MOUNT_DEVICES = Key("mount_devices", _PATHS, "Devices, patterns allowed.", _S, (), scope=Scope.SERVICE)
 EXTRA_DOCKER = Key[tuple[str, ...]](
     "extra_docker",
     types.Words(),
@@ -266,7 +263,6 @@ RM = Key(
     by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
     shown_default="prod false, else true",
     flags=("--rm",),
-    engine_flag="--rm",
     emit=switch("--rm"),
 )
 AUTOSTART = Key[Wave | None](
@@ -283,7 +279,7 @@ AUTOSTART = Key[Wave | None](
 def _flag(name: str, type_: types.Type[T], text: str) -> Key[T | None]:
     """Return a key that is passed on as the engine's flag of the same name."""
     flag = f"--{name.replace('_', '-')}"
-    return Key[T | None](name, type_, text, _S, None, engine_flag=flag, emit=option(flag))
+    return Key[T | None](name, type_, text, _S, None, emit=option(flag))
 
 
 MEMORY = _flag("memory", _SIZE, "Memory limit, such as `512m`.")
@@ -297,7 +293,6 @@ USER = Key[str | None](
     "User that it runs as, in place of the image's.",
     _S,
     None,
-    engine_flag="--user",
 )
 READ_ONLY = Key(
     "read_only",
@@ -305,7 +300,6 @@ READ_ONLY = Key(
     "The image's files cannot be changed.",
     _S,
     False,
-    engine_flag="--read-only",
     emit=switch("--read-only"),
 )
 TMPFS = Key(
@@ -314,17 +308,15 @@ TMPFS = Key(
     "Directories in memory, `/path` or `/path:size=64m`.",
     _S,
     (),
-    engine_flag="--tmpfs",
     emit=each("--tmpfs"),
 )
-CAP_ADD = Key("cap_add", _TEXTS, "Capabilities to add.", _S, (), engine_flag="--cap-add", emit=each("--cap-add"))
+CAP_ADD = Key("cap_add", _TEXTS, "Capabilities to add.", _S, (), emit=each("--cap-add"))
 CAP_DROP = Key(
     "cap_drop",
     _TEXTS,
     "Capabilities to drop; `ALL` for all.",
     _S,
     (),
-    engine_flag="--cap-drop",
     emit=each("--cap-drop"),
 )
 NO_NEW_PRIVILEGES = Key(
@@ -333,7 +325,6 @@ NO_NEW_PRIVILEGES = Key(
     "No program inside can gain privileges.",
     _S,
     False,
-    engine_flag="--security-opt",
     emit=switch("--security-opt", "no-new-privileges"),
 )
 ULIMITS = Key(
@@ -342,7 +333,6 @@ ULIMITS = Key(
     "Limits such as `nofile=1024:4096`.",
     _S,
     (),
-    engine_flag="--ulimit",
     emit=each_pair("--ulimit"),
 )
 LABELS = Key(
@@ -351,7 +341,6 @@ LABELS = Key(
     "Labels `K=V`, or a map.",
     _S,
     (),
-    engine_flag="--label",
     emit=each_pair("--label"),
 )
 STOP_TIMEOUT = Key[int | None](
@@ -360,7 +349,6 @@ STOP_TIMEOUT = Key[int | None](
     "Seconds between SIGTERM and SIGKILL.",
     _S,
     None,
-    engine_flag="--stop-timeout",
     emit=option("--stop-timeout"),
 )
 RESTART = Key[str | None](
@@ -369,7 +357,6 @@ RESTART = Key[str | None](
     "Restart policy. Left out where `rm` is true.",
     _S,
     None,
-    engine_flag="--restart",
 )
 HEALTHCHECK = Key[HealthCheck | None](
     "healthcheck",
@@ -378,7 +365,6 @@ HEALTHCHECK = Key[HealthCheck | None](
     "command; or `none`: not the image's either.",
     _S,
     None,
-    engine_flag="--health-…",
     emit=health_argv,
 )
 
@@ -387,7 +373,7 @@ _S = "Mounts"
 
 
 def _mount(name: str, text: str, *, not_yet: bool = False) -> Key[tuple[Mount, ...]]:
-    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE, engine_flag="--mount", not_yet=not_yet)
+    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE, not_yet=not_yet)
 
 
 MOUNT_RO = _mount("mount_ro", "Read-only; dev and test mount the same path.")

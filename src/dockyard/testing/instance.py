@@ -20,7 +20,7 @@ from dockyard.settings.load import Flags
 from dockyard.settings.resolve import Settings
 from dockyard.settings.values import Mode
 from dockyard.testing.container import Container
-from dockyard.yard import RUN, Yard
+from dockyard.yard import RUN, Yard, image_under_test
 
 
 class Wanted(NamedTuple):
@@ -46,7 +46,8 @@ def instance(service: Service, wanted: Wanted) -> Iterator[Container]:
         mode = Mode.PROD if wanted.production else Mode.TEST
         yield Container(yard.engine, container_name(yard.load(service, mode, flags=wanted.flags())))
         return
-    run = os.environ.get(RUN) or secrets.token_hex(8)
+    # A Test may run the Test of another service, which must not end what this one launched.
+    run = (image_under_test(service) and os.environ.get(RUN)) or secrets.token_hex(8)
     settings = yard.load(service, Mode.TEST, flags=wanted.flags())
     with held(yard.engine, container_name(settings)), reaper(yard.engine, run) as nothing_is_left:
         launched = False

@@ -112,10 +112,6 @@ def test_attach_returns_the_exit_code(fake: Fake):
     assert fake("exit 7").attach("run") == 7
 
 
-def test_a_command_is_shown_as_one_pastes_it():
-    assert Engine("docker", DOCKER).shown(("run", "a b", "$HOME")) == "docker run 'a b' '$HOME'"
-
-
 # --------------------------------------------------------------------------------------------------------- inspecting
 def test_many_containers_are_one_question(answering: Callable[..., Engine], tmp_path: Path):
     engine = answering([_container("web", "1" * 64), _container("mail", "2" * 64)])
