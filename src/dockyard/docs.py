@@ -42,8 +42,7 @@ def _key_row(key: Key[object]) -> list[str]:
     names = ", ".join(f"`{name}`" for name in key.names)
     variables = ", ".join(f"`{name}`" for name in key.environment)
     flags = ", ".join(f"`{flag}`" for flag in key.flags)
-    text = f"**Not built yet.** {key.help}" if key.not_yet else key.help
-    return [names, _default(key), text, flags or NONE, variables or NONE, key.scope.value]
+    return [names, _default(key), key.help, flags or NONE, variables or NONE, key.scope.value]
 
 
 def settings_page() -> str:

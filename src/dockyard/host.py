@@ -4,16 +4,20 @@ Paths are walked with directory descriptors and never through a symlink, so that
 leads a step astray.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from dockyard import overlay
+from dockyard.contents import contents_of
 from dockyard.errors import DockyardError
-from dockyard.plan.values import EmptyTestArea, HostFacts, MakeDirectory, MakeFile, Owner, PathFact
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from dockyard.paths import mount_table
+from dockyard.plan.facts import HostFacts, Owner, PathFact
+from dockyard.plan.values import EmptyTestArea, MakeDirectory, MakeFile
+from dockyard.removal import DIRECTORY, empty
 
 
 def host_facts() -> HostFacts:
@@ -98,27 +102,59 @@ def _entries(path: Path) -> list[list[str]]:
 
 def make_directory(step: MakeDirectory) -> None:
     """Make a directory and those above it. Raises DockyardError where a link or a file is in the way."""
-    os.close(_open_made(step.path, step))
+    os.close(open_made(step))
 
 
 def make_file(step: MakeFile) -> None:
-    """Make an empty file and the directories above it. Raises DockyardError where a link is in the way."""
+    """Make a file and the directories above it.
+
+    Raises DockyardError where a link is in the way, or the contents cannot be had; nothing is made then.
+    """
     above, _, name = step.path.rpartition("/")
-    parent = _open_made(above or "/", MakeDirectory(above))
+    if _is_there(step):
+        return
+    contents = contents_of(step)  # before anything is made: it may fail
+    parent = open_made(MakeDirectory(above or "/", strict=step.strict))
     try:
-        with suppress(FileExistsError):
-            file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
-            try:
-                _give(file, step)
-            except OSError:
-                os.unlink(name, dir_fd=parent)
-                raise
-            finally:
-                os.close(file)
+        _make_whole(step, contents, parent, name)
     except OSError as error:
         raise _in_the_way(step.path, error) from None
     finally:
         os.close(parent)
+
+
+def _is_there(step: MakeFile) -> bool:
+    """Return whether anything is in the file's place. Raises DockyardError for a link where none may be."""
+    above, _, name = step.path.rpartition("/")
+    try:
+        parent, missing = _open_nearest(MakeDirectory(above or "/", strict=step.strict))
+    except OSError as error:
+        raise _in_the_way(step.path, error) from None
+    try:
+        status = None if missing else os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(parent)
+    if status and step.strict and stat.S_ISLNK(status.st_mode):
+        raise _in_the_way(step.path, OSError(errno.ELOOP, "a link is in its place"))
+    return status is not None
+
+
+def _make_whole(step: MakeFile, contents: bytes, parent: int, name: str) -> None:
+    """Make a file under another name, and give it its own when it is whole; one that came meanwhile stays."""
+    passing = f".{os.urandom(16).hex()}"
+    file = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+    try:
+        with os.fdopen(file, "wb") as stream:
+            stream.write(contents)
+            stream.flush()
+            _give(file, step)
+            os.fsync(file)
+        with suppress(FileExistsError):
+            os.link(passing, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+    finally:
+        os.unlink(passing, dir_fd=parent)
 
 
 def _give(descriptor: int, step: MakeDirectory | MakeFile) -> None:
@@ -127,22 +163,50 @@ def _give(descriptor: int, step: MakeDirectory | MakeFile) -> None:
     os.fchmod(descriptor, step.mode)
 
 
-def _open_made(path: str, step: MakeDirectory) -> int:
+def open_made(step: MakeDirectory) -> int:
     """Return a descriptor of a directory, made where it was missing; only the last part gets the step's owner.
 
-    What is there already may be reached through links, as an administrator set them up; what is made is not.
+    What is there already may be reached through links, as an administrator set them up, down to the step's `strict`
+    directory; what is made is not. Raises DockyardError.
     """
-    parts = [part for part in path.split("/") if part]
-    there = len(parts)
+    try:
+        current, missing = _open_nearest(step)
+        for number, part in enumerate(missing, start=1):
+            current = _made_below(current, part, step if number == len(missing) else MakeDirectory(step.path))
+    except OSError as error:
+        raise _in_the_way(step.path, error) from None
+    return current
+
+
+def _open_nearest(step: MakeDirectory) -> tuple[int, list[str]]:
+    """Return a descriptor of the last directory on the way that is there, and the parts that are missing below it.
+
+    Raises OSError where a link is in the way below the step's `strict` directory.
+    """
+    parts, trusted = _parts(step.path), _parts(step.strict or step.path)
+    if step.strict and (parts[: len(trusted)] != trusted or ".." in parts):
+        raise ValueError(f"{step.path} is not below {step.strict}")
+    there = len(trusted)
     while there and not os.path.lexists("/" + "/".join(parts[:there])):
         there -= 1
-    try:
-        current = os.open("/" + "/".join(parts[:there]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for number, part in enumerate(parts[there:], start=there + 1):
-            current = _made_below(current, part, step if number == len(parts) else MakeDirectory(path))
-    except OSError as error:
-        raise _in_the_way(path, error) from None
-    return current
+    current = os.open("/" + "/".join(parts[:there]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    missing = parts[there:]
+    while missing and there >= len(trusted):
+        above = current
+        try:
+            current = os.open(missing[0], DIRECTORY, dir_fd=above)
+        except FileNotFoundError:
+            break
+        except OSError:
+            os.close(above)
+            raise
+        os.close(above)
+        del missing[0]
+    return current, missing
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]
 
 
 def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
@@ -150,7 +214,7 @@ def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
     try:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
-            made = os.open(name, _DIRECTORY, dir_fd=parent)
+            made = os.open(name, DIRECTORY, dir_fd=parent)
             try:
                 _give(made, step)
             except OSError:
@@ -158,7 +222,7 @@ def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
                 os.rmdir(name, dir_fd=parent)  # half made, the next run would take it for right
                 raise
             return made
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        return os.open(name, DIRECTORY, dir_fd=parent)
     finally:
         os.close(parent)
 
@@ -170,68 +234,64 @@ def _in_the_way(path: str, error: OSError) -> DockyardError:
 
 
 def empty_test_area(step: EmptyTestArea) -> None:
-    """Remove all that is in a test area. Follows no link and enters no mount: either is an error before anything goes.
+    """Remove all that is in a test area, and unmount the copies there.
 
-    Raises DockyardError.
+    Follows no link and enters no other mount: either is an error before anything goes. Raises DockyardError.
     """
-    mounted = [point for point in _mount_points() if f"{point}/".startswith(f"{os.path.realpath(step.path)}/")]
-    if mounted:
-        raise DockyardError(f"{mounted[0]}: mounted inside the test area", hint=f"umount {mounted[0]}")
     try:
-        area = _open_area(step)
+        area = _open_inside(step.base, "TMP", step.area)
     except FileNotFoundError:
         return
     except OSError as error:
         raise DockyardError(f"{step.path}: {error.strerror}", hint="a test area is a directory, never a link") from None
     try:
-        _empty(area)
+        _unmount_copies(area)
+        empty(area)
     except OSError as error:
         raise DockyardError(f"{step.path}: cannot be emptied: {error.strerror}") from None
     finally:
         os.close(area)
 
 
-def _open_area(step: EmptyTestArea) -> int:
-    """Return a descriptor of the area; from the base on, no part of the way may be a link."""
-    current = os.open(step.base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for part in ("TMP", step.area):
+def remove_test_area(step: EmptyTestArea) -> None:
+    """Empty a test area, and remove it. Raises DockyardError as emptying does."""
+    empty_test_area(step)
+    try:
+        above = _open_inside(step.base, "TMP")
+    except FileNotFoundError:
+        return
+    try:
+        with suppress(FileNotFoundError):
+            os.rmdir(step.area, dir_fd=above)
+    except OSError as error:
+        raise DockyardError(f"{step.path}: cannot be removed: {error.strerror}") from None
+    finally:
+        os.close(above)
+
+
+def _open_inside(base: str | int, *parts: str) -> int:
+    """Return a descriptor of a directory; from the base on, no part of the way may be a link."""
+    current = os.dup(base) if isinstance(base, int) else os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in parts:
         above = current
         try:
-            current = os.open(part, _DIRECTORY, dir_fd=above)
+            current = os.open(part, DIRECTORY, dir_fd=above)
         finally:
             os.close(above)
     return current
 
 
-def _empty(area: int) -> None:
-    """Remove all that is in a directory.
-
-    What is two levels down is first moved up to the area itself: however deep a container nests its directories, this
-    takes neither recursion nor more than two descriptors.
-    """
-    while directories := _remove_files(area):
-        for name in directories:
-            below = os.open(name, _DIRECTORY, dir_fd=area)
-            try:
-                for deeper in _remove_files(below):
-                    os.rename(deeper, os.urandom(16).hex(), src_dir_fd=below, dst_dir_fd=area)
-            finally:
-                os.close(below)
-            os.rmdir(name, dir_fd=area)
-
-
-def _remove_files(directory: int) -> list[str]:
-    """Remove all that is no directory, and return the names of those."""
-    with os.scandir(directory) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        if not is_directory:
-            os.unlink(name, dir_fd=directory)
-    return [name for name, is_directory in found if is_directory]
-
-
-def _mount_points() -> list[str]:
-    """Return where file systems are mounted, as /proc/self/mountinfo has it, its octal escapes undone."""
-    with Path("/proc/self/mountinfo").open("rb") as lines:
-        fields = [line.split()[4] for line in lines]
-    return [os.fsdecode(field.decode("unicode_escape").encode("latin-1")) for field in fields]
+def _unmount_copies(area: int) -> None:
+    """Unmount the overlays that stand in an area for copies. Raises DockyardError where anything else is mounted."""
+    place = overlay.place_of(area)
+    inside = [mount for mount in mount_table() if mount.point.startswith(f"{place}/")]
+    for mount in inside:
+        if mount.kind != "overlay" or not mount.source.startswith(f"{place}/"):
+            raise DockyardError(f"{mount.point}: mounted inside the test area", hint=f"umount {mount.point}")
+    for mount in reversed(inside):
+        *way, name = mount.point.removeprefix(f"{place}/").split("/")
+        above = _open_inside(area, *way)
+        try:
+            overlay.unmount(above, name)
+        finally:
+            os.close(above)

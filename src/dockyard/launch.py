@@ -1,58 +1,120 @@
 """Launching: gathers what a plan asks for, and carries the plan out."""
 
-from dockyard import host, secrets
+import shlex
+from collections.abc import Callable, Iterator
+
+from dockyard import accounts, copying, host, paths, secrets
 from dockyard.engine.engine import Engine
+from dockyard.engine.models import Container, IdMap
 from dockyard.errors import EngineError
+from dockyard.isolation import refuse_sharing
+from dockyard.plan.copies import ChosenCopy
+from dockyard.plan.facts import Facts, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
-from dockyard.plan.values import Command, EmptyTestArea, Facts, MakeDirectory, MakeFile, Questions, Step
+from dockyard.plan.mounts import copied, copies_of
+from dockyard.plan.places import Places, above_in, is_within, normal, places_of
+from dockyard.plan.values import Command, Copy, EmptyTestArea, MakeDirectory, MakeFile, Step
+from dockyard.privilege import in_namespace
 from dockyard.service import Service
+from dockyard.settings.keys import VOL_BASE
 from dockyard.settings.resolve import Settings
+from dockyard.settings.types import has_glob
+from dockyard.settings.values import Mode
+from dockyard.yard import Yard
 
 
 def gather(engine: Engine, service: Service, asked: Questions) -> Facts:
     """Answer a plan's questions, each kind with one question to the engine or the host."""
-    users, groups = host.users_of(service.directory / "files")
-    matches = host.matches_of(asked.patterns)
+    matches = paths.matches_of(asked.patterns)
+    images = engine.images(asked.images)
+    image = next((images[reference] for reference in asked.images if reference in images), None)
+    copied = [path for source in asked.copied for path in matches.get(source, (source,))]
     return Facts(
         dialect=engine.dialect,
         host=host.host_facts(),
-        images=engine.images(asked.images),
+        images=images,
         container=next(iter(engine.containers([asked.container])), None) if asked.container else None,
+        siblings=tuple(engine.all_containers(*(f"label={label}" for label in asked.labels))) if asked.labels else (),
         network=engine.network(asked.network) if asked.network else None,
         addresses=host.addresses_of(asked.lookups),
-        paths=host.path_facts([*asked.paths, *(path for paths in matches.values() for path in paths)]),
+        paths=paths.path_facts(_with_above([*asked.paths, *(path for found in matches.values() for path in found)])),
         matches=matches,
-        users=users,
-        groups=groups,
+        copies=copying.copy_facts(copied, asked.base),
+        ids=engine.id_map if asked.ids else IdMap(),
+        accounts=accounts.accounts_of(service.directory / "files", image.layers if image else ()),
+        host_accounts=accounts.host_accounts(asked.users, asked.groups),
     )
 
 
+def _with_above(wanted: list[str]) -> list[str]:
+    """Return paths with all directories above them: test data are to be as hard to get at as production's."""
+    return list(dict.fromkeys(path for each in wanted for path in (*above_in(each, "/"), each)))
+
+
+def copies(service: Service, settings: Settings) -> tuple[ChosenCopy, ...]:
+    """Return how an instance's copies of production's directories come about, without asking the engine.
+
+    Raises SettingsError for one that cannot be.
+    """
+    places = places_of(settings, service.name, test_data=False)
+    wanted = list(copied(settings, places))
+    matches = paths.matches_of(source for source in wanted if has_glob(source))
+    found = [path for source in wanted for path in matches.get(source, (source,))]
+    facts = copying.copy_facts(found, places.base)
+    return tuple(copies_of(settings, places, matches, paths.path_facts(found), facts))
+
+
 def plan(
-    engine: Engine, service: Service, settings: Settings, options: LaunchOptions, *, replacing: bool = False
+    yard: Yard, service: Service, settings: Settings, options: LaunchOptions, *, replacing: bool = False
 ) -> LaunchPlan:
-    """Plan the launch of an instance as the world is now; `replacing` one of its name that makes way first."""
-    asked = questions(service.name, settings, options, engine.dialect, host.host_facts().name)
-    facts = gather(engine, service, asked._replace(container="") if replacing else asked)
-    return plan_launch(service.name, settings, facts, options)
+    """Plan the launch of an instance as the world is now; `replacing` one of its name that makes way first.
+
+    Raises DockyardError; for an instance under test also where it would share anything with production.
+    """
+    asked = questions(service.name, settings, options, yard.engine.dialect, host.host_facts().name)
+    facts = gather(yard.engine, service, asked._replace(container="") if replacing else asked)
+    planned = plan_launch(service.name, settings, facts, options)
+    if in_namespace():
+        words = shlex.join((yard.engine.program, *yard.engine.dialect.unshare))
+        unfit = tuple(finding._replace(mend=f"{words} {finding.mend}") for finding in planned.unfit)
+        planned = planned._replace(unfit=unfit)
+    if settings.mode.isolated:
+        notes = refuse_sharing(yard, service, planned, options.file)
+        planned = planned._replace(notes=(*planned.notes, *notes))
+    return planned
 
 
-def carry_out(engine: Engine, launch: LaunchPlan) -> int:
+def _nobody(_text: str) -> None:
+    """Tell nobody."""
+
+
+def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = _nobody) -> int:
     """Do what a plan says. Returns the exit code of an instance in the foreground, 0 for a detached one.
 
-    Raises DockyardError; a detached container that could be made but not started is not left behind.
+    `tell` gets what did not go as planned, but well enough.
+
+    Raises DockyardError; a detached container that could be made but not started is not left behind, nor is test data
+    that no container is there to use.
     """
     values = secrets.values_of(launch.secrets, launch.settings)
-    for step in launch.steps[:-1]:
-        do(engine, step)
-    command = launch.steps[-1]
-    assert isinstance(command, Command)  # noqa: S101 - the last step of every launch
-    if launch.foreground:
-        return engine.attach(*command.argv, secrets=values)
     try:
-        engine.call(*command.argv, secrets=values)
-    except EngineError:
-        remove_never_started(engine, launch)
+        for step in launch.steps[:-1]:
+            for note in do(engine, step):
+                tell(note)
+        if launch.foreground:
+            return engine.attach(*launch.argv, secrets=values)
+        try:
+            engine.call(*launch.argv, secrets=values)
+        except EngineError as error:
+            remove_never_started(engine, launch)
+            error.hint = "\n".join([*filter(None, [error.hint]), *launch.advice])
+            raise
+    except BaseException:
+        remove_test_area(engine, launch)
         raise
+    finally:
+        if launch.foreground:
+            remove_test_area(engine, launch)
     return 0
 
 
@@ -63,8 +125,22 @@ def remove_never_started(engine: Engine, launch: LaunchPlan) -> None:
             engine.call("rm", container.id)
 
 
-def do(engine: Engine, step: Step) -> None:
-    """Carry out one step of a plan."""
+def remove_test_area(engine: Engine, launch: LaunchPlan) -> None:
+    """Unmount and remove an instance's test data, unless there still is a container to use it."""
+    if launch.area and engine.is_gone(launch.name):
+        host.remove_test_area(launch.area)
+
+
+def remove_area_of(yard: Yard, container: Container) -> None:
+    """Unmount and remove the test data of an instance under test that is gone."""
+    if container.mode in {mode.value for mode in Mode if mode.isolated} and yard.engine.is_gone(container.id):
+        area = Places(normal(yard.settings[VOL_BASE]), container.service, Mode(container.mode), test_data=True).area
+        if any(is_within(source, area.path) for source in container.mounts.values()):
+            host.remove_test_area(area)
+
+
+def do(engine: Engine, step: Step) -> Iterator[str]:
+    """Carry out one step of a plan, and yield what did not go as planned, but well enough."""
     match step:
         case Command():
             engine.call(*step.argv)
@@ -74,3 +150,7 @@ def do(engine: Engine, step: Step) -> None:
             host.make_file(step)
         case EmptyTestArea():
             host.empty_test_area(step)
+        case Copy():
+            done = copying.copy(step)
+            if done not in {None, step.method}:
+                yield f"{step.source}: copied by {done.value}, as {step.method.value} was refused"

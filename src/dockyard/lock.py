@@ -10,10 +10,11 @@ from pathlib import Path
 
 from dockyard.engine.engine import Engine
 from dockyard.errors import LockedError
+from dockyard.privilege import is_hosts_root
 
 
 def _directory() -> Path:
-    if os.geteuid() == 0:
+    if is_hosts_root():
         return Path("/run/dockyard")
     return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".local/state") / "dockyard"
 

@@ -122,6 +122,20 @@ def lines(argv: tuple[str, ...], *, cwd: Path, extra_environment: Mapping[str, s
         raise FailedError(exit_code)
 
 
+Child = subprocess.Popen[bytes]
+
+
+def start_detached(argv: tuple[str, ...], *, environment: Mapping[str, str], cwd: str, output: str = "") -> Child:
+    """Start a program that outlives us, in a session of its own; what it writes goes to the end of a file, or nowhere.
+
+    `environment` is all that it gets. Raises OSError where it cannot start.
+    """
+    with Path(output or "/dev/null").open("ab") as file:
+        return subprocess.Popen(
+            argv, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+
+
 def own_programs_on_path() -> dict[str, str]:
     """Return a PATH on which scripts find dockyard's programs, after all that the user has there."""
     import os

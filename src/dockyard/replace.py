@@ -37,7 +37,7 @@ def up(yard: Yard, service: Service, *, image: str = "") -> LaunchPlan:
     plan = _plan(yard, service, replacing=False)
     _check_image(plan, image)
     launch.carry_out(yard.engine, plan)
-    _watch(yard.engine, plan.name)
+    _watch(yard.engine, plan)
     return plan
 
 
@@ -64,7 +64,7 @@ def replace(yard: Yard, service: Service, *, image: str = "") -> LaunchPlan:
         yard.engine.call("rename", old.id, spare)
         yard.engine.call("stop", old.id)
         launch.carry_out(yard.engine, plan)
-        _watch(yard.engine, plan.name)
+        _watch(yard.engine, plan)
     except BaseException:
         with _undisturbed():
             _bring_back(yard, service, old)
@@ -79,7 +79,7 @@ def _plan(yard: Yard, service: Service, *, replacing: bool, image: str = "") -> 
         flags[IMAGE.name] = f"sha256:{image}"
     settings = yard.load(service, flags=flags)
     options = LaunchOptions(directory=str(service.directory))
-    return launch.plan(yard.engine, service, settings, options, replacing=replacing)
+    return launch.plan(yard, service, settings, options, replacing=replacing)
 
 
 def _check_image(plan: LaunchPlan, image: str) -> None:
@@ -91,14 +91,15 @@ def _check_image(plan: LaunchPlan, image: str) -> None:
         )
 
 
-def _watch(engine: Engine, name: str) -> None:
+def _watch(engine: Engine, plan: LaunchPlan) -> None:
     """Return once a container has stayed up for a while; raises DockyardError with its last words."""
+    name = plan.name
     deadline = time.monotonic() + STAY_UP
     while time.monotonic() < deadline:
         found = engine.containers([name])
         if not found or found[0].status != "running":
             status = found[0].status if found else "gone"
-            hint = "\n".join(["its log:", *engine.last_words(name)])
+            hint = "\n".join([*plan.advice, "its log:", *engine.last_words(name)])
             raise DockyardError(f"{name}: the new container did not stay up ({status})", hint)
         time.sleep(PAUSE)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from dockyard import process
 from dockyard.errors import DockyardError, UsageError
 from dockyard.plan.values import Secret
+from dockyard.privilege import is_hosts_root
 from dockyard.settings.keys import PUID, SECRET_COMMAND
 from dockyard.settings.resolve import Settings
 
@@ -15,7 +16,7 @@ HOST_SECRET = "host-secret"  # noqa: S105 - a file's name
 
 def state_directory() -> Path:
     """Return where this user's dockyard keeps what is its own."""
-    if os.geteuid() == 0:
+    if is_hosts_root():
         return Path("/var/lib/dockyard")
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "dockyard"
 

@@ -40,11 +40,14 @@ class Yard:
 
     @cached_property
     def engine(self) -> "Engine":
-        """The engine's client."""
+        """The engine's client. That of a user's own podman is asked from within its user namespace."""
         from dockyard.engine.engine import find_engine
+        from dockyard.privilege import enter_namespace
         from dockyard.settings.keys import ENGINE
 
-        return find_engine(self.settings[ENGINE])
+        engine = find_engine(self.settings[ENGINE])
+        enter_namespace(engine)
+        return engine
 
     @property
     def source_directories(self) -> list[str | None]:

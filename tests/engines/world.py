@@ -273,6 +273,8 @@ class World:
     def tidy(self) -> None:
         """Remove what a test made, its images apart: the next test has other names, and need not wait for it."""
         self.begin_removal()
+        for point in reversed(mounted_below(self.root)):
+            self.run("umount", "-l", point)
         for place in (self.source, self.volumes, self.volumes / "TMP"):
             for entry in place.iterdir() if place.is_dir() else ():
                 if entry.name.startswith(OURS) and entry.name not in self.kept:
@@ -400,6 +402,13 @@ def client_of(port: int) -> Iterator[Client]:
     finally:
         client.end()
         thread.join()
+
+
+def mounted_below(place: Path) -> list[str]:
+    """Return what is mounted in a directory, in the order of mounting."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
+    return [point for point in points if point.startswith(f"{place}/")]
 
 
 def disk(*places: Path) -> list[tuple[str, int, int, int, int, int]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from dockyard.engine.dialect import DOCKER, Dialect
 from dockyard.engine.models import Image, Network
 from dockyard.errors import Problem, SettingsError
+from dockyard.plan.facts import Facts, HostFacts, PathFact
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
-from dockyard.plan.values import Facts, HostFacts, PathFact
 from dockyard.settings.key import Scope
 from dockyard.settings.keys import IMAGE, NAME
 from dockyard.settings.load import Flags, environment_layer, flag_layer, read_file
@@ -54,7 +54,7 @@ def plan_of(
         host=HostFacts("harbour", "Europe/Vienna"),
         images={asked.images[0]: Image(IMAGE_ID)},
         network=Network(asked.network, "bridge") if asked.network else None,
-        paths={path: PathFact("directory", 33, 33, 0o750) for path in asked.paths if path in existing},
+        paths={path: PathFact("directory", 33, 33, 0o750, path) for path in asked.paths if path in existing},
     )
     return plan_launch(service, settings, facts, chosen)
 

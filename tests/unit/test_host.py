@@ -1,17 +1,20 @@
 """The host's steps, on real directories. Ownership and mounts need root."""
 
 import os
+import shlex
 import socket
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dockyard import host
 from dockyard.errors import DockyardError
-from dockyard.plan.values import EmptyTestArea, MakeDirectory, MakeFile, Owner, PathFact
+from dockyard.plan.values import Contents, EmptyTestArea, MakeDirectory, MakeFile
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -139,6 +142,252 @@ def test_a_file_is_never_made_through_a_link(tmp_path: Path, there: bool):
     host.make_file(MakeFile(f"{tmp_path}/conf", 999, 999, 0o666))
     assert target.exists() == there
     assert not there or target.read_text() == "mine"
+
+
+def test_no_other_name_is_left_beside_a_file(tmp_path: Path):
+    host.make_file(MakeFile(f"{tmp_path}/conf", os.getuid(), os.getgid()))
+    assert [path.name for path in tmp_path.iterdir()] == ["conf"]
+    assert (tmp_path / "conf").stat().st_nlink == 1
+
+
+def test_a_file_that_another_run_makes_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def come_first(file: int) -> None:  # noqa: ARG001 - the signature of os.fsync
+        (tmp_path / "conf").write_text("theirs")
+
+    monkeypatch.setattr(os, "fsync", come_first)
+    host.make_file(MakeFile(f"{tmp_path}/conf", os.getuid(), os.getgid()))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("conf", "theirs")]
+
+
+# --------------------------------------------------------------------------------------------------- files' contents
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    """Return a service's directory with a file in it, beside a file that is none of it."""
+    (tmp_path / "service/etc").mkdir(parents=True)
+    (tmp_path / "service/etc/conf").write_bytes(b"of the service\n\xff\0")
+    (tmp_path / "secret").write_text("secret")
+    return tmp_path / "service"
+
+
+def _file(service: Path, kind: str, value: str, *, path: str = "data/conf") -> MakeFile:
+    contents = Contents(kind, value, str(service))
+    return MakeFile(f"{service.parent}/{path}", os.getuid(), os.getgid(), 0o640, contents=contents)
+
+
+def _shell(step: MakeFile | MakeDirectory) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(("sh", "-c", step.shell("")), capture_output=True, check=False)  # noqa: S607
+
+
+def _in_a_shell(step: MakeFile) -> None:
+    assert _shell(step).returncode == 0
+
+
+both_ways = pytest.mark.parametrize("make", [host.make_file, _in_a_shell])
+COMMANDS = [
+    ("cat etc/conf", b"of the service\n\xff\0"),
+    ("printf '\\377\\000'", b"\xff\0"),
+    ("cat", b""),  # nothing to read
+    ("echo noise >&2; true", b""),
+    ("printf %s %targetdir%/%target%", b"'PLACE/data'/'PLACE/data/a conf'"),
+    ("echo %owner%:%group% %other% 100% '%'", b"UID:GID %other% 100% %\n"),
+]
+
+
+@as_root
+@both_ways
+@pytest.mark.parametrize("text", ["", "text", "two\nlines\n", "%target%", "'\"$(id)`id`\\n", "ünï\t", "-n"])
+def test_a_text_is_what_a_file_holds(service: Path, make: Callable[[MakeFile], None], text: str):
+    make(_file(service, "text", text))
+    assert (service.parent / "data/conf").read_text() == text
+    assert _seen(service.parent / "data/conf") == (0, 0, 0o640)
+
+
+@as_root
+@both_ways
+def test_a_file_of_the_service_is_what_a_file_holds(service: Path, make: Callable[[MakeFile], None]):
+    make(_file(service, "file", "etc/conf"))
+    assert (service.parent / "data/conf").read_bytes() == b"of the service\n\xff\0"
+    assert _seen(service.parent / "data/conf") == (0, 0, 0o640)
+
+
+@as_root
+@both_ways
+@pytest.mark.parametrize(("command", "expected"), COMMANDS)
+def test_the_output_of_a_command_is_what_a_file_holds(
+    service: Path, make: Callable[[MakeFile], None], command: str, expected: bytes
+):
+    """It runs in the service's directory; what stands for paths and ids is replaced, quoted."""
+    make(_file(service, "command", command, path="data/a conf"))
+    for word, meant in {b"PLACE": service.parent, b"UID": os.getuid(), b"GID": os.getgid(), b"'": ""}.items():
+        expected = expected.replace(word, str(meant).encode())
+    assert (service.parent / "data/a conf").read_bytes() == expected
+
+
+@as_root
+@both_ways
+def test_names_are_quoted_for_the_shell(service: Path, make: Callable[[MakeFile], None]):
+    make(_file(service, "command", "printf %s %target%", path="data/$(touch planted) 'x'"))
+    assert (service.parent / "data/$(touch planted) 'x'").read_text() == f"{service.parent}/data/$(touch planted) 'x'"
+    assert not (service / "planted").exists()
+
+
+@pytest.mark.parametrize("kind", ["text", "file", "command"])
+def test_contents_of_a_file_that_exists_are_not_asked_for(service: Path, kind: str):
+    (service.parent / "data").mkdir()
+    (service.parent / "data/conf").write_text("mine")
+    host.make_file(_file(service, kind, "touch ran"))
+    assert (service.parent / "data/conf").read_text() == "mine"
+    assert not (service / "ran").exists()
+
+
+def test_a_command_that_fails_is_told_and_nothing_is_made(service: Path):
+    with pytest.raises(DockyardError) as error:
+        host.make_file(_file(service, "command", "echo half; echo oh no >&2; exit 7"))
+    assert error.value.lines() == [
+        f"{service.parent}/data/conf: its contents' command failed with exit code 7: oh no",
+        f"hint: run in {service}: echo half; echo oh no >&2; exit 7",
+    ]
+    assert not (service.parent / "data").exists()
+
+
+def test_a_command_of_a_service_that_is_gone_fails(service: Path):
+    with pytest.raises(DockyardError, match="exit code 2"):
+        host.make_file(_file(service / "gone", "command", "echo hello"))
+
+
+def test_a_command_that_cannot_start_is_told(service: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(service))
+    with pytest.raises(DockyardError, match="its contents' command cannot start: No such file"):
+        host.make_file(_file(service, "command", "true"))
+
+
+@pytest.mark.parametrize("value", ["../secret", "etc/../../secret", "/etc/passwd", "out", "etc/up/secret", ".", ""])
+def test_a_file_that_is_not_the_services_is_no_contents(service: Path, value: str):
+    (service / "out").symlink_to("../secret")
+    (service / "etc/up").symlink_to("../..")
+    with pytest.raises(DockyardError, match="are not in") as error:
+        host.make_file(_file(service, "file", value))
+    assert error.value.hint == "name a file of the service, by its path from there"
+    assert not (service.parent / "data").exists()
+
+
+def test_a_link_within_the_service_is_followed(service: Path):
+    (service / "conf").symlink_to("etc/conf")
+    (service / "dir").symlink_to("etc")
+    for name in ("conf", "dir/conf"):
+        host.make_file(_file(service, "file", name, path=name))
+        assert (service.parent / name).read_bytes() == b"of the service\n\xff\0"
+
+
+def test_a_service_reached_through_a_link_has_its_files(service: Path):
+    (service.parent / "linked").symlink_to("service")
+    host.make_file(_file(service.parent / "linked", "file", "etc/conf"))
+    assert (service.parent / "data/conf").read_bytes() == b"of the service\n\xff\0"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("missing", "No such file"), ("etc", "it is no regular file"), ("pipe", "it is no regular file")],
+)
+def test_contents_that_cannot_be_read_are_told(service: Path, value: str, reason: str):
+    os.mkfifo(service / "pipe")
+    with pytest.raises(DockyardError, match=rf"data/conf: its contents cannot be read: {service}/{value}: {reason}"):
+        host.make_file(_file(service, "file", value))
+
+
+def test_a_file_swapped_for_a_link_while_it_is_looked_up_is_not_read(service: Path, monkeypatch: pytest.MonkeyPatch):
+    look = os.path.realpath
+
+    def swap(path: str) -> str:
+        found = look(path)
+        if found.endswith("/etc/conf"):
+            (service / "etc/conf").unlink()
+            (service / "etc/conf").symlink_to("../../secret")
+        return found
+
+    monkeypatch.setattr(os.path, "realpath", swap)
+    with pytest.raises(DockyardError, match="Too many levels of symbolic links"):
+        host.make_file(_file(service, "file", "etc/conf"))
+
+
+@pytest.mark.parametrize("fails", ["write", "fsync", "fchown", "link"])
+def test_a_file_is_made_whole_or_not_at_all(service: Path, monkeypatch: pytest.MonkeyPatch, fails: str):
+    (service.parent / "data").mkdir()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if fails == "write":
+        monkeypatch.setattr(os, "fdopen", fail)
+    else:
+        monkeypatch.setattr(os, fails, fail)
+    with pytest.raises(DockyardError, match="data/conf: cannot be made: No space left on device"):
+        host.make_file(_file(service, "text", "text"))
+    assert list((service.parent / "data").iterdir()) == []
+
+
+@given(text=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30))
+def test_whatever_a_path_is_called_the_shell_reads_it_as_one_word(text: str):
+    contents = Contents("command", "%target% %targetdir%", "/").placed(f"/data/{text}", 1, 2)
+    assert shlex.split(contents.value) == [f"/data/{text}", f"/data/{text}".rpartition("/")[0]]
+
+
+# ------------------------------------------------------------------------------------ where a container can plant links
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """Return a base in which a container has planted links to what is precious to somebody else."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("precious")
+    (tmp_path / "base/data").mkdir(parents=True)
+    (tmp_path / "base/data/directory").symlink_to(tmp_path / "precious")
+    (tmp_path / "base/data/file").symlink_to(tmp_path / "precious/file")
+    (tmp_path / "base/data/nowhere").symlink_to(tmp_path / "precious/new")
+    return tmp_path / "base"
+
+
+@pytest.mark.parametrize("below", ["", "/sub", "/sub/deeper"])
+@pytest.mark.parametrize("link", ["directory", "file", "nowhere"])
+def test_no_directory_is_made_or_taken_through_a_planted_link(planted: Path, link: str, below: str):
+    before = _tree(planted.parent)
+    step = MakeDirectory(f"{planted}/data/{link}{below}", os.getuid(), os.getgid(), strict=str(planted))
+    with pytest.raises(DockyardError, match="cannot be made: Not a directory"):
+        host.make_directory(step)
+    assert _tree(planted.parent) == before
+
+
+@pytest.mark.parametrize("path", ["directory/file", "directory/new", "file", "file/new", "nowhere", "nowhere/new"])
+def test_no_file_is_made_or_taken_through_a_planted_link(planted: Path, path: str):
+    """Not even one that exists: it would be mounted."""
+    before = _tree(planted.parent)
+    step = MakeFile(f"{planted}/data/{path}", os.getuid(), os.getgid(), strict=str(planted))
+    contents = Contents("command", "touch ran", str(planted))
+    with pytest.raises(DockyardError, match="cannot be made"):
+        host.make_file(step._replace(contents=contents))
+    assert _tree(planted.parent) == before
+
+
+def test_above_that_an_administrators_links_are_followed(tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "base").symlink_to("disk")
+    strict = f"{tmp_path}/base"
+    host.make_directory(MakeDirectory(f"{strict}/web/data", os.getuid(), os.getgid(), strict=strict))
+    host.make_file(MakeFile(f"{strict}/web/etc/conf", os.getuid(), os.getgid(), strict=strict))
+    assert (tmp_path / "disk/web/data").is_dir()
+    assert (tmp_path / "disk/web/etc/conf").is_file()
+
+
+@pytest.mark.parametrize("strict", ["base", "base/web", "base/web/data"])
+def test_a_strict_directory_is_made_where_it_is_missing(tmp_path: Path, strict: str):
+    path = f"{tmp_path}/base/web/data"
+    host.make_directory(MakeDirectory(path, os.getuid(), os.getgid(), 0o700, f"{tmp_path}/{strict}"))
+    host.make_directory(MakeDirectory(path, os.getuid(), os.getgid(), 0o777, f"{tmp_path}/{strict}"))
+    assert _seen(tmp_path / "base/web/data")[2] == 0o700
+
+
+@pytest.mark.parametrize("path", ["/base/data/../../precious", "/precious", "/base2/data"])
+def test_a_path_that_is_not_in_its_strict_directory_is_a_bug(planted: Path, path: str):
+    with pytest.raises(ValueError, match="is not below"):
+        host.make_directory(MakeDirectory(f"{planted.parent}{path}", strict=str(planted)))
 
 
 # -------------------------------------------------------------------------------------------- emptying the test area
@@ -293,48 +542,45 @@ def test_a_mount_in_another_area_is_no_obstacle(base: Path):
     assert list((base / "TMP/web").iterdir()) == []
 
 
-# ------------------------------------------------------------------------------------------------------------- facts
+# ----------------------------------------------------------------------------------------------- removing the test area
+def test_a_test_area_is_removed_and_nothing_else(base: Path):
+    before = [_tree(base / part) for part in ("web", "TMP/mail", "TMP/web@dev")]
+    host.remove_test_area(EmptyTestArea(str(base), "web"))
+    assert not (base / "TMP/web").exists()
+    assert [_tree(base / part) for part in ("web", "TMP/mail", "TMP/web@dev")] == before
+
+
+@pytest.mark.parametrize("missing", ["TMP/none", "none"])
+def test_a_test_area_that_is_not_there_is_removed(base: Path, missing: str):
+    before = _tree(base)
+    host.remove_test_area(EmptyTestArea(str(base / missing), "web"))
+    host.remove_test_area(EmptyTestArea(str(base), "no-such-area"))
+    assert _tree(base) == before
+
+
+@pytest.mark.parametrize("link", ["TMP", "TMP/web"])
+def test_a_test_area_that_is_a_link_is_not_removed(base: Path, link: str):
+    (base / link).rename(base / "moved")
+    (base / link).symlink_to(base / "web")
+    before = _tree(base)
+    with pytest.raises(DockyardError, match="Not a directory"):
+        host.remove_test_area(EmptyTestArea(str(base), "web"))
+    assert _tree(base) == before
+
+
 @as_root
-def test_path_facts_tell_kind_owner_and_mode(tmp_path: Path):
-    (tmp_path / "directory").mkdir()
-    os.chown(tmp_path / "directory", 999, 998)
-    (tmp_path / "directory").chmod(0o1770)
-    (tmp_path / "file").touch()
-    (tmp_path / "file").chmod(0o604)
-    paths = [str(tmp_path / name) for name in ("directory", "file", "missing", "file/below")]
-    assert host.path_facts(paths) == {
-        paths[0]: PathFact("directory", 999, 998, 0o1770),
-        paths[1]: PathFact("file", 0, 0, 0o604),
-    }
+def test_a_test_area_that_something_is_mounted_on_is_emptied_and_stays(base: Path):
+    subprocess.run(("mount", "-t", "tmpfs", "tmpfs", base / "TMP/web"), check=True)  # noqa: S607
+    try:
+        (base / "TMP/web/file").touch()
+        with pytest.raises(DockyardError, match="TMP/web: cannot be removed: Device or resource busy"):
+            host.remove_test_area(EmptyTestArea(str(base), "web"))
+        assert list((base / "TMP/web").iterdir()) == []
+    finally:
+        subprocess.run(("umount", base / "TMP/web"), check=True)  # noqa: S607
 
 
-def test_a_link_is_what_it_leads_to_and_nothing_where_that_is_missing(tmp_path: Path):
-    (tmp_path / "link").symlink_to(tmp_path)
-    (tmp_path / "dangling").symlink_to("missing")
-    found = host.path_facts([str(tmp_path / "link"), str(tmp_path / "dangling")])
-    assert {path: fact.kind for path, fact in found.items()} == {str(tmp_path / "link"): "directory"}
-
-
-def test_a_socket_counts_as_a_file(tmp_path: Path):
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.path.relpath(tmp_path / "socket"))
-    assert host.path_facts([str(tmp_path / "socket")])[str(tmp_path / "socket")].kind == "file"
-
-
-@pytest.mark.parametrize("path", ["loop", "x" * 5000])
-def test_a_path_that_cannot_be_looked_at_is_an_error(tmp_path: Path, path: str):
-    (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(DockyardError, match=path[:20]):
-        host.path_facts([str(tmp_path / path)])
-
-
-def test_patterns_match_sorted_and_only_what_is_there(tmp_path: Path):
-    for name in ("b.conf", "a.conf", "c.txt", ".hidden.conf"):
-        (tmp_path / name).touch()
-    found = host.matches_of([f"{tmp_path}/*.conf", f"{tmp_path}/*.none"])
-    assert found == {f"{tmp_path}/*.conf": (f"{tmp_path}/a.conf", f"{tmp_path}/b.conf"), f"{tmp_path}/*.none": ()}
-
-
+# ------------------------------------------------------------------------------------------------------------- facts
 @pytest.mark.parametrize("name", ["localhost", "no-such-name.invalid", "a..b", "x" * 300, "127.0.0.1"])
 def test_a_name_without_an_address_of_its_own_has_none(name: str):
     assert host.addresses_of([name]) == {}
@@ -346,48 +592,3 @@ def test_an_address_is_its_own():
 
 def test_the_host_knows_its_short_name():
     assert host.host_facts().name == socket.gethostname().split(".")[0]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """Return an empty picture of an image's root."""
-    (tmp_path / "etc").mkdir()
-    return tmp_path
-
-
-def test_users_are_known_by_name_and_by_uid(files: Path):
-    (files / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nredis:x:999:998::/data:\n")
-    users, _ = host.users_of(files)
-    redis = Owner(999, 998)
-    assert users == {"root": Owner(0, 0), "0": Owner(0, 0), "redis": redis, "999": redis}
-
-
-def test_groups_are_known_by_name(files: Path):
-    (files / "etc/group").write_text("root:x:0:\nredis:x:998:joe,ann\n")
-    assert host.users_of(files)[1] == {"root": 0, "redis": 998}
-
-
-def test_of_two_lines_for_one_name_or_uid_the_first_counts(files: Path):
-    """As the C library has it."""
-    (files / "etc/passwd").write_text("a:x:1:1::/:\na:x:2:2::/:\nb:x:1:9::/:\n")
-    (files / "etc/group").write_text("g:x:1:\ng:x:2:\n")
-    users, groups = host.users_of(files)
-    assert (users["a"], users["1"], users["b"], groups) == (Owner(1, 1), Owner(1, 1), Owner(1, 9), {"g": 1})
-
-
-@pytest.mark.parametrize("line", ["", "#", "redis", "redis:x", "redis:x:many:1", "redis:x:1", ":::", "+::::::"])
-def test_lines_that_are_no_entries_are_passed_over(files: Path, line: str):
-    (files / "etc/passwd").write_text(f"{line}\nok:x:1:2::/:\n")
-    (files / "etc/group").write_text(f"{line}\n")
-    users, _ = host.users_of(files)
-    assert users["ok"] == Owner(1, 2)
-    assert "redis" not in users
-
-
-def test_users_in_bytes_that_are_not_utf8_are_no_obstacle(files: Path):
-    (files / "etc/passwd").write_bytes(b"\xff:x:5:5::/:\nok:x:1:2::/:\n")
-    assert host.users_of(files)[0]["ok"] == Owner(1, 2)
-
-
-def test_no_files_no_users(tmp_path: Path):
-    assert host.users_of(tmp_path / "missing") == ({}, {})

@@ -3,15 +3,17 @@
 import argparse
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from dockyard import launch, secrets
 from dockyard.cli.command import VERSION, Option, Parser, flag, option
-from dockyard.cli.explain import explained, explanation
+from dockyard.cli.explain import explained, explained_copies, explanation
 from dockyard.cli.main import program
-from dockyard.cli.output import Result, say
+from dockyard.cli.output import Result, announce, say
 from dockyard.errors import UsageError
-from dockyard.plan.launch import LaunchOptions, LaunchPlan
+from dockyard.lock import held
+from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name
 from dockyard.plan.values import Step
 from dockyard.settings.key import Key
 from dockyard.settings.keys import KEYS, TAG
@@ -76,7 +78,7 @@ def d_run(arguments: list[str]) -> Result | int:
     if given.reveal:
         return Result([secrets.reveal(given.reveal, settings)])
     if given.explain and not given.dry:
-        rows = explained(settings)
+        rows = [*explained(settings), *explained_copies(launch.copies(service, settings))]
         return Result(explanation(rows), rows, as_json=given.as_json)
     options = LaunchOptions(
         directory=str(service.directory),
@@ -87,15 +89,21 @@ def d_run(arguments: list[str]) -> Result | int:
         terminal=_is_terminal(),
         run=os.environ.get(RUN, ""),
     )
-    plan = launch.plan(yard.engine, service, settings, options)
-    for note in plan.notes:
-        say(f"note: {note}")
     if given.dry:
+        plan = launch.plan(yard, service, settings, options)
+        announce(plan)
         return _shown(plan, yard.engine.program, explain=given.explain, as_json=given.as_json)
-    if given.print_cmd:
+    with held(yard.engine, container_name(settings)) if mode.isolated else nullcontext():
+        plan = launch.plan(yard, service, settings, options)
+        announce(plan)
+        return _launched(yard, plan, given.print_cmd)
+
+
+def _launched(yard: Yard, plan: LaunchPlan, print_cmd: bool) -> Result | int:
+    if print_cmd:
         for line in plan.shell(yard.engine.program):
             say(line)
-    exit_code = launch.carry_out(yard.engine, plan)
+    exit_code = launch.carry_out(yard.engine, plan, say)
     return exit_code if plan.foreground else Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
 
 
@@ -126,7 +134,7 @@ def _shown(plan: LaunchPlan, engine: str, *, explain: bool, as_json: bool) -> Re
     """Return the plan as a result; its settings, where asked for, go to stderr: stdout is to be pasted."""
     for secret in plan.secrets:
         say(f"note: {secret.variable}=*** is looked up when the command runs")
-    settings = explained(plan.settings) if explain else []
+    settings = [*explained(plan.settings), *explained_copies(plan.copies)] if explain else []
     if not as_json:
         for line in explanation(settings):
             say(line)

@@ -1,11 +1,12 @@
 """Settings as people read them: each value as it would be written, with its source; secrets as `***`."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from dockyard.plan.copies import ChosenCopy
 from dockyard.settings.keys import PUID
 from dockyard.settings.resolve import Settings
-from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Wave
+from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Volume, VolumeDefaults, Wave
 
 Row = dict[str, str]
 
@@ -18,10 +19,25 @@ def explained(settings: Settings) -> list[Row]:
     ]
 
 
+def explained_copies(copies: Iterable[ChosenCopy]) -> list[Row]:
+    """Return a row for each production directory that a test instance gets a copy of: how it is copied, and why so."""
+    return [
+        {"key": f"copy of {chosen.step.source}", "value": chosen.step.method.value, "source": chosen.reason}
+        for chosen in copies
+    ]
+
+
 def explanation(rows: Sequence[Row]) -> list[str]:
     """Return the rows as lines."""
     width = max((len(row["key"]) for row in rows), default=0)
     return [f"{row['key']:{width}}  {row['value'] or '-'}  ({row['source']})" for row in rows]
+
+
+def _map(value: Volume | VolumeDefaults) -> str:
+    """Return what was said of a volume, as a map on one line."""
+    said = {name: text for name, text in value._asdict().items() if text not in {None, ""} and name != "where"}
+    words = (f"{name}: {text:04o}" if isinstance(text, int) else f"{name}: {text}" for name, text in said.items())
+    return f"{{{', '.join(words)}}}" if said else ""
 
 
 def _shown(settings: Settings, name: str, value: object) -> str:
@@ -40,6 +56,8 @@ def written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
             return f"{value.ip and value.ip + ':'}{value.host}:{value.container}/{value.protocol}"
         case Mount():
             return f"{value.source}:{value.target or value.source}"
+        case Volume() | VolumeDefaults():
+            return _map(value)
         case Variable():
             return f"{value.name}=*{value.secret}" if value.secret else f"{value.name}={value.value}"
         case Wave():

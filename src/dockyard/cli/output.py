@@ -31,10 +31,17 @@ def show(result: Result) -> int:
     return result.exit_code
 
 
-def launched(plan: "LaunchPlan") -> Result:
-    """Return what a launch led to; its notes are told."""
+def announce(plan: "LaunchPlan") -> None:
+    """Tell what the user should know of a launch: notes, and what the instance's user will not be able to use."""
     for note in plan.notes:
         say(f"note: {note}")
+    for finding in plan.unfit:
+        warn(f"{finding.where}: {finding.message}\n  hint: {finding.mend}")
+
+
+def launched(plan: "LaunchPlan") -> Result:
+    """Return what a launch led to; its notes are told."""
+    announce(plan)
     return Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
 
 

@@ -1,6 +1,34 @@
 """All that differs between engines. Nothing else in the package asks which engine it talks to."""
 
+import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+from dockyard.engine.models import IdMap, IdRange
+
+
+def _id_map_of_data_root(answer: str, subordinate: str) -> IdMap:
+    """Return docker's map: a daemon that maps users keeps its data in a directory `UID.GID`.
+
+    `subordinate` is /etc/subuid, which tells how many ids there are.
+    """
+    root, _, security = answer.partition(" ")
+    offsets = re.search(r"/(\d+)\.(\d+)$", root)
+    if not offsets or "name=userns" not in security:
+        return IdMap()
+    uid, gid = int(offsets[1]), int(offsets[2])
+    size = next(
+        (int(line[2]) for line in re.findall(r"(?m)^([^:]*):(\d+):(\d+)$", subordinate) if int(line[1]) == uid), 65536
+    )
+    return IdMap((IdRange(0, uid, size),), (IdRange(0, gid, size),))
+
+
+def _id_map_of_namespace(answer: str, _subordinate: str) -> IdMap:
+    """Return the map of a user namespace: /proc/PID/uid_map and gid_map, one after the other."""
+    rows = [IdRange(*map(int, line.split())) for line in answer.splitlines() if line.strip()]
+    starts = [number for number, row in enumerate(rows) if row.inside == 0]
+    second = starts[1] if len(starts) > 1 else len(rows)
+    return IdMap(tuple(rows[:second]), tuple(rows[second:]))
 
 
 class Dialect(NamedTuple):
@@ -26,6 +54,14 @@ class Dialect(NamedTuple):
     build_flags: tuple[str, ...] = ()
     """What every build gets, so that a failed one leaves no container behind."""
     has_shared_package_cache: bool = False
+    maps_root: bool = True
+    """Whether containers that root launches may have other ids than the host."""
+    id_map: tuple[str, ...] = ()
+    """Asks which ids of the host the ids in containers are."""
+    read_id_map: Callable[[str, str], IdMap] = _id_map_of_data_root
+    """Makes a map of the answer and of the text of /etc/subuid."""
+    unshare: tuple[str, ...] = ()
+    """Begins a command that is to run with the ids of containers, where these are not root's to give."""
     testinfra: str = "docker"
 
 
@@ -50,6 +86,7 @@ DOCKER = Dialect(
     missing=("No such", "no such", "not found"),
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
+    id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
 )
 
 PODMAN = Dialect(
@@ -67,6 +104,10 @@ PODMAN = Dialect(
     removal=("rm", "--force", "--time", "0"),  # podman would give it ten seconds to end by itself
     health_check=("healthcheck", "run"),
     has_shared_package_cache=True,
+    maps_root=False,
+    id_map=("unshare", "cat", "/proc/self/uid_map", "/proc/self/gid_map"),
+    read_id_map=_id_map_of_namespace,
+    unshare=("unshare",),
     testinfra="podman",
 )
 

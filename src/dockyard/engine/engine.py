@@ -2,20 +2,25 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dockyard import process
 from dockyard.engine.dialect import Dialect, dialect_of
-from dockyard.engine.models import Answer, Container, Image, Network, container_from, image_from, network_from
+from dockyard.engine.models import Answer, Container, IdMap, Image, Network, container_from, image_from, network_from
 from dockyard.errors import EngineError, EngineUnreachableError, UsageError
+from dockyard.privilege import in_namespace
 
 T = TypeVar("T")
 
 
 SHORT_ID = 12  # how many characters of an id the engine shows
 
+
+PAUSE = 0.02  # seconds between two looks at a container that is on its way out
 
 PATIENCE = 60  # seconds in which an engine has to answer a question
 
@@ -64,6 +69,18 @@ class Engine:
     def is_up(self, container: str) -> bool:
         """Return whether a container exists and runs."""
         return any(found.is_up for found in self.containers([container]))
+
+    def is_gone(self, container: str, patience: float = 10) -> bool:
+        """Return whether a container does not exist; one that the engine removes at its end is waited for.
+
+        `patience` is in seconds.
+        """
+        deadline = time.monotonic() + patience
+        while found := self.containers([container]):
+            if not found[0].removed_at_end or found[0].is_up or time.monotonic() > deadline:
+                return False
+            time.sleep(PAUSE)
+        return True
 
     def is_healthy(self, container: str) -> bool:
         """Return whether a container's health check passes."""
@@ -128,6 +145,26 @@ class Engine:
         found = self._inspect("network", [name], network_from)
         return next((network for network in found if network.name == name), None)  # not one whose id begins so
 
+    @cached_property
+    def id_map(self) -> IdMap:
+        """Which ids, as this program sees them, the ids in containers are."""
+        if not self.dialect.maps_root and not os.geteuid():
+            return IdMap()
+        subordinate = Path("/etc/subuid")
+        text = subordinate.read_text(encoding="utf-8", errors="replace") if subordinate.is_file() else ""
+        answer = self.call(*self.dialect.id_map).strip()
+        if not answer:  # so some clients put it
+            raise _does_not_answer(self, "")
+        return self.dialect.read_id_map(answer, text)
+
+    @property
+    def host_id_map(self) -> IdMap:
+        """Which ids of the host itself the ids in containers are, also from within a user's namespace."""
+        if not in_namespace():
+            return self.id_map
+        maps = (Path(f"/proc/self/{name}").read_text(encoding="ascii") for name in ("uid_map", "gid_map"))
+        return self.dialect.read_id_map("".join(maps), "")
+
     def inspect(self, kind: str, *names: str) -> list[Answer]:
         """Return the engine's answers for those that exist; `kind` is `container`, `image` or `network`."""
         return self._inspect(kind, names, lambda answer: answer)
@@ -159,10 +196,7 @@ class Engine:
         except OSError as error:
             raise _cannot_start(self.program, error) from None
         if done.exit_code and any(part in done.stderr for part in self.dialect.unreachable):
-            raise EngineUnreachableError(
-                f"{self.dialect.name} does not answer: {done.stderr.strip().splitlines()[-1]}",
-                hint=f"is the engine running? try `{self.program} info`",
-            )
+            raise _does_not_answer(self, f": {done.stderr.strip().splitlines()[-1]}")
         return done
 
 
@@ -181,6 +215,11 @@ def _names(image: Image, reference: str) -> bool:
 def _short(reference: str) -> str:
     """Return a reference without what engines write or leave out before it."""
     return reference.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
+
+
+def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:
+    hint = f"is the engine running? try `{engine.program} info`"
+    return EngineUnreachableError(f"{engine.dialect.name} does not answer{reason}", hint)
 
 
 def _cannot_start(program: str, error: OSError) -> EngineUnreachableError:

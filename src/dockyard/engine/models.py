@@ -14,12 +14,16 @@ Answer = Mapping[str, Any]
 
 
 class Image(NamedTuple):
-    """An image; `id` without `sha256:`, the same on all engines."""
+    """An image; `id` without `sha256:`, the same on all engines.
+
+    `layers` are directories of the host, the uppermost first; none where the engine does not tell.
+    """
 
     id: str
     user: str = ""
     tags: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 class Container(NamedTuple):
@@ -38,6 +42,7 @@ class Container(NamedTuple):
     ports: Mapping[str, str] = {}
     mounts: Mapping[str, str] = {}
     layer: str = ""
+    removed_at_end: bool = False
 
     @property
     def is_up(self) -> bool:
@@ -63,6 +68,35 @@ class Network(NamedTuple):
     subnets: tuple[str, ...] = ()
 
 
+class IdRange(NamedTuple):
+    """`size` ids that follow each other, as a container has them and as the host does."""
+
+    inside: int
+    outside: int
+    size: int
+
+
+class IdMap(NamedTuple):
+    """Which ids of the host the ids in containers are. Without ranges they are the same."""
+
+    uids: tuple[IdRange, ...] = ()
+    gids: tuple[IdRange, ...] = ()
+
+    def uid(self, inside: int) -> int | None:
+        """Return the host's uid of a uid inside; None where the engine maps it to none."""
+        return _outside(self.uids, inside)
+
+    def gid(self, inside: int) -> int | None:
+        """Return the host's gid of a gid inside; None where the engine maps it to none."""
+        return _outside(self.gids, inside)
+
+
+def _outside(ranges: tuple[IdRange, ...], inside: int) -> int | None:
+    if not ranges:
+        return inside
+    return next((one.outside + inside - one.inside for one in ranges if 0 <= inside - one.inside < one.size), None)
+
+
 def plain_id(identifier: str) -> str:
     """Return an id without its `sha256:`."""
     return identifier.removeprefix("sha256:")
@@ -72,7 +106,11 @@ def image_from(answer: Answer) -> Image:
     """Make an Image of `image inspect`."""
     config = answer.get("Config") or {}
     tags, digests = (tuple(answer.get(field) or ()) for field in ("RepoTags", "RepoDigests"))
-    return Image(plain_id(answer["Id"]), config.get("User") or "", tags, digests)
+    layers = (answer.get("GraphDriver") or {}).get("Data") or {}
+    places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
+    return Image(
+        plain_id(answer["Id"]), config.get("User") or "", tags, digests, tuple(filter(None, places.split(":")))
+    )
 
 
 def container_from(answer: Answer) -> Container:
@@ -92,6 +130,7 @@ def container_from(answer: Answer) -> Container:
         addresses=_addresses(network),
         ports=_ports(network.get("Ports") or {}),
         mounts={mount["Destination"]: mount["Source"] for mount in answer.get("Mounts") or () if mount.get("Source")},
+        removed_at_end=bool((answer.get("HostConfig") or {}).get("AutoRemove")),
         layer=((answer.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
     )
 

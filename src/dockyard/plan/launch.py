@@ -14,9 +14,15 @@ from dockyard.engine.models import (
     Image,
 )
 from dockyard.errors import DockyardError, NoSuchNameError
-from dockyard.plan.mounts import MountPart, mount_part, places_of, sources
+from dockyard.plan.copies import ChosenCopy
+from dockyard.plan.facts import Facts, Questions
+from dockyard.plan.mounts import MountPart, copied, mount_part, needs_owners, sources
 from dockyard.plan.network import Part, can_pin, lookups, network_name, network_part, ports_part
-from dockyard.plan.values import Command, Facts, Questions, Secret, Step
+from dockyard.plan.owners import host_names, id_map, user_inside
+from dockyard.plan.ownership import Finding, Process, findings, overrides_permissions
+from dockyard.plan.places import is_within, normal, places_of
+from dockyard.plan.values import Command, EmptyTestArea, Secret, Step
+from dockyard.plan.volumes import volumes_here
 from dockyard.settings.keys import (
     CMD,
     DEBUG_ALT_CMND,
@@ -41,6 +47,7 @@ from dockyard.settings.keys import (
     TAG,
     TZ,
     USER,
+    VOL_BASE,
 )
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import has_glob
@@ -68,7 +75,11 @@ class LaunchOptions(NamedTuple):
 
 
 class LaunchPlan(NamedTuple):
-    """The launch of one instance. `image` is the reference that was found, `test_area` where its test data is."""
+    """The launch of one instance.
+
+    `image` is the reference that was found, `area` its test area if it has one, `unfit` what its user cannot use,
+    `shared` the directories that it shares with production on purpose.
+    """
 
     service: str
     settings: Settings
@@ -78,8 +89,30 @@ class LaunchPlan(NamedTuple):
     foreground: bool
     steps: tuple[Step, ...]
     notes: tuple[str, ...]
-    test_area: str
+    area: EmptyTestArea | None = None
     secrets: tuple[Secret, ...] = ()
+    copies: tuple[ChosenCopy, ...] = ()
+    unfit: tuple[Finding, ...] = ()
+    shared: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    """What the engine's command says before the image: what follows is for the program inside."""
+
+    @property
+    def test_areas(self) -> str:
+        """The directory of all test areas on this host."""
+        return f"{normal(self.settings[VOL_BASE])}/TMP"
+
+    @property
+    def advice(self) -> list[str]:
+        """What may be the reason where the instance does not stay up: what its user cannot use, and how to mend it."""
+        return [line for finding in self.unfit for line in (finding.message, f"mend it with: {finding.mend}")]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The engine's command that launches it."""
+        command = self.steps[-1]
+        assert isinstance(command, Command)  # noqa: S101 - the last step of every launch
+        return command.argv
 
     def shell(self, program: str) -> list[str]:
         """Return the plan as lines to paste into a shell."""
@@ -110,11 +143,13 @@ def _may_be_id(tag: str) -> bool:
 def questions(service: str, settings: Settings, options: LaunchOptions, dialect: Dialect, host_name: str) -> Questions:
     """Return what has to be known before the launch can be planned."""
     network = network_name(settings)
-    found = list(dict.fromkeys(sources(settings, places_of(settings, service, test_data=options.test_data))))
+    places = places_of(settings, service, test_data=options.test_data)
+    found = list(dict.fromkeys(sources(settings, places)))
     pins = can_pin(settings, dialect.bridge_pins_addresses)
     return Questions(
         images=image_candidates(settings),
         container=container_name(settings),
+        labels=(f"{SERVICE_LABEL}={service}", f"{MODE_LABEL}={settings.mode.value}") if places.test_data else (),
         network=(dialect.bridge_network if network == "bridge" else network) if pins else "",
         lookups=lookups(settings, _own_names(service, settings, host_name), dialect.bridge_pins_addresses),
         paths=tuple(path for path in found if not has_glob(path)),
@@ -122,6 +157,12 @@ def questions(service: str, settings: Settings, options: LaunchOptions, dialect:
             *(path for path in found if has_glob(path)),
             *(device for device in settings[MOUNT_DEVICES] if has_glob(device)),
         ),
+        made=tuple(source for source, _ in volumes_here(settings, places)),
+        copied=tuple(copied(settings, places)),
+        base=places.base,
+        users=host_names(settings, "owner"),
+        groups=host_names(settings, "group"),
+        ids=needs_owners(settings, places),
     )
 
 
@@ -140,7 +181,9 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
     reference, image = _image(settings, facts)
     name = container_name(settings)
     places = places_of(settings, service, test_data=options.test_data)
-    mounts = mount_part(settings, places, facts, image.user)
+    user = "0" if options.shell else settings[USER] or image.user
+    mounts = mount_part(settings, places, facts, settings[USER] or image.user, options.directory)
+    _refuse_area_in_use(mounts.area, name, facts.siblings)
     parts = (
         network_part(settings, facts, _own_names(service, settings, facts.host.name)),
         ports_part(settings),
@@ -148,7 +191,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
     )
     environment, secrets = _environment(settings, facts, options)
     foreground = settings[FOREGROUND] or options.shell
-    argv = (
+    flags = (
         "run",
         *_attachment(foreground, options),
         "--name",
@@ -163,8 +206,8 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         *_restart(settings, options),
         *_user(settings, options),
         *settings[EXTRA_DOCKER],
-        *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options),
     )
+    argv = (*flags, *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options))
     return LaunchPlan(
         service=service,
         settings=settings,
@@ -174,9 +217,30 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         foreground=foreground,
         steps=(*_clear_name(service, settings, facts.container, options), *mounts.steps, Command(argv, secrets)),
         notes=_notes(parts, mounts),
-        test_area=places.test_area if places.test_data else "",
+        area=mounts.area,
         secrets=secrets,
+        copies=mounts.copies,
+        unfit=_unfit(mounts, settings, facts, user, flags),
+        shared=mounts.shared,
+        flags=flags,
     )
+
+
+def _unfit(
+    mounts: MountPart, settings: Settings, facts: Facts, user: str, flags: tuple[str, ...]
+) -> tuple[Finding, ...]:
+    inside = user_inside(user, facts)
+    if not inside or not mounts.accesses:
+        return ()
+    ids = id_map(settings, facts)
+    return findings(mounts.accesses, Process(user or "root", inside, ids, overrides_permissions(inside, flags)))
+
+
+def _refuse_area_in_use(area: EmptyTestArea | None, name: str, siblings: tuple[Container, ...]) -> None:
+    """Raise DockyardError where another instance has its data in the test area, which is emptied at each launch."""
+    for other in siblings:
+        if area and other.name != name and any(is_within(source, area.path) for source in other.mounts.values()):
+            raise DockyardError(f"container `{other.name}` is up and uses {area.path}", hint=f"d down {other.name}")
 
 
 def _notes(parts: tuple[Part, ...], mounts: MountPart) -> tuple[str, ...]:

@@ -1,51 +1,70 @@
-"""Which directories of the host an instance sees, and what has to be made for it first.
-
-Production's directories are below VOL_BASE/SERVICE; what dev and test write to is below VOL_BASE/TMP/AREA, the test
-area, one-to-one with the source.
-"""
+"""Which directories of the host an instance sees, and what has to be made for it first."""
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from dockyard.errors import DockyardError, Problem, SettingsError
-from dockyard.plan.values import EmptyTestArea, Facts, HostStep, MakeDirectory, MakeFile, Owner, PathFact
+from dockyard.errors import Problem, SettingsError
+from dockyard.plan.copies import ChosenCopy, choose_copy
+from dockyard.plan.facts import Facts, PathFact
+from dockyard.plan.owners import Owners
+from dockyard.plan.places import Places, above_in, is_within, normal, places_of
+from dockyard.plan.values import (
+    Copy,
+    CopyExtent,
+    CopyFact,
+    CopyMethod,
+    EmptyTestArea,
+    HostStep,
+    MakeDirectory,
+    MakeFile,
+)
+from dockyard.plan.volumes import make_volume, refuse_other_kind, volumes_here
 from dockyard.settings.key import Key
 from dockyard.settings.keys import (
     MOUNT_LOGS,
     MOUNT_PERSISTENT,
+    MOUNT_PERSISTENT_TEST_COPY,
+    MOUNT_PERSISTENT_TEST_COPY_FILES,
+    MOUNT_PERSISTENT_TEST_COPY_TREE,
+    MOUNT_PERSISTENT_TEST_RO,
     MOUNT_RO,
     MOUNT_RW,
     MOUNT_TEST_ONLY,
-    USER,
-    VOL_BASE,
 )
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import has_glob
-from dockyard.settings.values import Mode, Mount
-
-# Below the area, sources outside VOL_BASE/SERVICE keep their whole path in here, so that no two share a twin.
-_ELSEWHERE = ".root"
-_LAST_ID = 2**31 - 1
+from dockyard.settings.values import Mount
 
 
 class Rule(NamedTuple):
-    """What a mount key means: read-only or not, and whether an instance under test gets a twin of the source."""
+    """What a mount key means: in production read-only or not, and on test data `twin`, `copy` or the same directory.
+
+    `from_volumes`: on test data, what `vols` make is mounted from the test area.
+    """
 
     key: Key[tuple[Mount, ...]]
     read_only: bool = False
+    read_only_in_test: bool = False
     twin: bool = False
+    copy: CopyExtent | None = None
+    from_volumes: bool = False
     in_production: bool = True
     warning: str = ""
 
 
 RULES = (
-    Rule(MOUNT_RO, read_only=True),
+    Rule(MOUNT_RO, read_only=True, read_only_in_test=True, from_volumes=True),
     Rule(MOUNT_RW, twin=True),
     Rule(MOUNT_PERSISTENT, warning="is production's own directory, and this instance can write to it"),
+    Rule(MOUNT_PERSISTENT_TEST_RO, read_only_in_test=True),
+    Rule(MOUNT_PERSISTENT_TEST_COPY, twin=True, copy=CopyExtent.FILES),
+    Rule(MOUNT_PERSISTENT_TEST_COPY_TREE, twin=True, copy=CopyExtent.DIRECTORIES),
+    Rule(MOUNT_PERSISTENT_TEST_COPY_FILES, twin=True, copy=CopyExtent.TREE),
     Rule(MOUNT_LOGS, twin=True),
-    Rule(MOUNT_TEST_ONLY, in_production=False),
+    Rule(MOUNT_TEST_ONLY, in_production=False, from_volumes=True),
 )
 
 
@@ -64,55 +83,28 @@ class Bind(NamedTuple):
         return ("--mount", line.getvalue())
 
 
+class Access(NamedTuple):
+    """What an instance needs of a path: to read there, or to write too. `fact` is what stands or will stand there."""
+
+    path: str
+    fact: PathFact
+    writes: bool
+    where: str
+
+
 class MountPart(NamedTuple):
-    """The mounts of an instance, the steps that make their sources, and what the user should know."""
+    """The mounts of an instance, the steps that make their sources, and what the user should know.
+
+    `area` is the test area, where the instance has one; `shared` is what it shares with production on purpose.
+    """
 
     binds: tuple[Bind, ...] = ()
     steps: tuple[HostStep, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-class Places(NamedTuple):
-    """Where the data of one service is, in one mode."""
-
-    base: str
-    service: str
-    mode: Mode
-    test_data: bool
-
-    @property
-    def area(self) -> str:
-        """The test area's name: the service's, and in any other mode than test a name that no service can have."""
-        return self.service if self.mode is Mode.TEST else f"{self.service}@{self.mode.value}"
-
-    @property
-    def own(self) -> str:
-        """The service's directory in production."""
-        return f"{self.base}/{self.service}"
-
-    @property
-    def test_area(self) -> str:
-        """The test area's path."""
-        return f"{self.base}/TMP/{self.area}"
-
-    def source(self, path: str) -> str:
-        """Return the absolute path that a source names in production."""
-        return _normal(path if path.startswith("/") else f"{self.own}/{path}")
-
-    def twin(self, source: str) -> str:
-        """Return the path below the test area that stands for an absolute source."""
-        if source == self.own or source.startswith(f"{self.own}/"):
-            return _normal(f"{self.test_area}/{source.removeprefix(self.own)}")
-        return f"{self.test_area}/{_ELSEWHERE}{source}"
-
-
-def _normal(path: str) -> str:
-    return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
-
-
-def places_of(settings: Settings, service: str, *, test_data: bool) -> Places:
-    """Return where the service's data is; `test_data` asks for the test area in production's mode too."""
-    return Places(_normal(settings[VOL_BASE]), service, settings.mode, test_data or settings.mode.isolated)
+    copies: tuple[ChosenCopy, ...] = ()
+    accesses: tuple[Access, ...] = ()
+    area: EmptyTestArea | None = None
+    shared: tuple[str, ...] = ()
 
 
 def rules_for(places: Places) -> tuple[Rule, ...]:
@@ -120,103 +112,260 @@ def rules_for(places: Places) -> tuple[Rule, ...]:
     return tuple(rule for rule in RULES if rule.in_production or places.test_data)
 
 
+def _mounts(settings: Settings, places: Places) -> Iterator[tuple[Rule, Mount]]:
+    return ((rule, mount) for rule in rules_for(places) for mount in settings[rule.key])
+
+
 def sources(settings: Settings, places: Places) -> Iterator[str]:
-    """Yield every source, patterns among them, as an absolute path."""
-    for rule in rules_for(places):
-        for mount in settings[rule.key]:
-            yield places.source(mount.source)
+    """Yield every path, patterns among them, that has to be looked at."""
+    for _, mount in _mounts(settings, places):
+        source = places.source(mount.source)
+        yield source
+        yield from filter(None, [_first_directory(source, places)])
+    for source, _ in volumes_here(settings, places):
+        yield source
 
 
-def mount_part(settings: Settings, places: Places, facts: Facts, image_user: str) -> MountPart:
-    """Decide the mounts. Raises SettingsError for every source that is missing and may not be made."""
-    owner, owner_notes = _owner(settings[USER] or image_user, facts)
-    binds: list[Bind] = []
-    steps: list[HostStep] = []
-    notes: list[str] = []
-    problems: list[Problem] = []
-    targets: dict[str, str] = {}
-    for rule in rules_for(places):
-        for mount in settings[rule.key]:
-            try:
-                for source, target in _expanded(mount, places, facts):
-                    _refuse_one_target_twice(targets, source, target, mount)
-                    part = _bind(rule, source, target, places, facts, owner, mount)
-                    binds += part.binds
-                    steps += part.steps
-                    notes += part.notes
-            except SettingsError as error:
-                problems += error.problems
-            if has_glob(mount.source) and not facts.matches.get(places.source(mount.source)):
-                notes.append(f"{mount.where}: nothing matches `{mount.source}`")
-    if problems:
-        raise SettingsError(problems)
-    if not steps:  # what makes nothing needs no owner, and no test area
-        return MountPart(tuple(binds), (), tuple(notes))
-    area = (EmptyTestArea(places.base, places.area),) if places.test_data else ()
-    return MountPart(tuple(binds), (*area, *_parents_first(steps)), (*owner_notes, *notes))
+def copied(settings: Settings, places: Places) -> Iterator[str]:
+    """Yield every source, patterns among them, that a test instance gets a copy of."""
+    return (places.source(mount.source) for rule, mount in _mounts(settings, places) if rule.copy and places.test_data)
 
 
-def _parents_first(steps: list[HostStep]) -> list[HostStep]:
-    """Return each step once, so ordered that a directory is made as its own mount has it, not on the way to another."""
-    return sorted(dict.fromkeys(steps), key=lambda step: step.path)
+def mounted_at(path: str, settings: Settings, service: str) -> str:
+    """Return which line of the settings mounts a path, a source in production or its twin; empty where none does."""
+    places = places_of(settings, service, test_data=settings.mode.isolated)
+    found = {places.source(mount.source): mount.where for _, mount in _mounts(settings, places)}
+    said = {**found, **{places.twin(source): where for source, where in found.items()}}
+    patterns = (where for source, where in said.items() if has_glob(source) and fnmatchcase(path, source))
+    return said.get(path) or next(patterns, "")
 
 
-def _expanded(mount: Mount, places: Places, facts: Facts) -> list[tuple[str, str]]:
+def _expanded(mount: Mount, places: Places, matches: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
     """Return the sources that a mount stands for, each with its target."""
     source = places.source(mount.source)
     if not has_glob(mount.source):
-        return [(source, _normal(mount.target) if mount.target else source)]
+        return [(source, normal(mount.target) if mount.target else source)]
     return [
-        (match, _normal(f"{mount.target}{match.rpartition('/')[2]}") if mount.target else match)
-        for match in facts.matches.get(source, ())
+        (match, normal(f"{mount.target}{match.rpartition('/')[2]}") if mount.target else match)
+        for match in matches.get(source, ())
     ]
 
 
-def _bind(  # noqa: PLR0913, PLR0917
-    rule: Rule, source: str, target: str, places: Places, facts: Facts, owner: Owner, mount: Mount
-) -> MountPart:
-    there = facts.paths.get(source)
-    own = f"{source}/".startswith(f"{places.own}/")
-    has_twin = rule.twin or (not rule.in_production and f"{source}/".startswith(f"{places.base}/"))
-    if places.test_data and (has_twin or not there):
-        note = f"{mount.where}: `{source}` does not exist: an empty directory stands in"
-        stand_in = () if has_twin else (note,)
-        twin = places.twin(source)
-        return MountPart((Bind(twin, target, rule.read_only),), (_make(twin, there, owner),), stand_in)
-    if not there and not own:
-        hint = "relative sources are made, absolute ones never"
-        raise SettingsError([Problem(mount.where, f"mount source `{source}` does not exist", hint)])
-    steps = () if there else (_make(source, None, owner),)
-    warnings = (f"{mount.where}: `{source}` {rule.warning}",) if rule.warning and places.test_data else ()
-    return MountPart((Bind(source, target, rule.read_only),), steps, warnings)
+def copies_of(
+    settings: Settings,
+    places: Places,
+    matches: Mapping[str, tuple[str, ...]],
+    there: Mapping[str, PathFact],
+    facts: Mapping[str, CopyFact],
+) -> Iterator[ChosenCopy]:
+    """Yield the copies of production's directories that an instance gets.
+
+    Raises SettingsError for one that cannot be.
+    """
+    for rule, mount in _mounts(settings, places):
+        for source, _ in _expanded(mount, places, matches) if rule.copy and places.test_data else ():
+            if rule.copy and source in there:
+                step = Copy(source, places.twin(source), places.area, rule.copy, CopyMethod.COPY)
+                yield choose_copy(step, there[source], facts.get(source), settings, mount.where)
 
 
-def _make(path: str, like: PathFact | None, owner: Owner) -> HostStep:
-    """Return the step that makes a source: like the one in production, else as the image's user needs it."""
-    if not like:
-        return MakeDirectory(path, owner.uid, owner.gid)
-    kind = MakeDirectory if like.kind == "directory" else MakeFile
-    return kind(path, like.uid, like.gid, like.mode)
+def needs_owners(settings: Settings, places: Places) -> bool:
+    """Return whether anything is mounted or made, so that owners matter."""
+    return any(True for _ in sources(settings, places))
 
 
-def _owner(user: str, facts: Facts) -> tuple[Owner, tuple[str, ...]]:
-    """Return the ids of the user that an instance runs as, `name`, `uid` or either with `:group`."""
-    name, _, group = user.partition(":")
-    known = facts.users.get(name or "0") or (Owner(int(name)) if name.isdigit() else None)
-    if name in {"", "root"} and not known:
-        known = Owner()
-    if not known:
-        return Owner(), (f"user `{name}` is not in files/etc/passwd: what is made for it belongs to root",)
-    gid = facts.groups.get(group) if group and not group.isdigit() else int(group) if group else known.gid
-    owner = Owner(known.uid, known.gid if gid is None else gid)
-    if max(owner) > _LAST_ID:
-        raise DockyardError(f"user `{user}`: {max(owner)} is no id that a user can have", hint=f"up to {_LAST_ID}")
-    return owner, ()
+def mount_part(settings: Settings, places: Places, facts: Facts, image_user: str, directory: str) -> MountPart:
+    """Decide the mounts of an instance that runs as `image_user`. `directory` is the service's.
+
+    Raises SettingsError with everything that is wrong with its mounts and volumes.
+    """
+    return _Mounting(settings, places, facts, Owners(settings, facts, image_user), directory).part()
 
 
-def _refuse_one_target_twice(targets: dict[str, str], source: str, target: str, mount: Mount) -> None:
-    """Note a source's target; raises SettingsError where another source has it."""
-    if target in targets:
-        message = f"`{target}` is the target of both `{targets[target]}` and `{source}`"
-        raise SettingsError([Problem(mount.where, message, "give each mount a target of its own")])
-    targets[target] = source
+class _Mounting:
+    """Collects the parts of one instance's mounts."""
+
+    def __init__(self, settings: Settings, places: Places, facts: Facts, owners: Owners, directory: str) -> None:
+        self._settings = settings
+        self._places = places
+        self._facts = facts
+        self._owners = owners
+        self._directory = directory
+        self._binds: dict[str, Bind] = {}
+        self._made: dict[str, MakeDirectory | MakeFile] = {}
+        self._copies: dict[str, ChosenCopy] = {}
+        self._accesses: list[Access] = []
+        self._notes: list[str] = []
+        self._shared: list[str] = []
+        self._problems: list[Problem] = []
+        self._volumes = dict(volumes_here(settings, places))
+        self._writable = [
+            source
+            for rule, mount in _mounts(settings, places)
+            if not rule.read_only
+            for source, _ in _expanded(mount, places, facts.matches)
+        ]
+
+    def part(self) -> MountPart:
+        """Return everything. Raises SettingsError."""
+        for rule, mount in _mounts(self._settings, self._places):
+            self._trying(lambda rule=rule, mount=mount: self._mount(rule, mount))  # type: ignore[misc]
+        for source in self._volumes:
+            self._trying(lambda source=source: self._volume(source))  # type: ignore[misc]
+        if self._problems:
+            raise SettingsError(list(dict.fromkeys(self._problems)))
+        steps = self._steps()
+        area = self._places.area if self._places.test_data and steps else None
+        notes = (*(self._owners.notes if self._made else ()), *self._notes)
+        return MountPart(
+            tuple(self._binds.values()),
+            (*((area,) if area else ()), *steps),
+            notes,
+            tuple(self._copies.values()),
+            tuple(self._accesses),
+            area,
+            tuple(self._shared),
+        )
+
+    def _trying(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except SettingsError as error:
+            self._problems += error.problems
+
+    def _steps(self) -> list[HostStep]:
+        """Return the steps so ordered that a directory is made as its own mount has it, not on the way to another."""
+        copies = {path: chosen.step for path, chosen in self._copies.items()}
+        made = {path: step for path, step in self._made.items() if path not in copies}
+        return [step for _, step in sorted([*copies.items(), *made.items()])]
+
+    # ---------------------------------------------------------------------------------------------------- mounts
+    def _mount(self, rule: Rule, mount: Mount) -> None:
+        expanded = _expanded(mount, self._places, self._facts.matches)
+        if not expanded:
+            self._notes.append(f"{mount.where}: nothing matches `{mount.source}`")
+        for source, target in expanded:
+            if target in self._binds:
+                message = f"`{target}` is the target of both `{self._binds[target].source}` and `{source}`"
+                raise _problem(mount.where, message, "give each mount a target of its own")
+            self._refuse_reserved(source, mount.where)
+            self._refuse_planted_link(source, mount)
+            self._binds[target] = self._bind(rule, source, target, mount)
+
+    def _bind(self, rule: Rule, source: str, target: str, mount: Mount) -> Bind:
+        there = self._facts.paths.get(source)
+        if self._places.test_data:
+            return self._bind_in_test(rule, source, target, mount)
+        is_made = is_within(source, self._places.own) or self._is_volume_or_above(source)
+        if not there and not is_made:
+            raise _problem(
+                mount.where, f"mount source `{source}` does not exist", "relative sources are made, absolute ones never"
+            )
+        if not there and source not in self._volumes:
+            self._make_directory(source, self._first_trusted(source))
+        self._note_access(source, source, mount, writes=not rule.read_only)
+        return Bind(source, target, rule.read_only)
+
+    def _bind_in_test(self, rule: Rule, source: str, target: str, mount: Mount) -> Bind:
+        there, twin = self._facts.paths.get(source), self._places.twin(source)
+        self._keep_closed(source)
+        if rule.copy and there:
+            self._copy(rule.copy, source, twin, there, mount)
+        has_twin = rule.twin or (not rule.in_production and is_within(source, self._places.base))
+        from_volumes = rule.from_volumes and self._is_volume_or_above(source)
+        if not (has_twin or from_volumes) and there:
+            if rule.warning:
+                self._shared.append(source)
+                self._notes.append(f"{mount.where}: `{source}` {rule.warning}")
+            self._note_access(source, source, mount, writes=not rule.read_only_in_test)
+            return Bind(source, target, rule.read_only_in_test)
+        if not there and not from_volumes and (rule.copy or not has_twin):
+            self._notes.append(f"{mount.where}: `{source}` does not exist: an empty directory stands in")
+        if source not in self._volumes:
+            self._make_twin(twin, there)
+        self._note_access(source, twin, mount, writes=not rule.read_only_in_test)
+        return Bind(twin, target, rule.read_only_in_test)
+
+    def _keep_closed(self, source: str) -> None:
+        """Have the directories above a twin made like those above the source: who could not get there still cannot."""
+        for above in above_in(source, self._places.own if is_within(source, self._places.own) else "/"):
+            there = self._facts.paths.get(above)
+            if there and there.kind == "directory":
+                self._make_twin(self._places.twin(above), there)
+
+    def _make_twin(self, twin: str, there: PathFact | None) -> None:
+        """Have the twin made of what stands in production, or of a directory that is missing there."""
+        strict = self._places.base
+        if not there:
+            self._make_directory(twin, strict)
+        elif there.kind == "directory":
+            self._made.setdefault(twin, MakeDirectory(twin, there.uid, there.gid, there.mode, strict))
+        else:
+            self._made.setdefault(twin, MakeFile(twin, there.uid, there.gid, there.mode, strict))
+
+    def _make_directory(self, path: str, strict: str) -> None:
+        uid, gid, mode = self._owners.default()
+        self._made.setdefault(path, MakeDirectory(path, uid, gid, 0o755 if mode is None else mode, strict))
+
+    def _copy(self, extent: CopyExtent, source: str, twin: str, there: PathFact, mount: Mount) -> None:
+        earlier = self._copies.get(twin)
+        if earlier and earlier.step.extent is not extent:
+            hint = "one kind of copy for one directory"
+            raise _problem(mount.where, f"`{source}` is copied in two ways", hint)
+        layers = self._places.layers(len(self._copies))
+        step = Copy(source, twin, self._places.area, extent, CopyMethod.COPY, layers)
+        self._copies[twin] = choose_copy(step, there, self._facts.copies.get(source), self._settings, mount.where)
+
+    def _note_access(self, source: str, path: str, mount: Mount, *, writes: bool) -> None:
+        """Note what the instance needs of what stands in production, or else of what is made for it."""
+        made = self._made.get(path)
+        kind = "directory" if isinstance(made, MakeDirectory) else "file"
+        fact = self._facts.paths.get(source) or (made and PathFact(kind, made.uid, made.gid, made.mode))
+        if fact:
+            self._accesses.append(Access(source if source in self._facts.paths else path, fact, writes, mount.where))
+
+    # --------------------------------------------------------------------------------------------------- volumes
+    def _is_volume_or_above(self, source: str) -> bool:
+        """Return whether `vols` make a source, or something in it."""
+        return any(is_within(volume, source) for volume in self._volumes)
+
+    def _volume(self, source: str) -> None:
+        volume, there = self._volumes[source], self._facts.paths.get(source)
+        self._refuse_reserved(source, volume.where)
+        refuse_other_kind(volume, source, there)
+        if self._places.test_data:
+            twin = self._places.twin(source)
+            self._keep_closed(source)
+            self._made[twin] = make_volume(volume, twin, self._places.base, self._owners, self._directory)
+        elif not there:
+            strict = self._first_trusted(source)
+            self._made[source] = make_volume(volume, source, strict, self._owners, self._directory)
+
+    # -------------------------------------------------------------------------------------------------- refusals
+    def _refuse_reserved(self, source: str, where: str) -> None:
+        """Raise SettingsError for a source whose twin would not be its own."""
+        if self._places.is_reserved(source):
+            raise _problem(where, f"`{source}` is a name that test areas need for themselves", "choose another")
+
+    def _first_trusted(self, source: str) -> str:
+        """Return the directory from which on a container may have planted links on the way to a source; else empty."""
+        above = [path for path in self._writable if path != source and is_within(source, path)]
+        return min([*above, *filter(None, [_first_directory(source, self._places)])], key=len, default="")
+
+    def _refuse_planted_link(self, source: str, mount: Mount) -> None:
+        """Raise SettingsError where a link on the way to a source leads out of what a container can write to."""
+        trusted = self._first_trusted(source)
+        there, root = self._facts.paths.get(source), self._facts.paths.get(trusted)
+        if there and root and not is_within(there.real, root.real):
+            message = f"`{source}` leads out of `{trusted}`, to `{there.real}`: containers can plant links there"
+            raise _problem(mount.where, message, f"remove the link, or name `{there.real}` itself")
+
+
+def _first_directory(source: str, places: Places) -> str:
+    """Return VOL_BASE/SERVICE/DIRECTORY for what lies below that: deeper, only containers make links."""
+    parts = source.removeprefix(places.base).split("/")[1:]
+    return "/".join([places.base, *parts[:2]]) if is_within(source, places.base) and len(parts) > 2 else ""  # noqa: PLR2004
+
+
+def _problem(where: str, message: str, hint: str) -> SettingsError:
+    return SettingsError([Problem(where, message, hint)])

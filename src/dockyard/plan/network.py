@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dockyard.engine.models import Network
 from dockyard.errors import DockyardError
-from dockyard.plan.values import Facts
+from dockyard.plan.facts import Facts
 from dockyard.settings.keys import IP, IPV6_PORTS, NETWORK, PORT_OFFSET, PORTS, SUBNET
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import LAST_PORT

@@ -1,11 +1,9 @@
-"""What passes between those who decide, those who know, and those who act."""
+"""What passes from those who decide to those who act: the steps of a plan."""
 
+import re
 import shlex
-from collections.abc import Mapping
+from enum import Enum
 from typing import NamedTuple
-
-from dockyard.engine.dialect import Dialect
-from dockyard.engine.models import Container, Image, Network
 
 
 class Secret(NamedTuple):
@@ -38,12 +36,16 @@ class Command(NamedTuple):
 
 
 class MakeDirectory(NamedTuple):
-    """Make a directory, and those above it; one that exists stays as it is."""
+    """Make a directory, and those above it; one that exists stays as it is.
+
+    Below `strict`, which begins the path, no part of the way may be a link: a container can write there.
+    """
 
     path: str
     uid: int = 0
     gid: int = 0
     mode: int = 0o755
+    strict: str = ""
 
     def shell(self, _program: str) -> str:
         """Return what does the same in a shell."""
@@ -52,19 +54,57 @@ class MakeDirectory(NamedTuple):
         return f"[ -d {quoted} ] || install -d {owner} {quoted}"
 
 
+class Contents(NamedTuple):
+    """What a new file holds: `value` itself, the `file` it names, or the output of a `command` for a shell.
+
+    Files and commands are those of a service: the one is below its `directory`, the other runs there.
+    """
+
+    kind: str
+    value: str
+    directory: str = ""
+
+    def placed(self, path: str, uid: int, gid: int) -> "Contents":
+        """Return a command with what stands for the file, its directory and its owner replaced, quoted for a shell."""
+        if self.kind != "command":
+            return self
+        above = path.rpartition("/")[0] or "/"
+        meant = {"target": path, "targetdir": above, "owner": str(uid), "group": str(gid)}
+        replace = re.sub("%(target|targetdir|owner|group)%", lambda found: shlex.quote(meant[found[1]]), self.value)
+        return self._replace(value=replace)
+
+    def argv(self) -> tuple[str, ...]:
+        """Return what runs a command in the service's directory."""
+        return ("sh", "-c", 'cd -- "$1" && exec sh -c "$2"', "sh", self.directory, self.value)
+
+
 class MakeFile(NamedTuple):
-    """Make an empty file, and the directories above it; one that exists stays as it is."""
+    """Make a file, empty or with contents, and the directories above it; one that exists stays as it is.
+
+    It is made whole or not at all. `strict` as for a directory.
+    """
 
     path: str
     uid: int = 0
     gid: int = 0
     mode: int = 0o644
+    strict: str = ""
+    contents: Contents | None = None
 
     def shell(self, _program: str) -> str:
         """Return what does the same in a shell."""
-        owner = f"-o {self.uid} -g {self.gid} -m {self.mode:04o}"
-        quoted = shlex.quote(self.path)
-        return f"[ -e {quoted} ] || install -D {owner} /dev/null {quoted}"
+        path = shlex.quote(self.path)
+        install = f"install -D -o {self.uid} -g {self.gid} -m {self.mode:04o}"
+        if not self.contents:
+            return f"[ -e {path} ] || {install} /dev/null {path}"
+        contents = self.contents.placed(self.path, self.uid, self.gid)
+        if contents.kind == "command":
+            run = f"(cd {shlex.quote(contents.directory)} && sh -c {shlex.quote(contents.value)})"
+            make = f'trap \'rm -f "$output"\' EXIT && {run} </dev/null >"$output" && {install} "$output" {path}'
+            return f"[ -e {path} ] || (output=$(mktemp) && {make})"
+        if contents.kind == "file":
+            return f"[ -e {path} ] || {install} {shlex.quote(f'{contents.directory}/{contents.value}')} {path}"
+        return f"[ -e {path} ] || printf %s {shlex.quote(contents.value)} | {install} /dev/stdin {path}"
 
 
 class EmptyTestArea(NamedTuple):
@@ -84,55 +124,96 @@ class EmptyTestArea(NamedTuple):
         return f"[ -L {above} ] || [ -L {area} ] || rm -rf --one-file-system {area}"
 
 
-HostStep = MakeDirectory | MakeFile | EmptyTestArea
+class CopyExtent(Enum):
+    """How much of a directory a copy holds."""
+
+    FILES = "files"
+    """The directory and the files directly in it."""
+    DIRECTORIES = "directories"
+    """The whole tree of directories, without any file."""
+    TREE = "tree"
+    """The whole tree with its files."""
+
+
+class CopyMethod(Enum):
+    """How a copy comes about."""
+
+    REFLINK = "reflink"
+    OVERLAY = "overlay"
+    COPY = "copy"
+
+
+class CopyFact(NamedTuple):
+    """How a production directory can be copied: whether files can share blocks, and why an overlay is refused."""
+
+    reflink: bool = False
+    overlay_refused: str = ""
+
+
+_LEFT_OUT = "-type s -o -type b -o -type c"
+_ATTRIBUTES = "--acls --xattrs --xattrs-include='*'"
+_OVERLAY = "redirect_dir=on,index=on,xino=auto"
+
+
+class Copy(NamedTuple):
+    """Copy a production directory (or one file) to its twin in a test area, `area`.
+
+    `layers` is the directory, in the test area, that holds what an overlay needs; `or_copy`: where the kernel refuses
+    the method, a real copy is as good.
+    """
+
+    source: str
+    path: str
+    area: EmptyTestArea
+    extent: CopyExtent
+    method: CopyMethod
+    layers: str = ""
+    or_copy: bool = False
+
+    def shell(self, _program: str) -> str:
+        """Return what does the same in a shell, but for the times of directories in which it leaves something out."""
+        target, above = shlex.quote(self.path), shlex.quote(self.path.rpartition("/")[0])
+        if self.extent is CopyExtent.DIRECTORIES:
+            how = self._frame(self.path, "-type", "d")
+        elif self.method is CopyMethod.OVERLAY:
+            how = self._overlay()
+        else:
+            how = self._files() if self.extent is CopyExtent.FILES else self._tree()
+        return f"[ -e {target} ] || {{ mkdir -p {above} && {how}; }}"
+
+    def _frame(self, target: str, *found: str) -> str:
+        """Return what copies the directories that `find` finds, with all attributes."""
+        made, source = shlex.quote(target), shlex.quote(self.source)
+        pack = f"find . {shlex.join(found)} -print0 | tar -cf - --null --no-recursion {_ATTRIBUTES} -T -"
+        return f"mkdir {made} && (cd {source} && {pack}) | tar -xpf - {_ATTRIBUTES} -C {made}"
+
+    def _copy(self) -> str:
+        shared = "never" if self.method is CopyMethod.COPY else "auto" if self.or_copy else "always"
+        return f"cp -a --reflink={shared}"
+
+    def _tree(self) -> str:
+        """Return what copies a tree; a socket or a device is no part of it."""
+        source, target = shlex.quote(self.source), shlex.quote(self.path)
+        return f"{self._copy()} -H -T {source} {target} && find {target} \\( {_LEFT_OUT} \\) -delete"
+
+    def _files(self) -> str:
+        """Return what copies a directory and the files directly in it."""
+        source, target = shlex.quote(self.source), shlex.quote(self.path)
+        found = f"find -H {source} -mindepth 1 -maxdepth 1 ! \\( -type d -o {_LEFT_OUT} \\)"
+        frame = self._frame(self.path, "-maxdepth", "0")
+        return f"{frame} && {found} -exec {self._copy()} -t {target} {{}} + && touch -r {source} {target}"
+
+    def _overlay(self) -> str:
+        """Return what mounts an overlay: by descriptors, so that no path needs escaping."""
+        layers, upper, work = (shlex.quote(f"{self.layers}{name}") for name in ("", "/upper", "/work"))
+        source, target = shlex.quote(self.source), shlex.quote(self.path)
+        make = f"mkdir -p {target} {layers} {work} && {self._frame(f'{self.layers}/upper', '-maxdepth', '0')}"
+        hide = f"(cd {source} && find . -mindepth 1 -maxdepth 1 -type d -exec mknod {upper}/{{}} c 0 0 \\;)"
+        sides = "lowerdir=/proc/self/fd/7,upperdir=/proc/self/fd/8,workdir=/proc/self/fd/9"
+        mount = f"mount -i -t overlay -o nodev,{_OVERLAY},{sides} {layers} {target} 7<{source} 8<{upper} 9<{work}"
+        hidden = [hide, f"touch -r {source} {upper}"] if self.extent is CopyExtent.FILES else []
+        return " && ".join((make, *hidden, mount))
+
+
+HostStep = MakeDirectory | MakeFile | EmptyTestArea | Copy
 Step = Command | HostStep
-
-
-class PathFact(NamedTuple):
-    """What stands at a path of the host; `kind` is `directory` or `file` (a socket and the like count as files)."""
-
-    kind: str
-    uid: int
-    gid: int
-    mode: int
-
-
-class Owner(NamedTuple):
-    """A user of a service: who owns what is made for it."""
-
-    uid: int = 0
-    gid: int = 0
-
-
-class HostFacts(NamedTuple):
-    """The host itself; `zone` is empty where it is not known."""
-
-    name: str
-    zone: str = ""
-
-
-class Questions(NamedTuple):
-    """What a plan needs to know of the world."""
-
-    images: tuple[str, ...] = ()
-    container: str = ""
-    network: str = ""
-    lookups: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
-
-
-class Facts(NamedTuple):
-    """The answers. What does not exist is missing from the mappings."""
-
-    dialect: Dialect
-    host: HostFacts
-    images: Mapping[str, Image] = {}
-    container: Container | None = None
-    network: Network | None = None
-    addresses: Mapping[str, str] = {}
-    paths: Mapping[str, PathFact] = {}
-    matches: Mapping[str, tuple[str, ...]] = {}
-    users: Mapping[str, Owner] = {}
-    """The service's own files/etc/passwd: by name, and by uid as text."""
-    groups: Mapping[str, int] = {}

@@ -43,7 +43,6 @@ class Key(NamedTuple, Generic[T]):
     read_as: Mapping[Mode, tuple[str, ...]] = {}
     shared: frozenset[str] = frozenset()
     emit: Callable[[T], tuple[str, ...]] | None = None
-    not_yet: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

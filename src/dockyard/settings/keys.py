@@ -8,7 +8,18 @@ from typing import Any, TypeVar
 
 from dockyard.settings import types
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
-from dockyard.settings.values import HealthCheck, LogDriver, Mode, Mount, Port, Variable, Wave
+from dockyard.settings.values import (
+    HealthCheck,
+    LogDriver,
+    Mode,
+    Mount,
+    Port,
+    Variable,
+    Volume,
+    VolumeDefaults,
+    Wave,
+)
+from dockyard.settings.volume_types import Defaults, Volumes
 
 T = TypeVar("T")
 
@@ -372,8 +383,8 @@ HEALTHCHECK = Key[HealthCheck | None](
 _S = "Mounts"
 
 
-def _mount(name: str, text: str, *, not_yet: bool = False) -> Key[tuple[Mount, ...]]:
-    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE, not_yet=not_yet)
+def _mount(name: str, text: str) -> Key[tuple[Mount, ...]]:
+    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE)
 
 
 MOUNT_RO = _mount("mount_ro", "Read-only; dev and test mount the same path.")
@@ -385,19 +396,64 @@ MOUNT_PERSISTENT = _mount(
 MOUNT_LOGS = _mount("mount_logs", "Read-write; dev and test get one empty directory for it.")
 MOUNT_TEST_ONLY = _mount("mount_test_only", "Left out in production; read-write in dev and test.")
 MOUNT_PERSISTENT_TEST_RO = _mount(
-    "mount_persistent_test_ro", "Read-write; dev and test mount the same directory read-only.", not_yet=True
+    "mount_persistent_test_ro", "Read-write; dev and test mount the same directory read-only."
 )
 MOUNT_PERSISTENT_TEST_COPY = _mount(
-    "mount_persistent_test_copy", "Dev and test get a copy of the directory and its files.", not_yet=True
+    "mount_persistent_test_copy",
+    "Read-write; dev and test get a copy of the directory and of the files directly in it.",
 )
 MOUNT_PERSISTENT_TEST_COPY_TREE = _mount(
-    "mount_persistent_test_copy_tree", "Dev and test get a copy of all directories, no files.", not_yet=True
+    "mount_persistent_test_copy_tree",
+    "Read-write; dev and test get a copy of the whole tree of directories, without any file.",
 )
 MOUNT_PERSISTENT_TEST_COPY_FILES = _mount(
-    "mount_persistent_test_copy_files", "Dev and test get a copy of the whole tree.", not_yet=True
+    "mount_persistent_test_copy_files",
+    "Read-write; dev and test get a copy of the whole tree with its files.",
 )
-VOLS = Key("vols", _TEXTS, "Directories and files to make.", _S, (), scope=Scope.SERVICE, not_yet=True)
-VOL_DEFAULTS = Key("vol_defaults", _TEXTS, "Owner, group and permissions of what is made.", _S, (), not_yet=True)
+TEST_COPY = Key(
+    "test_copy",
+    types.Text("auto, reflink, overlay or copy", "auto|reflink|overlay|copy"),
+    "How dev and test copy. `reflink`: files share their blocks until one changes. `overlay`: production's directory "
+    "is the lower side of an overlay, what is written goes elsewhere. `copy`: byte by byte. `auto`: the first of these "
+    "that the file system can do.",
+    _S,
+    "auto",
+    required=True,
+)
+VOLS = Key[tuple[Volume, ...]](
+    "vols",
+    types.Flattened(Volumes()),
+    "Directories and files to make where they are missing: paths, or maps of `path`, `owner`, `group`, `perm`, `type` "
+    "(`dir` or `file`) and `contents`. In dev and test those below the service's own directory are made in the test "
+    "area, and what is mounted from there is mounted from the test area.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+)
+VOL_DEFAULTS = Key(
+    "vol_defaults",
+    Defaults(),
+    "A map of `owner`, `group` and `perm` for all that `vols` and mounts make.",
+    _S,
+    VolumeDefaults(),
+    shown_default="the user that the image runs as",
+)
+SHIFT_UIDS = Key[int | None](
+    "shift_uids",
+    types.Integer(),
+    "What is added to the uids of containers to get those of this host.",
+    _S,
+    None,
+    shown_default="as the engine maps users",
+)
+SHIFT_GIDS = Key[int | None](
+    "shift_gids",
+    types.Integer(),
+    "What is added to the gids of containers to get those of this host.",
+    _S,
+    None,
+    shown_default="as the engine maps groups",
+)
 
 # ------------------------------------------------------------------------------------------------------- the host
 _S = "The host"

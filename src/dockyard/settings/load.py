@@ -78,14 +78,7 @@ def _known(node: Scalar, scope: Scope) -> tuple[str, Key[Any]]:
         raise SettingsError(
             [Problem(node.where, f"`{node.text}` has no place here", f"it belongs in the {key.scope.value}")]
         )
-    _refuse_not_yet(key, node)
     return spelling, key
-
-
-def _refuse_not_yet(key: Key[Any], node: Scalar) -> None:
-    if key.not_yet:
-        hint = "until it is, keep such a service out of dockyard"
-        raise SettingsError([Problem(node.where, f"`{node.text}` is not built yet", hint)])
 
 
 def _refuse_two_meanings(before: Value[Any] | None, value: Value[Any], node: Scalar) -> None:
@@ -109,7 +102,6 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
             for name in key.variables(prefix):
                 if environ.get(name) and prefix + key.name not in layer:
                     try:
-                        _refuse_not_yet(key, Scalar(name, f"env {name}"))
                         value = _read(key, name, _environment_node(environ[name], name))
                         layer[prefix + key.name] = Value(value, f"env {name}", prefix + key.name)
                     except SettingsError as error:

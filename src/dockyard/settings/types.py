@@ -150,7 +150,7 @@ class Flattened(Type[tuple[T, ...]]):
         return tuple(value for group in self._items.read(node) for value in group)
 
 
-def _repeated(node: Mapping) -> list[tuple[str, str, str]]:
+def repeated(node: Mapping) -> list[tuple[str, str, str]]:
     """Return as faults the names that a map holds again: one of the two values would be lost."""
     names = [key.text for key, _ in node.pairs]
     again = [key for number, (key, _) in enumerate(node.pairs) if key.text in names[:number]]
@@ -161,7 +161,7 @@ def _pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
     """Return the pairs of a map; a value that is missing is an empty scalar."""
     if not isinstance(node, Mapping) or not node.pairs:
         unfit(node, expected)
-    if faults := _repeated(node):
+    if faults := repeated(node):
         raise UnfitError(faults)
     pairs = []
     for key, value in node.pairs:
@@ -390,7 +390,7 @@ class Health(Type[HealthCheck]):
                     unfit(key, "one of cmd, interval, timeout, retries and start_period")
             except UnfitError as error:
                 faults += error.faults
-        faults += _repeated(node)
+        faults += repeated(node)
         if faults:
             raise UnfitError(faults)
         return HealthCheck(command, options=options)

@@ -41,6 +41,26 @@ class Mount(NamedTuple):
     where: str
 
 
+class Volume(NamedTuple):
+    """A directory or file to be made: `kind` is empty where nothing was said, `perm` a number; None: not said."""
+
+    path: str
+    where: str
+    owner: str | None = None
+    group: str | None = None
+    perm: int | None = None
+    kind: str = ""
+    contents: str | None = None
+
+
+class VolumeDefaults(NamedTuple):
+    """Who owns what is made, unless it says otherwise itself."""
+
+    owner: str | None = None
+    group: str | None = None
+    perm: int | None = None
+
+
 class Variable(NamedTuple):
     """An environment variable. With `secret`, the name of a secret, in place of a value."""
 

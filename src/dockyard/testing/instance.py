@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from dockyard import launch
-from dockyard.cli.output import say
+from dockyard.cli.output import announce, say
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError
 from dockyard.lock import held
@@ -17,7 +17,6 @@ from dockyard.reaper import reaper, remove_run
 from dockyard.service import Service
 from dockyard.settings.keys import FOREGROUND, NAME, RM, TAG
 from dockyard.settings.load import Flags
-from dockyard.settings.resolve import Settings
 from dockyard.settings.values import Mode
 from dockyard.testing.container import Container
 from dockyard.yard import RUN, Yard, image_under_test
@@ -49,38 +48,41 @@ def instance(service: Service, wanted: Wanted) -> Iterator[Container]:
     # A Test may run the Test of another service, which must not end what this one launched.
     run = (image_under_test(service) and os.environ.get(RUN)) or secrets.token_hex(8)
     settings = yard.load(service, Mode.TEST, flags=wanted.flags())
-    with held(yard.engine, container_name(settings)), reaper(yard.engine, run) as nothing_is_left:
+    with held(yard.engine, container_name(settings)):
+        _remove_leftover(yard.engine, container_name(settings), service.name)
+        plan = launch.plan(yard, service, settings, LaunchOptions(directory=str(service.directory), run=run))
+        announce(plan)
+        with _launched(yard.engine, plan, wanted.out, run) as container:
+            yield container
+
+
+@contextmanager
+def _launched(engine: Engine, plan: LaunchPlan, out: str, run: str) -> Iterator[Container]:
+    """Launch, and remove what was launched, with its test data."""
+    with reaper(engine, run) as nothing_is_left:
         launched = False
         try:
-            container = _launched(yard, service, settings, run)
+            launch.carry_out(engine, plan, say)
             launched = True
-            yield container
+            yield _up(engine, plan)
         except Exception:
             launched = True  # an error, unlike an interrupt, does not cut a launch short
             raise
         finally:
             try:
-                _keep_log(yard.engine, wanted.out, run)
+                _keep_log(engine, out, run)
             finally:
-                remove_run(yard.engine, run)
+                remove_run(engine, run)
+                launch.remove_test_area(engine, plan)
                 if launched:
                     nothing_is_left()
-
-
-def _launched(yard: Yard, service: Service, settings: Settings, run: str) -> Container:
-    _remove_leftover(yard.engine, container_name(settings), service.name)
-    options = LaunchOptions(directory=str(service.directory), run=run)
-    plan = launch.plan(yard.engine, service, settings, options)
-    for note in plan.notes:
-        say(f"note: {note}")
-    launch.carry_out(yard.engine, plan)
-    return _up(yard.engine, plan)
 
 
 def _up(engine: Engine, plan: LaunchPlan) -> Container:
     if not engine.is_up(plan.name):
         log = engine.last_words(plan.name, lines=20)
-        raise DockyardError(f"{plan.name}: ended as soon as it was launched", hint="\n".join(["its log:", *log]))
+        hint = "\n".join([*plan.advice, "its log:", *log])
+        raise DockyardError(f"{plan.name}: ended as soon as it was launched", hint)
     return Container(engine, plan.name)
 
 

@@ -3,7 +3,8 @@
 A case says what it holds (`about`), the `settings`, and only as much of the rest as matters: `mode` (prod), `service`
 (web), `host` (the host file's text; without it, no puid and no tz), `environ`, `flags`, `options`, and `facts`, where
 the image and the network that are asked for exist unless it says otherwise. `expect` holds the steps as they are shown,
-a line for each flag, and the notes; or the lines of an error, with its exit code.
+a line for each flag, and the notes; or the lines of an error, with its exit code. A copy is told in words: what it does
+in a shell is tried on real directories.
 """
 
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from dockyard.engine.dialect import DOCKER, PODMAN
-from dockyard.engine.models import Container, Image, Network
+from dockyard.engine.models import Container, IdMap, IdRange, Image, Network
 from dockyard.errors import DockyardError
+from dockyard.plan.facts import Accounts, Facts, HostFacts, Owner, PathFact, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
-from dockyard.plan.values import Command, Facts, HostFacts, Owner, PathFact, Questions
+from dockyard.plan.values import Command, Copy, CopyFact, CopyMethod, Step
 from dockyard.settings.key import Scope
 from dockyard.settings.keys import KEYS
 from dockyard.settings.load import read_file
@@ -53,6 +55,13 @@ def _facts(given: dict[str, Any], asked: Questions) -> Facts:
     matched = {path for paths in given.get("matches", {}).values() for path in paths}
     assert set(given.get("paths", ())) <= {*asked.paths, *matched}, "nobody asks for these paths"
     assert asked.network or "network" not in given, "nobody asks for the network"
+    assert asked.labels or "siblings" not in given, "nobody asks for other instances"
+    assert asked.ids or "ids" not in given, "nobody asks for ids"
+    copied = {path for source in asked.copied for path in given.get("matches", {}).get(source, (source,))}
+    assert set(given.get("copies", ())) <= copied, "nobody asks for these copies"
+    hosts = given.get("host", {})
+    assert set(hosts.get("users", ())) <= set(asked.users), "nobody asks for these users of the host"
+    assert set(hosts.get("groups", ())) <= set(asked.groups), "nobody asks for these groups of the host"
     network = given.get("network", {})
     return Facts(
         dialect=DIALECTS[given.get("engine", "docker")],
@@ -61,21 +70,29 @@ def _facts(given: dict[str, Any], asked: Questions) -> Facts:
             name: Image(**image) for name, image in given.get("images", {asked.images[0]: {"id": IMAGE_ID}}).items()
         },
         container=Container(image_id=IMAGE_ID, **given["container"]) if "container" in given else None,
+        siblings=tuple(Container(image_id=IMAGE_ID, **sibling) for sibling in given.get("siblings", ())),
         network=Network(asked.network, **{"driver": "bridge", **network})
         if asked.network and network is not None
         else None,
         addresses=given.get("addresses", {}),
-        paths={path: _path_fact(fact) for path, fact in given.get("paths", {}).items()},
+        paths={path: _path_fact(path, fact) for path, fact in given.get("paths", {}).items()},
         matches={pattern: tuple(paths) for pattern, paths in given.get("matches", {}).items()},
-        users={name: Owner(*ids) for name, ids in given.get("users", {}).items()},
-        groups=given.get("groups", {}),
+        copies={path: CopyFact(**fact) for path, fact in given.get("copies", {}).items()},
+        ids=IdMap(*((IdRange(*given["ids"]),),) * 2) if "ids" in given else IdMap(),
+        accounts=_accounts(given),
+        host_accounts=_accounts(given.get("host", {})),
     )
 
 
-def _path_fact(given: str | dict[str, Any]) -> PathFact:
+def _accounts(given: dict[str, Any]) -> Accounts:
+    users = {name: Owner(*ids) for name, ids in given.get("users", {}).items()}
+    return Accounts(users, given.get("groups", {}))
+
+
+def _path_fact(path: str, given: str | dict[str, Any]) -> PathFact:
     """Return what stands at a path; a word alone is a kind, root's and for all to read."""
     fact = {"kind": given} if isinstance(given, str) else given
-    return PathFact(**{"uid": 0, "gid": 0, "mode": 0o755, **fact})
+    return PathFact(**{"uid": 0, "gid": 0, "mode": 0o755, "real": path, **fact})
 
 
 def plan_of_case(case: dict[str, Any]) -> LaunchPlan:
@@ -86,17 +103,26 @@ def plan_of_case(case: dict[str, Any]) -> LaunchPlan:
     return plan_launch(service, settings, _facts(given, asked), options)
 
 
+def _shown(step: Step, program: str) -> str:
+    if not isinstance(step, Copy):
+        return step.shell(program)
+    how = step.method.value + f" in {step.layers}" * (step.method is CopyMethod.OVERLAY)
+    or_copy = " or copy" * (step.or_copy and step.method is not CopyMethod.COPY)
+    return f"copy {step.source} to {step.path}: {step.extent.value}, by {how}{or_copy}"
+
+
 def outcome(case: dict[str, Any]) -> dict[str, Any]:
     """Return what a case leads to, as `expect` has it."""
     try:
         plan = plan_of_case(case)
     except DockyardError as error:
         return {"error": error.lines(), "exit_code": error.exit_code}
-    *steps, launch = plan.shell(case.get("facts", {}).get("engine", "docker"))
+    *steps, launch = (_shown(step, case.get("facts", {}).get("engine", "docker")) for step in plan.steps)
     before, run, flags = launch.partition(" run ")
     image = plan.image if f" {plan.image}" in flags else plan.image_id
     lines = [*steps, before + run.rstrip() + f" {flags}".replace(" --", "\n  --").replace(f" {image}", f"\n  {image}")]
-    return {"steps": "".join(f"{line}\n" for line in lines), **({"notes": list(plan.notes)} if plan.notes else {})}
+    told = {"notes": list(plan.notes), "unfit": plan.advice, "copies": [chosen.reason for chosen in plan.copies]}
+    return {"steps": "".join(f"{line}\n" for line in lines), **{name: text for name, text in told.items() if text}}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -111,6 +137,16 @@ def test_every_word_of_a_command_is_text(file: Path):
     if "steps" in case["expect"]:
         words = [word for step in plan_of_case(case).steps if isinstance(step, Command) for word in step.argv]
         assert {type(word) for word in words} == {str}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_comes_before_the_image_is_known_from_what_is_the_programs(file: Path):
+    case = _case(file)
+    if "steps" in case["expect"]:
+        plan = plan_of_case(case)
+        assert plan.argv[: len(plan.flags)] == plan.flags
+        after = plan.argv[len(plan.flags) :]
+        assert after[2 * (after[0] == "--entrypoint")] in {plan.image, plan.image_id}
 
 
 HAS_NO_PART_IN_A_LAUNCH = {
@@ -128,7 +164,7 @@ def test_every_key_of_the_table_has_a_case():
         ]
         words = {word for layer in (*layers, case.get("flags", {})) for word in layer}
         covered |= {word.removeprefix("test_").removeprefix("dev_") for word in words}
-    assert {name for name, key in KEYS.items() if not key.not_yet} - covered == set()
+    assert set(KEYS) - covered == set()
 
 
 @pytest.mark.parametrize("mode", list(Mode))

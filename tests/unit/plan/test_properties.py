@@ -24,7 +24,7 @@ from tests.unit.making import plan_of, settings_of
 MODES = st.sampled_from(list(Mode))
 ISOLATED = st.sampled_from([mode for mode in Mode if mode.isolated])
 
-SERVICE_KEYS = [name for name, key in KEYS.items() if not key.not_yet and key.scope is not Scope.HOST]
+SERVICE_KEYS = [name for name, key in KEYS.items() if key.scope is not Scope.HOST]
 PORT = st.sampled_from([1, 22, 80, 10022, 10080, 20080, 55535, 55536, 65535]) | st.integers(1, 65535)
 PORTS = st.lists(
     st.builds("{}{}:{}{}".format, st.sampled_from(["", "192.0.2.1:"]), PORT, PORT, st.sampled_from(["", "/udp"]))
@@ -147,14 +147,15 @@ def test_nothing_of_production_can_be_written_to_in_dev_and_test(
         plan = plan_of(loaded, options=LaunchOptions(test_data=mode is None), existing=there)
     except DockyardError:
         return  # one target twice
-    area = plan.test_area
-    assert area == f"/rw/dv/TMP/web{'' if mode is Mode.TEST else '@dev' if mode else '@prod'}"
+    area = f"/rw/dv/TMP/web{'' if mode is Mode.TEST else '@dev' if mode else '@prod'}"
+    assert plan.area is None or plan.area.path == area
     for fields in (next(csv.reader([value])) for value in _after("--mount", _argv(plan))):
         source, target = fields[1].removeprefix("source="), fields[2].removeprefix("target=")
         if "readonly" not in fields and not source.startswith(f"{area}/") and source != area:
             key = _key_of(target, mounts)
             assert key in {"mount_persistent", "mount_test_only"}
             assert key == "mount_persistent" or not f"{source}/".startswith("/rw/dv/")
+            assert (source in plan.shared) == (key == "mount_persistent")
 
 
 def _settings_or_none(text: str, mode: Mode) -> Any:  # noqa: ANN401
@@ -168,20 +169,21 @@ def _key_of(target: str, mounts: dict[str, list[str]]) -> str:
     return next(key for key, pairs in mounts.items() if any(pair.endswith(f":{target}") for pair in pairs))
 
 
-@given(st.dictionaries(st.sampled_from(MOUNT_KEYS), MOUNTS), ISOLATED)
+@given(st.dictionaries(st.sampled_from(MOUNT_KEYS), MOUNTS), st.lists(SOURCES, max_size=3), ISOLATED, st.sets(SOURCES))
 def test_only_the_test_area_is_touched_in_dev_and_test_and_it_is_emptied_first(
-    mounts: dict[str, list[str]], mode: Mode
+    mounts: dict[str, list[str]], vols: list[str], mode: Mode, existing: set[str]
 ):
-    loaded = _settings_or_none(_written(**mounts), mode)
+    loaded = _settings_or_none(_written(**mounts, vols=vols), mode)
     if not loaded:
         return
     try:
-        plan = plan_of(loaded)
+        plan = plan_of(loaded, existing={*existing, *(f"/rw/dv/web/{source}".rstrip("/.") for source in existing)})
     except DockyardError:
         return  # one target twice
     *steps, _ = plan.steps
     assert [step for step in steps if isinstance(step, EmptyTestArea)] == steps[:1]
-    assert all(f"{step.path}/".startswith(f"{plan.test_area}/") for step in steps)
+    assert bool(steps) == bool(plan.area)
+    assert all(f"{step.path}/".startswith(f"{plan.area and plan.area.path}/") for step in steps)
 
 
 @given(st.from_regex(r"[A-Za-z0-9]{12,40}", fullmatch=True), MODES, st.booleans())

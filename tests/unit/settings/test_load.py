@@ -213,7 +213,7 @@ def test_an_alias_with_and_without_override_are_two_keys():
     assert (settings[FOREGROUND], settings_of("fg: true\ntest_foreground: false")[FOREGROUND]) == (False, True)
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.SERVICE and not key.not_yet])
+@pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.SERVICE])
 def test_what_belongs_in_settings_yaml_is_refused_in_the_host_file(key: Key[Any]):
     assert [problem.hint for problem in problems_of(f"{key.name}: x", Scope.HOST)] == [
         "it belongs in the settings.yaml"
@@ -223,23 +223,6 @@ def test_what_belongs_in_settings_yaml_is_refused_in_the_host_file(key: Key[Any]
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.HOST])
 def test_what_belongs_in_the_host_file_is_refused_in_settings_yaml(key: Key[Any]):
     assert [problem.hint for problem in problems_of(f"{key.name}: x")] == ["it belongs in the host file"]
-
-
-NOT_YET = [name for name, key in KEYS.items() if key.not_yet]
-
-
-@pytest.mark.parametrize("key", NOT_YET)
-@pytest.mark.parametrize("prefix", ["", "test_", "dev_"])
-def test_what_is_not_built_yet_is_refused_and_never_passed_over(key: str, prefix: str):
-    """A mount that is silently left out, or a wrong one, would cost data."""
-    (problem,) = problems_of(f"{prefix}{key}: []")
-    assert problem.message == f"`{prefix}{key}` is not built yet"
-
-
-@pytest.mark.parametrize("key", NOT_YET)
-def test_what_is_not_built_yet_is_refused_in_the_environment_too(key: str):
-    with pytest.raises(SettingsError, match="is not built yet"):
-        settings_of(environ={f"DOCKYARD_{key.upper()}": "x"})
 
 
 @pytest.mark.parametrize(
@@ -291,7 +274,7 @@ def test_variables_that_users_have_set_go_on_to_count(variable: str, key: str):
     pytest.fail(f"{variable} takes nothing")
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS.values() if not key.not_yet], ids=lambda key: key.name)
+@pytest.mark.parametrize("key", list(KEYS.values()), ids=lambda key: key.name)
 def test_every_key_can_be_set_in_the_environment(key: Key[Any]):
     """With DOCKYARD_ in front; what it cannot be is told by the variable's name."""
     variable = f"DOCKYARD_{key.name.upper()}"

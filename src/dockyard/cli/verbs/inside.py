@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from dockyard.cli.command import argument, flag, option
-from dockyard.cli.output import say
+from dockyard.cli.output import announce, say
 from dockyard.cli.verb import On, verb
 from dockyard.errors import UsageError
 from dockyard.yard import Yard
@@ -35,16 +35,18 @@ def run(yard: Yard, name: str, command: list[str]) -> int:
 def shell(yard: Yard, name: str) -> int:
     """Open a root shell in a new container of the latest image, on test data, removed afterwards."""
     from dockyard import launch
-    from dockyard.plan.launch import LaunchOptions
+    from dockyard.lock import held
+    from dockyard.plan.launch import LaunchOptions, container_name
     from dockyard.settings.values import Mode
 
     service = yard.named(name)
     terminal = "--tty" in _terminal()
     options = LaunchOptions(directory=str(service.directory), shell=True, terminal=terminal)  # noqa: S604 - ours
-    plan = launch.plan(yard.engine, service, yard.load(service, Mode.DEV), options)
-    for note in plan.notes:
-        say(f"note: {note}")
-    return launch.carry_out(yard.engine, plan)
+    settings = yard.load(service, Mode.DEV)
+    with held(yard.engine, container_name(settings)):
+        plan = launch.plan(yard, service, settings, options)
+        announce(plan)
+        return launch.carry_out(yard.engine, plan, say)
 
 
 @verb("console", "C", on=On.RUNNING)

@@ -22,8 +22,13 @@ def up(yard: Yard, name: str) -> Result:
 
 @verb("down", "stop", "0", on=On.RUNNING)
 def down(yard: Yard, name: str) -> Result:
-    """Stop a container."""
+    """Stop a container; the test data of an instance that is gone with that goes too."""
+    from dockyard.launch import remove_area_of
+
+    containers = yard.engine.containers([name])
     yard.engine.call("stop", name)
+    for container in containers:
+        remove_area_of(yard, container)
     return Result([f"{name} is down"])
 
 

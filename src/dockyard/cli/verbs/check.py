@@ -1,0 +1,57 @@
+"""Checking a service without launching anything."""
+
+from typing import TYPE_CHECKING, Any
+
+from dockyard.cli.output import Result
+from dockyard.cli.verb import On, verb
+from dockyard.errors import WORK_FAILED, DockyardError, SettingsError
+from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.service import Service
+    from dockyard.settings.values import Mode
+
+Row = dict[str, Any]
+
+
+@verb("check", on=On.SERVICE, report=True)
+def check(yard: Yard, name: str) -> Result:
+    """Check settings, mounts, who can read and write them, and that tests share nothing with production.
+
+    Nothing is launched, nothing changes. A mount that tests share on purpose is told, and is no fault.
+    """
+    from dockyard.settings.values import Mode
+
+    service = yard.named(name)
+    rows = [row for mode in (Mode.PROD, Mode.TEST) for row in _checked(yard, service, mode)]
+    unique = [
+        row for number, row in enumerate(rows) if row["message"] not in {other["message"] for other in rows[:number]}
+    ]
+    exit_code = WORK_FAILED if any(row["fault"] for row in unique) else 0
+    lines = [line for row in unique for line in _lines(row)]
+    return Result(lines if exit_code else [*lines, f"{name}: all ok"], unique, exit_code)
+
+
+def _checked(yard: Yard, service: "Service", mode: "Mode") -> list[Row]:
+    from dockyard import launch
+    from dockyard.plan.launch import LaunchOptions
+
+    def row(message: str, *, where: str = "", mend: str = "", fault: bool = True) -> Row:
+        what = {"service": service.name, "mode": mode.value, "where": where, "message": message, "mend": mend}
+        return {**what, "fault": fault}
+
+    try:
+        options = LaunchOptions(directory=str(service.directory))
+        plan = launch.plan(yard, service, yard.load(service, mode), options, replacing=True)
+    except SettingsError as error:
+        return [row(problem.message, where=problem.where, mend=problem.hint) for problem in error.problems]
+    except DockyardError as error:
+        return [row(str(error), mend=error.hint)]
+    unfit = [row(finding.message, where=finding.where, mend=finding.mend) for finding in plan.unfit]
+    return [*unfit, *(row(note, fault=False) for note in plan.notes)]
+
+
+def _lines(row: Row) -> list[str]:
+    where = f"{row['where']}: " if row["where"] else ""
+    kind = "" if row["fault"] else "note: "
+    return [f"{kind}{where}{row['message']}", *([f"  hint: {row['mend']}"] if row["mend"] else [])]

@@ -1,0 +1,65 @@
+"""What a new file is to hold, read from where a service has it."""
+
+import os
+import stat
+from pathlib import PurePath
+
+from dockyard import process
+from dockyard.errors import DockyardError
+from dockyard.plan.values import Contents, MakeFile
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def contents_of(step: MakeFile) -> bytes:
+    """Return what a file is to hold; a command is run for it. Raises DockyardError."""
+    contents = step.contents
+    if not contents:
+        return b""
+    if contents.kind == "command":
+        return _output(step.path, contents.placed(step.path, step.uid, step.gid))
+    if contents.kind == "file":
+        return _bytes_of(step.path, contents)
+    return contents.value.encode("utf-8", "surrogateescape")
+
+
+def _output(path: str, contents: Contents) -> bytes:
+    try:
+        done = process.capture(contents.argv())
+    except OSError as error:
+        raise DockyardError(f"{path}: its contents' command cannot start: {error.strerror}") from None
+    if done.exit_code:
+        message = f"{path}: its contents' command failed with exit code {done.exit_code}"
+        raise DockyardError(f"{message}: {done.stderr.strip()}", hint=f"run in {contents.directory}: {contents.value}")
+    return done.stdout.encode("utf-8", "surrogateescape")
+
+
+def _bytes_of(path: str, contents: Contents) -> bytes:
+    """Return what is in a file of the service. Links may lead to another place in the service's directory."""
+    top = os.path.realpath(contents.directory)
+    real = os.path.realpath(os.path.join(top, contents.value))  # noqa: PTH118 - keeps `..`, which is refused
+    parts = PurePath(contents.value).parts
+    if ".." in parts or contents.value.startswith("/") or not real.startswith(f"{top.rstrip('/')}/"):
+        message = f"{path}: its contents, `{contents.value}`, are not in {contents.directory}"
+        raise DockyardError(message, hint="name a file of the service, by its path from there")
+    try:
+        return _read(top, real[len(top.rstrip("/")) + 1 :])
+    except OSError as error:
+        where = f"{contents.directory}/{contents.value}"
+        raise DockyardError(f"{path}: its contents cannot be read: {where}: {error.strerror}") from None
+
+
+def _read(top: str, inside: str) -> bytes:
+    """Read a file below a directory, through no link: what was no link a moment ago is none now."""
+    current = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for number, part in enumerate(parts := inside.split("/"), start=1):
+        above = current
+        try:
+            current = os.open(part, _READ | (os.O_DIRECTORY if number < len(parts) else 0), dir_fd=above)
+        finally:
+            os.close(above)
+    if not stat.S_ISREG(os.fstat(current).st_mode):
+        os.close(current)
+        raise OSError(0, "it is no regular file")
+    with os.fdopen(current, "rb") as file:
+        return file.read()

@@ -1,0 +1,120 @@
+"""Whether an instance under test would share anything with the production of any service on this host."""
+
+from typing import TYPE_CHECKING
+
+from dockyard import host, paths
+from dockyard.engine.models import Image, Network
+from dockyard.errors import DockyardError, Problem, SettingsError
+from dockyard.plan.facts import Facts, Location, PathFact, Questions
+from dockyard.plan.isolation import (
+    HINTS,
+    Claim,
+    Conflict,
+    Kind,
+    Production,
+    claims_of,
+    conflicts,
+    unprovable,
+    where_said,
+)
+from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
+from dockyard.plan.places import is_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dockyard.engine.dialect import Dialect
+    from dockyard.service import Service
+    from dockyard.settings.resolve import Settings
+    from dockyard.yard import Yard
+
+
+def refuse_sharing(yard: "Yard", service: "Service", planned: LaunchPlan, file: str = "") -> tuple[str, ...]:
+    """Return what the user should know where not everything could be compared.
+
+    `file` names another file than settings.yaml: production may be launched with that, or with either.
+
+    Raises SettingsError, with both places, for everything that the instance would share with production.
+    """
+    ours = claims_of(planned.flags)
+    services = [(service, file)] if file else []
+    # By directory: the service may be a copy of one that is in production under the same name.
+    services += [(service, ""), *((other, "") for other in yard.services if other.directory != service.directory)]
+    productions, notes = _productions(yard, services, with_addresses=any(c.kind is Kind.ADDRESS for c in ours))
+    areas = planned.test_areas
+    claims = [*ours, *(claim for production in productions for claim in production.claims)]
+    places = {
+        **paths.locations_of({areas, *(c.value for c in claims if c.kind in {Kind.PATH, Kind.DEVICE})}),
+        **_in_test_area(planned, ours),
+    }
+    found = conflicts(ours, productions, places, areas, set(planned.shared))
+    if found:
+        raise SettingsError(list(dict.fromkeys(_problem(conflict, planned) for conflict in found)))
+    doubts = [f"{planned.name} is not kept from production: {reason}" for reason in unprovable(planned.flags)]
+    return (*notes, *doubts)
+
+
+def _in_test_area(planned: LaunchPlan, ours: "Iterable[Claim]") -> dict[str, tuple[Location, ...]]:
+    """Return where what lies in the test area will be: that is emptied first, so that no link in it counts.
+
+    What is mounted in the area counts, for whatever is in it.
+    """
+    if not planned.area:
+        return {}
+    area = planned.area.path
+    top, *mounted = paths.locations_of([area])[area]
+    inside = [claim.value for claim in ours if is_within(claim.value, area) and ".." not in claim.value.split("/")]
+    return {path: (top._replace(path=f"{top.path}{path.removeprefix(area)}"), *mounted) for path in inside}
+
+
+def _problem(conflict: Conflict, planned: LaunchPlan) -> Problem:
+    ours, theirs = conflict.ours, conflict.theirs
+    other = f" (there `{theirs.value}`)" if theirs.value != ours.value else ""
+    whose = f"production of `{conflict.service}`, {conflict.where}"
+    message = f"{planned.name} would share {ours.kind.value} `{ours.value}`{other} with {whose}"
+    return Problem(where_said(ours, planned.settings, planned.service), message, HINTS[ours.kind])
+
+
+def _productions(
+    yard: "Yard", services: "list[tuple[Service, str]]", *, with_addresses: bool
+) -> tuple[list[Production], list[str]]:
+    """Return what production of services with their settings would take, and which of them cannot be told of."""
+    found: list[Production] = []
+    notes: list[str] = []
+    for each, file in services:
+        try:
+            settings = yard.load(each, file=file)
+            flags = _production_flags(each, settings, yard.engine.dialect, with_addresses=with_addresses)
+        except DockyardError as error:
+            notes.append(f"{each.name}: not compared with its production, whose settings cannot be used: {error}")
+            continue
+        claims = claims_of(flags)
+        where = {claim: where_said(claim, settings, each.name) for claim in claims}
+        found.append(Production(each.name, claims, where))
+    return found, notes
+
+
+def _production_flags(
+    service: "Service", settings: "Settings", dialect: "Dialect", *, with_addresses: bool
+) -> tuple[str, ...]:
+    """Return what launching production would tell the engine, were all that it needs there. Raises DockyardError."""
+    options = LaunchOptions(directory=str(service.directory))
+    asked = questions(service.name, settings, options, dialect, host.host_facts().name)
+    return plan_launch(service.name, settings, _presumed(asked, dialect, with_addresses=with_addresses), options).flags
+
+
+def _presumed(asked: Questions, dialect: "Dialect", *, with_addresses: bool) -> Facts:
+    """Return the answers with which a launch can be planned; only what patterns match and names mean is looked up."""
+    matches = paths.matches_of(asked.patterns)
+    wanted = [*asked.paths, *(path for found in matches.values() for path in found)]
+    there = {path: fact._replace(real=path) for path, fact in paths.path_facts(wanted).items()}
+    missing = [path for path in wanted if path not in {*there, *asked.made}]
+    return Facts(
+        dialect=dialect,
+        host=host.host_facts(),
+        images={reference: Image("") for reference in asked.images},
+        network=Network(asked.network, "") if asked.network else None,
+        addresses=host.addresses_of(asked.lookups) if with_addresses else {},
+        paths={**there, **{path: PathFact("directory", 0, 0, 0o755, path) for path in missing}},
+        matches=matches,
+    )

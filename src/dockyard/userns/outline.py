@@ -1,0 +1,119 @@
+"""What enabling and disabling have in common: what is wanted, what it comes to, and when neither can be."""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from dockyard.engine.engine import Engine
+from dockyard.errors import DockyardError
+from dockyard.plan.dockerd import CONFIG, Daemon
+from dockyard.plan.mapped_names import ServiceAccounts
+from dockyard.plan.userns import GUIDE, FileChange, SystemFiles, undone
+from dockyard.privilege import is_hosts_root
+from dockyard.service import Service
+from dockyard.userns import files, record
+from dockyard.userns.record import Record
+
+ETC = "/etc"
+LOCK = "the mapping of users"  # no container can be called so
+
+Tell = Callable[[str], None]
+"""What takes a line of progress."""
+
+
+class Wanted(NamedTuple):
+    """What the user asked for; an empty `config` is the daemon's own."""
+
+    user: str
+    start: int | None = None
+    config: str = ""
+    restart: bool = False
+
+
+class Outline(NamedTuple):
+    """What enabling or disabling comes to, before anything of it is done.
+
+    `start`: the host's id of root in containers, once the engine was restarted; None: nobody is mapped then.
+    """
+
+    places: SystemFiles
+    changes: tuple[FileChange, ...]
+    start: int | None
+    pending: bool
+    notes: tuple[str, ...]
+    daemon: Daemon | None
+    record: Record | None
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What has to be run after the files were changed."""
+        return self.daemon.restart() if self.pending and self.daemon else ()
+
+
+def refuse_impossible(engine: Engine) -> None:
+    if not engine.dialect.maps_root:
+        raise DockyardError(
+            f"{engine.dialect.name} has no daemon that could map users: each user's own ids are what containers get",
+            hint=f"run it as an ordinary user; {GUIDE} tells how",
+        )
+    if not is_hosts_root():
+        raise DockyardError("mapping users takes root: it changes /etc/passwd and the engine", hint="use sudo")
+
+
+def refuse_orphans(engine: Engine, running: int) -> None:
+    """Raise DockyardError where containers would outlive the restart, and no engine would know them any more."""
+    if running and engine.call("info", "--format", "{{.LiveRestoreEnabled}}").strip() == "true":
+        raise DockyardError(
+            f"live-restore is on: {running} running containers would go on, and the engine would not know them",
+            hint="stop them first, as in `docker stop $(docker ps -q)`",
+        )
+
+
+def config_of(daemon: Daemon | None, given: str) -> str:
+    """Return the path of the daemon's configuration."""
+    if given:
+        return str(Path(given).absolute())
+    told = daemon.flag("--config-file") if daemon else ""
+    return os.path.normpath(Path(daemon.cwd, told)) if daemon and told else CONFIG
+
+
+def accounts_of(services: Iterable[Service]) -> list[ServiceAccounts]:
+    """Return the services' own files/etc/passwd and files/etc/group."""
+    return [
+        ServiceAccounts(
+            service.name,
+            *(_text(service.directory / "files/etc" / name) for name in ("passwd", "group")),
+        )
+        for service in services
+    ]
+
+
+def _text(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace")
+    return ""
+
+
+def without(known: Record | None, path: str, now: str | None, places: SystemFiles) -> str | None:
+    change = known.of(path) if known else None
+    return undone(change, now, places) if change else now
+
+
+def put_back(known: Record, places: SystemFiles) -> None:
+    """Undo what was done to the files: what the daemon reads first, so that it never asks for what has gone."""
+    for path in reversed(places):
+        files.discard_draft(path)
+        now = files.read(path)
+        before = without(known, path, now, places)
+        if before != now:
+            files.carry_out(FileChange(path, now, before))
+    remove_directory(known.directory)
+    record.discard()
+
+
+def remove_directory(path: str) -> None:
+    if path:
+        with suppress(OSError):  # it may hold something by now
+            Path(path).rmdir()

@@ -1,0 +1,189 @@
+"""A user's own podman: what containers own is given and looked into from within the user's namespace."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines.world import LABEL, OURS, PODMAN_CONFIGURATION, REPOSITORY, Done, World, tree_hash, write
+
+REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
+USER, UID = f"{OURS}sailor", 61999
+FIRST, SIZE = 3000000000, 65536
+"""The ids that the user may give: far above what hosts give theirs."""
+
+PROGRAM = """#!{python}
+import sys
+sys.path[:0] = ["{home}/lib"]
+sys.dont_write_bytecode = True
+from dockyard.cli.{module} import main
+main()
+"""
+
+
+class Rootless(World):
+    """A user's podman, in a mount namespace where the host knows the user."""
+
+    def __init__(self, root: Path, python: str) -> None:
+        self.python = python
+        super().__init__("podman", root)
+
+    def _environment(self) -> dict[str, str]:
+        home = self.root / "home"
+        return {
+            **super()._environment(),
+            "PATH": f"{home}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "XDG_CACHE_HOME": f"{home}/.cache",
+            "XDG_RUNTIME_DIR": str(self.root / "run"),
+            "CONTAINERS_CONF": f"{home}/containers.conf",
+        }
+
+    def run(self, *argv: str | Path, **how: Any) -> Done:  # noqa: ANN401 - as World has them
+        """Run a program as the user."""
+        words = ("mount --bind $0/etc /etc", f'exec setpriv --reuid {UID} --regid {UID} --clear-groups "$@"')
+        entering = ("unshare", "--mount", "--propagation=private", "sh", "-ec", "; ".join(words), self.root)
+        return super().run(*entering, *argv, **how)
+
+    def program(self, name: str, *arguments: str, **how: Any) -> Done:  # noqa: ANN401
+        """Run one of dockyard's programs."""
+        return self.run(self.root / "home/bin" / name, *arguments, **how)
+
+    def prepare(self) -> None:
+        """Make the user, his programs and an image."""
+        home = self.root / "home"
+        for directory in (home / "bin", self.source, self.volumes, self.root / "run"):
+            directory.mkdir(parents=True)
+        self.host_file.touch()
+        subprocess.run(("cp", "-a", "/etc", self.root), check=True)  # noqa: S607
+        for name, line in {
+            "passwd": f"{USER}:x:{UID}:{UID}::{home}:/bin/sh",
+            "group": f"{USER}:x:{UID}:",
+            "subuid": f"{USER}:{FIRST}:{SIZE}",
+            "subgid": f"{USER}:{FIRST}:{SIZE}",
+        }.items():
+            with (self.root / "etc" / name).open("a") as file:
+                file.write(f"{line}\n")
+        packages = Path(sysconfig.get_path("purelib"))
+        shutil.copytree(REPOSITORY / "src/dockyard", home / "lib/dockyard")
+        shutil.copytree(packages / "ruamel", home / "lib/ruamel")
+        shutil.copy(PODMAN_CONFIGURATION, home / "containers.conf")
+        for program in ("d", "d-run"):
+            text = PROGRAM.format(python=self.python, home=home, module=program.replace("-", "_"))
+            write(home / "bin" / program, text, mode=0o755)
+        self._write_image(self.root / "image")
+        subprocess.run(("chown", "-R", f"{UID}:{UID}", *(self.root / name for name in NAMES)), check=True)  # noqa: S607
+        self.root.chmod(0o711)
+        tags = [word for tag in ("live", "latest") for word in ("--tag", f"dytest/dyt-tiny:{tag}")]
+        self.call("build", *tags, str(self.root / "image"))
+
+    @staticmethod
+    def _write_image(place: Path) -> None:
+        place.mkdir()
+        shutil.copy(REPOSITORY / "examples/base/rootfs/usr/bin/busybox", place / "busybox")
+        dockerfile = f"FROM scratch\nLABEL {LABEL}\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\n"
+        write(place / "Dockerfile", f"{dockerfile}COPY passwd /etc/passwd\n")
+        write(place / "passwd", PASSWD["etc/passwd"])
+
+    def end(self) -> None:
+        """Remove everything that the user has, which only he can."""
+        self.run("podman", "rm", "-fa", "-t", "0", expect=None)
+        self.run("podman", "system", "reset", "--force", expect=None)
+        self.run("podman", "unshare", "rm", "-rf", str(self.volumes), expect=None)
+        for pid in _processes_of(UID):
+            os.kill(pid, 9)  # podman's own, that holds the namespace
+
+
+NAMES = ("home", "src", "vol", "run", "image")
+
+
+def _processes_of(uid: int) -> list[int]:
+    found = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [int(entry.name) for entry in found if entry.exists() and entry.stat().st_uid == uid]
+
+
+def _python() -> str:
+    """Return an interpreter that any user may run; empty where there is none."""
+    for candidate in (os.path.realpath(sys.executable), "/usr/bin/python3"):
+        path = Path(candidate)
+        if path.exists() and all(above.stat().st_mode & 1 for above in (path, *path.parents)):
+            version = subprocess.run((candidate, "-c", "import sys; print(sys.version_info >= (3, 11))"),
+                                     capture_output=True, text=True, check=False)  # fmt: skip
+            if version.stdout.strip() == "True":
+                return candidate
+    return ""
+
+
+def _why_not() -> str:
+    missing = [name for name in ("podman", "newuidmap", "setpriv", "unshare") if not shutil.which(name)]
+    if os.geteuid():
+        return "making a user takes root"
+    if not _python():
+        return "no Python 3.11 that every user may run"
+    return f"a user's podman takes {', '.join(missing)}" if missing else ""
+
+
+@pytest.fixture(scope="module")
+def rootless() -> Iterator[Rootless]:
+    """A user's own podman with a tiny image, in which 999 is `app`."""
+    if reason := _why_not():
+        (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
+    with tempfile.TemporaryDirectory(prefix="dytest-rootless-", ignore_cleanup_errors=True) as root:
+        world = Rootless(Path(root), _python())
+        try:
+            world.prepare()
+            yield world
+        finally:
+            world.end()
+
+
+PASSWD = {"etc/passwd": "app:x:999:999::/:/bin/sh\n"}
+IDLE: Mapping[str, Any] = {
+    "image": "dytest/dyt-tiny:live",
+    "cmd": ["/bin/sh", "-c", "trap 'exit 0' TERM; /bin/busybox sleep 600 & wait"],
+    "network": "none",
+    "user": "app",
+    "stop_timeout": 0,
+}
+
+
+def test_what_a_container_owns_is_made_and_copied_for_it(rootless: Rootless) -> None:
+    """A volume belongs to the mapped user, who writes there; a test works on a copy; production stays as it is."""
+    service = rootless.service({**IDLE, "mount_persistent_test_copy_files": ["data: /data"]}, files=PASSWD)
+    data = rootless.volumes / service.name / "data"
+    rootless.program("d-run", "--cd", str(service))
+    assert (data.stat().st_uid, data.stat().st_gid) == (FIRST + 998, FIRST + 998)  # 0 is the user himself, 1 the first
+    rootless.inside(service.name, "echo production >/data/a")
+    before = tree_hash(data)
+    rootless.program("d-run", "--cd", str(service), "-DT", "--no-fg")
+    name = f"test-{service.name}"
+    assert rootless.inside(name, "/bin/busybox cat /data/a; echo test >/data/a; /bin/busybox rm -rf /data/*") == (
+        "production\n"
+    )
+    assert tree_hash(data) == before
+    rootless.program("d", "down", name)
+    assert not (rootless.volumes / "TMP" / service.name).exists()
+
+
+def test_the_doctor_tells_the_users_own_command(rootless: Rootless) -> None:
+    """What the container's user cannot write to is found, and mended by the very command that is told."""
+    service = rootless.service({**IDLE, "mount_rw": ["data: /data"]}, files=PASSWD)
+    rootless.run("podman", "unshare", "mkdir", "-p", str(rootless.volumes / service.name / "data"))
+    told = rootless.program("d", "check", service.name, expect=1).stdout
+    assert "user `app` (999) cannot write to it" in told
+    mend = told.partition("hint: ")[2].splitlines()[0]
+    assert mend.startswith("podman unshare chown")
+    rootless.run("sh", "-c", mend)
+    assert rootless.program("d", "check", service.name).stdout == f"{service.name}: all ok\n"
+
+
+def test_ids_are_told_as_the_host_has_them(rootless: Rootless) -> None:
+    """`d userns map` translates a user inside to the user's own range."""
+    told = rootless.program("d", "userns", "map", "999").stdout
+    assert str(FIRST + 998) in told

@@ -1,0 +1,233 @@
+"""The ownership doctor: setups that are known to work, and known not to, each with the command that mends it."""
+
+import shlex
+
+import pytest
+
+from dockyard.engine.models import IdMap, IdRange
+from dockyard.plan.facts import AclEntry, Owner, PathFact
+from dockyard.plan.mounts import Access
+from dockyard.plan.ownership import Finding, Process, findings, overrides_permissions
+
+SAME = IdMap()
+REMAPPED = IdMap((IdRange(0, 100000, 65536),), (IdRange(0, 100000, 65536),))
+
+ROOT = Process("root", Owner(), SAME, overrides=True)
+WEAK_ROOT = ROOT._replace(overrides=False)
+WWW = Process("www", Owner(33, 34, (50,)), SAME, overrides=False)
+NUMBER = Process("77", Owner(77, 0), SAME, overrides=False)
+MAPPED_ROOT = Process("root", Owner(), REMAPPED, overrides=True)
+MAPPED_WEAK = MAPPED_ROOT._replace(overrides=False)
+MAPPED_WWW = Process("www", Owner(33, 34, (50,)), REMAPPED, overrides=False)
+
+
+def _acl(mode: int, *entries: str) -> dict[str, object]:
+    """Return an ACL with these entries, as getfacl writes them; the rest of it says what the mode says."""
+    own = {"owner": mode >> 6 & 7, "owning group": mode >> 3 & 7, "other": mode & 7}
+    acl = [AclEntry(tag, bits) for tag, bits in own.items()]
+    for entry in entries:
+        kind, name, letters = entry.split(":")
+        bits = sum({"r": 4, "w": 2, "x": 1}[letter] for letter in letters.replace("-", ""))
+        if kind == "group" and not name:
+            acl = [AclEntry("owning group", bits) if tag == "owning group" else old for old in acl for tag in [old.tag]]
+        else:
+            acl.append(AclEntry(kind, bits, int(name) if name else None))
+    return {"mode": mode, "acl": tuple(acl)}
+
+
+def _directory(uid: int, gid: int, mode: int = 0o750, **more: object) -> PathFact:
+    return PathFact("directory", **{"uid": uid, "gid": gid, "mode": mode, "real": "/rw/dv/web/data", **more})  # type: ignore[arg-type]
+
+
+def _file(uid: int, gid: int, mode: int = 0o640, **more: object) -> PathFact:
+    return _directory(uid, gid, mode, **more)._replace(kind="file")
+
+
+WELL = [
+    # owner, group, others
+    (WWW, _directory(33, 34), True),
+    (WWW, _directory(33, 99, 0o700), True),
+    (WWW, _directory(33, 99, 0o500), False),
+    (WWW, _directory(99, 34, 0o770), True),
+    (WWW, _directory(99, 34, 0o750), False),
+    (WWW, _directory(99, 99, 0o755), False),
+    (WWW, _directory(99, 99, 0o1777), True),
+    (WWW, _file(33, 99, 0o600), True),
+    (WWW, _file(33, 99, 0o400), False),
+    (WWW, _file(99, 34, 0o040), False),
+    (WWW, _file(99, 99, 0o006), True),
+    (WWW, _file(99, 99, 0o644), False),
+    # groups besides the first
+    (WWW, _directory(99, 50, 0o770), True),
+    (WWW, _file(99, 50, 0o640), False),
+    (NUMBER, _directory(99, 0, 0o770), True),  # a uid that nobody knows has the group of root
+    # root
+    (ROOT, _directory(33, 34, 0o000), True),
+    (ROOT, _file(33, 34, 0o000), True),
+    (WEAK_ROOT, _directory(0, 0, 0o700), True),
+    (WEAK_ROOT, _directory(33, 0, 0o770), True),
+    # users of the host that are mapped
+    (MAPPED_ROOT, _directory(100033, 100034, 0o000), True),
+    (MAPPED_WWW, _directory(100033, 100034), True),
+    (MAPPED_WWW, _directory(0, 100050, 0o770), True),
+    (MAPPED_WWW, _directory(0, 0, 0o755), False),
+    (MAPPED_ROOT, _directory(0, 0, 0o755), False),
+    (MAPPED_WEAK, _directory(100000, 0, 0o700), True),
+    # access control lists
+    (WWW, _directory(0, 0, **_acl(0o770, "user:33:rwx", "mask::rwx")), True),
+    (WWW, _directory(0, 0, **_acl(0o750, "user:33:rwx", "mask::r-x")), False),
+    (WWW, _directory(0, 0, **_acl(0o770, "group:50:rwx", "mask::rwx")), True),
+    (WWW, _directory(0, 34, **_acl(0o770, "group::rwx", "user:5:r--", "mask::rwx")), True),
+    (WWW, _file(0, 34, **_acl(0o670, "group::-wx", "group:50:r--", "mask::rwx")), False),
+    (MAPPED_WWW, _directory(0, 0, **_acl(0o770, "user:100033:rwx", "mask::rwx")), True),
+    (WWW, _directory(33, 0, **_acl(0o750, "user:5:---", "mask::r-x")), True),
+    # what is closed above counts only where users are mapped
+    (WWW, _directory(33, 34, closed="/rw"), True),
+]
+
+
+@pytest.mark.parametrize(("process", "fact", "writes"), WELL)
+def test_what_works_is_not_complained_of(process: Process, fact: PathFact, writes: bool):
+    assert findings([Access("/rw/dv/web/data", fact, writes, "settings.yaml:3:5")], process) == ()
+
+
+PATH = "/rw/dv/web/data"
+CHOWN_WWW = "chown -R 33:34 {path}"
+ILL = [
+    # owner, group, others
+    (WWW, _directory(0, 0, 0o755), True, "user `www` (33) cannot write to it", CHOWN_WWW),
+    (WWW, _directory(0, 0, 0o700), False, "user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    (WWW, _directory(0, 34, 0o750), True, "user `www` (33) cannot write to it", CHOWN_WWW),
+    (WWW, _directory(0, 50, 0o750), True, "user `www` (33) cannot write to it", CHOWN_WWW),
+    (WWW, _directory(33, 34, 0o577), True, "user `www` (33) cannot write to it", "chmod -R u+rwX {path}"),
+    (WWW, _directory(33, 34, 0o077), False, "user `www` (33) cannot read it", "chmod -R u+rX {path}"),
+    (WWW, _directory(0, 34, 0o707), False, "user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    (WWW, _directory(0, 0, 0o754), False, "user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    (WWW, _directory(0, 34, 0o720), True, "user `www` (33) cannot write to it", CHOWN_WWW),
+    (WWW, _file(0, 0, 0o644), True, "user `www` (33) cannot write to it", CHOWN_WWW),
+    (WWW, _file(0, 0, 0o600), False, "user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    (WWW, _file(33, 0, 0o277), True, "user `www` (33) cannot write to it", "chmod -R u+rwX {path}"),
+    (WWW, _file(0, 0, 0o602), True, "user `www` (33) cannot write to it", CHOWN_WWW),
+    (NUMBER, _directory(33, 34, 0o755), True, "user `77` cannot write to it", "chown -R 77:0 {path}"),
+    # root without its capability is like anybody
+    (WEAK_ROOT, _directory(33, 34, 0o750), True, "user `root` (0) cannot write to it", "chown -R 0:0 {path}"),
+    (WEAK_ROOT, _directory(33, 34, 0o750), False, "user `root` (0) cannot read it", "setfacl -R -m u:0:rX {path}"),
+    (WEAK_ROOT, _directory(0, 0, 0o500), True, "user `root` (0) cannot write to it", "chmod -R u+rwX {path}"),
+    # mapped users: root's power ends where ids are not mapped
+    (
+        *(MAPPED_ROOT, _directory(0, 0, 0o755), True),
+        *("user `root` (0), on this host 100000, cannot write to it", "chown -R 100000:100000 {path}"),
+    ),
+    (
+        *(MAPPED_ROOT, _directory(0, 100000, 0o700), False),
+        *("user `root` (0), on this host 100000, cannot read it", "setfacl -R -m u:100000:rX {path}"),
+    ),
+    (
+        *(MAPPED_ROOT, _directory(100033, 0, 0o700), True),
+        *("user `root` (0), on this host 100000, cannot write to it", "chown -R 100000:100000 {path}"),
+    ),
+    (
+        *(MAPPED_ROOT, _directory(165536, 165536, 0o700), True),
+        *("user `root` (0), on this host 100000, cannot write to it", "chown -R 100000:100000 {path}"),
+    ),
+    (
+        *(MAPPED_WWW, _directory(33, 34, 0o750), True),
+        *("user `www` (33), on this host 100033, cannot write to it", "chown -R 100033:100034 {path}"),
+    ),
+    (
+        *(MAPPED_WWW, _directory(100033, 100034, 0o500), True),
+        *("user `www` (33), on this host 100033, cannot write to it", "chmod -R u+rwX {path}"),
+    ),
+    # access control lists: the mask limits all but the owner; of several groups one must allow it all
+    (
+        *(WWW, _directory(0, 0, **_acl(0o750, "user:33:rwx", "mask::r-x")), True),
+        *("user `www` (33) cannot write to it", CHOWN_WWW),
+    ),
+    (
+        *(WWW, _directory(0, 0, **_acl(0o777, "user:33:---", "mask::rwx")), False),
+        *("user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    ),
+    (
+        *(WWW, _directory(0, 34, **_acl(0o777, "group::---", "user:5:rwx", "mask::rwx")), False),
+        *("user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    ),
+    (
+        *(WWW, _file(0, 34, **_acl(0o660, "group::r--", "group:50:-w-", "mask::rw-")), True),
+        *("user `www` (33) cannot write to it", CHOWN_WWW),
+    ),
+    (
+        *(WWW, _directory(0, 34, **_acl(0o777, "group:50:---", "group::---", "mask::rwx")), False),
+        *("user `www` (33) cannot read it", "setfacl -R -m u:33:rX {path}"),
+    ),
+    (
+        *(MAPPED_WWW, _directory(0, 0, **_acl(0o770, "user:33:rwx", "mask::rwx")), True),
+        *("user `www` (33), on this host 100033, cannot write to it", "chown -R 100033:100034 {path}"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("process", "fact", "writes", "complaint", "mend"), ILL)
+def test_what_does_not_work_is_told_with_what_mends_it(
+    process: Process, fact: PathFact, writes: bool, complaint: str, mend: str
+):
+    (finding,) = findings([Access(PATH, fact, writes, "settings.yaml:3:5")], process)
+    stands = f"`{PATH}` belongs to {fact.uid}:{fact.gid}, mode {fact.mode:04o}"
+    assert finding == Finding("settings.yaml:3:5", f"{stands}: {complaint}", mend.replace("{path}", PATH))
+
+
+@pytest.mark.parametrize(("process", "fact", "writes", "complaint", "mend"), ILL[::5])
+def test_what_mends_it_can_be_pasted_whatever_the_path(
+    process: Process, fact: PathFact, writes: bool, complaint: str, mend: str
+):
+    path = "/rw/dv/web/it's my data; :"
+    (finding,) = findings([Access(path, fact, writes, "f:1")], process)
+    assert shlex.split(finding.mend) == [*mend.split()[:-1], path]
+    assert finding.message.endswith(complaint)
+
+
+def test_there_are_enough_setups():
+    assert len(WELL) >= 30
+    assert len(ILL) >= 25
+
+
+@pytest.mark.parametrize("process", [MAPPED_ROOT, MAPPED_WWW])
+def test_mapped_users_have_to_get_there(process: Process):
+    """What is mounted is looked up in the user namespace, where nobody is the host's root."""
+    fact = _directory(100000, 100000, 0o777, closed="/rw/dv of ours")
+    assert findings([Access(PATH, fact, writes=False, where="f:1")], process) == (
+        Finding(
+            "f:1",
+            f"`{PATH}` cannot be reached: `/rw/dv of ours` lets nobody pass that the engine maps users to",
+            "chmod o+x '/rw/dv of ours'",
+        ),
+    )
+
+
+def test_a_path_is_told_once_and_the_others_too():
+    access = Access("/a", _directory(0, 0, 0o700), writes=True, where="f:1")
+    found = findings([access, access._replace(path="/b"), access], WWW)
+    assert [finding.mend for finding in found] == ["chown -R 33:34 /a", "chown -R 33:34 /b"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "of_root"),
+    [
+        ("", True),
+        ("--cap-drop ALL", False),
+        ("--cap-drop=all", False),
+        ("--cap-drop DAC_OVERRIDE", False),
+        ("--cap-drop CAP_DAC_OVERRIDE", False),
+        ("--cap-drop NET_RAW,DAC_OVERRIDE", False),
+        ("--cap-drop NET_RAW", True),
+        ("--cap-drop ALL --cap-add DAC_OVERRIDE", True),
+        ("--cap-drop ALL --cap-add=cap_dac_override", True),
+        ("--cap-drop ALL --cap-add CHOWN", False),
+        ("--cap-drop DAC_OVERRIDE --cap-add ALL", True),
+        ("--privileged", True),
+        ("--privileged --cap-drop ALL", True),
+        ("--privileged=false --cap-drop ALL", False),
+    ],
+)
+def test_root_passes_over_permissions_unless_that_is_dropped(flags: str, of_root: bool):
+    assert overrides_permissions(Owner(), flags.split()) == of_root
+    assert not overrides_permissions(Owner(33, 0), flags.split())
