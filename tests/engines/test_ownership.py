@@ -1,0 +1,110 @@
+"""The ownership doctor: who cannot read or write what is mounted, and the very command that mends it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.engines.hostile import production
+from tests.engines.world import World, write
+
+NOBODY = 65534
+WRITES = ["sh", "-c", "echo x >/data/written || exit 7; trap 'exit 0' TERM; sleep 600 & wait"]
+
+
+def unfit(engine: World, **settings: Any) -> tuple[Path, Path]:  # noqa: ANN401 - settings
+    """Make a service that runs as nobody, and cannot use what is mounted; return it and its data."""
+    service = engine.idle(user="nobody", mount_rw="data:/data", mount_ro="conf/key:/key", **settings)
+    own = engine.volumes / service.name
+    write(own / "data/a file", "production")
+    write(own / "conf/key", "secret", mode=0o600)
+    return service, own
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands that mend it, of what `d check` says."""
+    return [line.removeprefix("  hint: ") for line in text.splitlines() if line.startswith("  hint: ")]
+
+
+def test_check_names_the_command_that_mends_it(engine: World) -> None:
+    """`d check` names path, owner, who needs it and a command; once that has run, all is ok and the service writes."""
+    service, own = unfit(engine)
+    before = production(engine)
+    told = engine.d("check", service.name, expect=1).stdout
+    assert f"`{own}/data` belongs to 0:0, mode 0755: user `nobody` ({NOBODY}) cannot write to it" in told
+    assert f"`{own}/conf/key` belongs to 0:0, mode 0600: user `nobody` ({NOBODY}) cannot read it" in told
+    assert f"{service.name}/settings.yaml:" in told
+    assert "all ok" not in told
+    assert production(engine) == before
+    mend = commands(told)
+    assert mend == [f"setfacl -R -m u:{NOBODY}:rX {own}/conf/key", f"chown -R {NOBODY}:{NOBODY} {own}/data"]
+    for command in mend:
+        engine.run("sh", "-c", command)
+    assert engine.d("check", service.name).stdout == f"{service.name}: all ok\n"
+    engine.d("up", service.name)
+    assert engine.inside(service.name, "cat /key; echo written >>'/data/a file'; cat '/data/a file'") == (
+        "secretproductionwritten\n"
+    )
+
+
+def test_mode_and_json(engine: World) -> None:
+    """Who owns a directory is told to change its mode; --json has all of it."""
+    service = engine.idle(user="nobody", mount_rw="data:/data")
+    data = engine.volumes / service.name / "data"
+    data.mkdir(parents=True)
+    data.chmod(0o555)
+    engine.run("chown", str(NOBODY), str(data))
+    (row,) = json.loads(engine.d("check", service.name, "--json", expect=1).stdout)
+    assert row["service"] == service.name
+    assert (row["mode"], row["fault"]) == ("prod", True)
+    assert row["mend"] == f"chmod -R u+rwX {data}"
+    assert f"{service.name}/settings.yaml:" in row["where"]
+    engine.run("sh", "-c", row["mend"])
+    assert json.loads(engine.d("check", service.name, "--json").stdout) == []
+
+
+def test_launch_warns(engine: World) -> None:
+    """d-run says at a launch, in production and under test, what the instance cannot use."""
+    service, own = unfit(engine)
+    for flags in (("-t",), ("-DT", "-t"), ()):
+        told = engine.d_run(service, *flags).stderr
+        assert f"`{own}/data` belongs to 0:0" in told
+        assert f"chown -R {NOBODY}:{NOBODY} {own}/data" in told
+
+
+def test_failure_holds_the_advice(engine: World) -> None:
+    """A service that dies because it cannot write: the message says what to do about it; done, it is up."""
+    service, own = unfit(engine, cmd=WRITES)
+    told = engine.d("up", service.name, expect=1).stderr
+    assert "did not stay up" in told
+    assert f"`{own}/data` belongs to 0:0, mode 0755: user `nobody` ({NOBODY}) cannot write to it" in told
+    mend = f"chown -R {NOBODY}:{NOBODY} {own}/data"
+    assert f"mend it with: {mend}" in told
+    engine.call("rm", "-f", service.name)
+    engine.run("sh", "-c", mend)
+    engine.d("up", service.name)
+    assert engine.inside(service.name, "cat /data/written") == "x\n"
+
+
+def test_failing_test_holds_the_advice(engine: World) -> None:
+    """An instance that a Test launches and that dies because it cannot write: the Test says why."""
+    service, own = unfit(engine, cmd=WRITES)
+    script = '#!/bin/sh\n[ "$CONTAINER_NAME" ] || exec dockyard-python -m dockyard.testing "$0" "$@"\n'
+    write(service / "Test", script, mode=0o755)
+    before = production(engine)
+    told = engine.run("./Test", "-r", cwd=service, expect=1).text
+    assert "ended as soon as it was launched" in told
+    assert f"chown -R {NOBODY}:{NOBODY} {own}/data" in told
+    assert production(engine) == before
+
+
+def test_root_needs_no_help(engine: World) -> None:
+    """Root may use what is not his, unless the capability for that is dropped."""
+    for settings, exit_code in (({}, 0), ({"cap_drop": "ALL"}, 1), ({"cap_drop": "ALL", "cap_add": "DAC_OVERRIDE"}, 0)):
+        service = engine.idle(mount_rw="data:/data", **settings)
+        data = engine.volumes / service.name / "data"
+        data.mkdir(parents=True)
+        engine.run("chown", "1234", str(data))
+        engine.d("check", service.name, expect=exit_code)
+        engine.d_run(service)
+        wrote = engine.run(engine.engine, "exec", service.name, "sh", "-c", "echo x >/data/a", expect=None)
+        assert bool(wrote.exit_code) is bool(exit_code)
