@@ -133,7 +133,7 @@ def remove_test_area(engine: Engine, launch: LaunchPlan) -> None:
 
 def remove_area_of(yard: Yard, container: Container) -> None:
     """Unmount and remove the test data of an instance under test that is gone."""
-    if container.mode in {mode.value for mode in Mode if mode.isolated} and yard.engine.is_gone(container.id):
+    if container.is_under_test and yard.engine.is_gone(container.id):
         area = Places(normal(yard.settings[VOL_BASE]), container.service, Mode(container.mode), test_data=True).area
         if any(is_within(source, area.path) for source in container.mounts.values()):
             host.remove_test_area(area)

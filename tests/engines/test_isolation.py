@@ -182,3 +182,16 @@ def test_broken_neighbour_does_not_keep_a_test_from_running(engine: World) -> No
     write(victim / "settings.yaml", "mount_r: [")
     done = engine.d_run(service, "-DT", "--no-fg")
     assert f"{victim.name}: not compared with its production" in done.stderr
+
+
+def test_an_instance_under_test_starts_once(engine: World) -> None:
+    """A link that it leaves where a nested source was is not followed at a second start: there is none."""
+    service = engine.idle(mount_rw=["data:/data", "data/sub:/sub"], test_rm=False)
+    gold = write(engine.volumes / service.name / "data/sub/gold", "gold")
+    engine.d_run(service, "-DT", "--no-fg")
+    name = f"test-{service.name}"
+    engine.inside(name, f"rmdir /data/sub && ln -s {gold.parent} /data/sub")
+    started = engine.inspect(name)["State"]["StartedAt"]
+    assert "starts once" in engine.d("restart", name, expect=1).stderr
+    assert engine.inspect(name)["State"]["StartedAt"] == started
+    assert gold.read_text() == "gold"

@@ -39,7 +39,7 @@ class Engine:
         """
         done = self._capture(argv, secrets)
         if done.exit_code:
-            raise EngineError((self.program, *argv), done.exit_code, done.stderr)
+            raise EngineError((self.program, *argv), done.exit_code, done.stderr or done.stdout)
         return done.stdout
 
     def attach(self, *argv: str, secrets: Mapping[str, str] | None = None, quiet: bool = False) -> int:

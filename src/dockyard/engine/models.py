@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from dockyard.settings.values import Mode
+
 SERVICE_LABEL = "dockyard.service"
 DIRECTORY_LABEL = "dockyard.directory"
 MODE_LABEL = "dockyard.mode"
@@ -48,6 +50,11 @@ class Container(NamedTuple):
     def is_up(self) -> bool:
         """Whether its process runs; paused counts, as its name and address are taken."""
         return self.status in {"running", "paused", "restarting", "stopping"}
+
+    @property
+    def is_under_test(self) -> bool:
+        """Whether it was launched in a mode that keeps it from production."""
+        return self.mode in {mode.value for mode in Mode if mode.isolated}
 
     @property
     def service(self) -> str:

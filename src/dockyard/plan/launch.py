@@ -16,7 +16,8 @@ from dockyard.engine.models import (
 from dockyard.errors import DockyardError, NoSuchNameError
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Facts, Questions
-from dockyard.plan.mounts import MountPart, copied, mount_part, needs_owners, sources
+from dockyard.plan.flags import flag_values
+from dockyard.plan.mounts import MountPart, copied, mount_part, needs_owners, nested, sources
 from dockyard.plan.network import Part, can_pin, lookups, network_name, network_part, ports_part
 from dockyard.plan.owners import host_names, id_map, user_inside
 from dockyard.plan.ownership import Finding, Process, findings, overrides_permissions
@@ -78,7 +79,7 @@ class LaunchPlan(NamedTuple):
     """The launch of one instance.
 
     `image` is the reference that was found, `area` its test area if it has one, `unfit` what its user cannot use,
-    `shared` the directories that it shares with production on purpose.
+    `shared` the directories that it shares with production on purpose, `nested` sources that lie in writable ones.
     """
 
     service: str
@@ -94,6 +95,7 @@ class LaunchPlan(NamedTuple):
     copies: tuple[ChosenCopy, ...] = ()
     unfit: tuple[Finding, ...] = ()
     shared: tuple[str, ...] = ()
+    nested: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
     """What the engine's command says before the image: what follows is for the program inside."""
 
@@ -184,6 +186,8 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
     user = "0" if options.shell else settings[USER] or image.user
     mounts = mount_part(settings, places, facts, settings[USER] or image.user, options.directory)
     _refuse_area_in_use(mounts.area, name, facts.siblings)
+    if settings.mode.isolated:
+        _refuse_restarts(mounts, (*_restart(settings, options), *settings[EXTRA_DOCKER]))
     parts = (
         network_part(settings, facts, _own_names(service, settings, facts.host.name)),
         ports_part(settings),
@@ -222,6 +226,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         copies=mounts.copies,
         unfit=_unfit(mounts, settings, facts, user, flags),
         shared=mounts.shared,
+        nested=nested(mounts.binds),
         flags=flags,
     )
 
@@ -241,6 +246,14 @@ def _refuse_area_in_use(area: EmptyTestArea | None, name: str, siblings: tuple[C
     for other in siblings:
         if area and other.name != name and any(is_within(source, area.path) for source in other.mounts.values()):
             raise DockyardError(f"container `{other.name}` is up and uses {area.path}", hint=f"d down {other.name}")
+
+
+def _refuse_restarts(mounts: MountPart, argv: tuple[str, ...]) -> None:
+    """Raise DockyardError where the engine would start an instance again, and follow links that it left meanwhile."""
+    for inner, outer in nested(mounts.binds):
+        if set(flag_values(argv, "restart")) - {"no"}:
+            message = f"the engine may not start a test instance again: links in `{outer}` could lead `{inner}` astray"
+            raise DockyardError(message, hint="leave out the restart policy, or do not mount one of the two")
 
 
 def _notes(parts: tuple[Part, ...], mounts: MountPart) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -105,6 +105,20 @@ class MountPart(NamedTuple):
     accesses: tuple[Access, ...] = ()
     area: EmptyTestArea | None = None
     shared: tuple[str, ...] = ()
+
+
+def nested(binds: Iterable[Bind]) -> tuple[tuple[str, str], ...]:
+    """Return the sources that lie in a source which the instance writes to, each with that one.
+
+    There it can put a link in the inner one's place, which the engine follows when it starts the container again.
+    """
+    every = tuple(binds)
+    return tuple(
+        (inner.source, outer.source)
+        for outer in every
+        for inner in every
+        if not outer.read_only and inner.source != outer.source and is_within(inner.source, outer.source)
+    )
 
 
 def rules_for(places: Places) -> tuple[Rule, ...]:
@@ -277,6 +291,8 @@ class _Mounting:
             if rule.warning:
                 self._shared.append(source)
                 self._notes.append(f"{mount.where}: `{source}` {rule.warning}")
+            elif there.kind == "other":
+                self._notes.append(f"{mount.where}: `{source}` is no file: this instance reaches whoever listens there")
             self._note_access(source, source, mount, writes=not rule.read_only_in_test)
             return Bind(source, target, rule.read_only_in_test)
         if not there and not from_volumes and (rule.copy or not has_twin):

@@ -48,7 +48,11 @@ def _checked(yard: Yard, service: "Service", mode: "Mode") -> list[Row]:
     except DockyardError as error:
         return [row(str(error), mend=error.hint)]
     unfit = [row(finding.message, where=finding.where, mend=finding.mend) for finding in plan.unfit]
-    return [*unfit, *(row(note, fault=False) for note in plan.notes)]
+    links = [
+        f"containers write to `{outer}`, and can leave a link in place of `{inner}` for when they are started again"
+        for inner, outer in (() if mode.isolated else plan.nested)
+    ]
+    return [*unfit, *(row(note, fault=False) for note in (*plan.notes, *links))]
 
 
 def _lines(row: Row) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dockyard.cli.output import Result, launched
 from dockyard.cli.verb import On, verb
+from dockyard.errors import DockyardError
 from dockyard.yard import Yard
 
 
@@ -46,7 +47,12 @@ def restart(yard: Yard, name: str) -> Result:
         service = yard.named(name)
         with held(yard.engine, container_name(yard.load(service))):
             return launched(replace.replace(yard, service))
-    owner = next((container.service for container in yard.engine.containers([name])), "")
+    container = next(iter(yard.engine.containers([name])), None)
+    if container and container.is_under_test:
+        # It may have left links in its test area, which the engine would follow at the start.
+        hint = f"d down {name}, then launch it anew: d-run -{'D' if container.mode == 'dev' else 'DT'}"
+        raise DockyardError(f"`{name}` is an instance under test, which starts once", hint)
+    owner = container.service if container else ""
     yard.engine.call("restart", name)
     return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])
 
