@@ -86,7 +86,9 @@ class Rootless(World):
     @staticmethod
     def _write_image(place: Path) -> None:
         place.mkdir()
-        shutil.copy(REPOSITORY / "examples/base/rootfs/usr/bin/busybox", place / "busybox")
+        fetch = (REPOSITORY / "examples/from-debian", "busybox-static", "--", "busybox")
+        subprocess.run(fetch, cwd=place, check=True, capture_output=True)
+        (place / "rootfs/usr/bin/busybox").rename(place / "busybox")
         dockerfile = f"FROM scratch\nLABEL {LABEL}\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\n"
         write(place / "Dockerfile", f"{dockerfile}COPY passwd /etc/passwd\n")
         write(place / "passwd", PASSWD["etc/passwd"])

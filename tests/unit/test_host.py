@@ -592,3 +592,13 @@ def test_an_address_is_its_own():
 
 def test_the_host_knows_its_short_name():
     assert host.host_facts().name == socket.gethostname().split(".")[0]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../web", "a/b"])
+def test_a_name_that_leads_out_of_the_test_areas_is_none(tmp_path: Path, name: str):
+    (tmp_path / "TMP/a/b").mkdir(parents=True)
+    (tmp_path / "web").mkdir()
+    with pytest.raises(DockyardError, match="no test area"):
+        host.remove_test_area(EmptyTestArea(str(tmp_path), name))
+    assert (tmp_path / "TMP/a/b").exists()
+    assert (tmp_path / "web").exists()
