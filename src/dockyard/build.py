@@ -1,6 +1,7 @@
 """Source → image → tested → live: each step on its own, each by image id."""
 
 import secrets
+import shlex
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import NamedTuple
 
 from dockyard import process
 from dockyard.context import build_context
+from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import Image, plain_id
+from dockyard.engine.models import SOURCE_LABEL, Image, plain_id
 from dockyard.errors import DockyardError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
     LATEST,
@@ -17,6 +19,7 @@ from dockyard.plan.build import (
     Promotion,
     build_command,
     build_parameters,
+    image_name,
     plan_promotion,
     plan_restore,
     plan_rollback,
@@ -26,7 +29,9 @@ from dockyard.reaper import remove_run
 from dockyard.service import Service
 from dockyard.settings.keys import TEST_PROD
 from dockyard.settings.resolve import Settings
-from dockyard.yard import RUN, UNDER_TEST
+from dockyard.source import source_hash
+from dockyard.telling import say
+from dockyard.yard import RUN, UNDER_TEST, Yard
 
 CONTINUE = "CONTINUE=1"
 """What `./Build` writes as its last line when the standard build is to follow."""
@@ -41,22 +46,65 @@ class Builder(NamedTuple):
     name: ImageName
     parameters: tuple[str, ...] = ()
 
-    def build(self, tag: str = LATEST) -> Image:
-        """Build the image, push it where its repository is a registry, and return it.
+    def build(self, tag: str = LATEST, *, force: bool = False, timeout: float | None = None) -> Image:
+        """Build the image if its source has changed, push it where its repository is a registry, and return it.
 
-        Raises DockyardError where the build fails; the tag then names what it named before.
+        `force` builds it in any case, and without the engine's cache; `timeout` is in seconds. Raises DockyardError
+        where the build fails, with its transcript; the tag then names what it named before.
         """
         reference = self.name.tagged(tag)
+        image = None if force else self.is_current(tag)
+        if image:
+            say(f"{self.service.name}: unchanged, {reference} is {image.id[:12]}")
+        else:
+            image = self._built(reference, force=force, timeout=timeout)
+        if self.name.in_registry:
+            push(self.engine, [reference])
+        return image
+
+    def _built(self, reference: str, *, force: bool, timeout: float | None) -> Image:
         script = self.service.program("Build")
         if not script or self._run_script(script, reference):
-            self._standard_build(reference)
+            self._standard_build(reference, force=force, timeout=timeout)
         image = self._image(reference)
         if not image:
             hint = "./Build has to tag what it makes; the name is in $IMAGE"
             raise DockyardError(f"{self.service.name}: built, but there is no image {reference}", hint)
-        if self.name.in_registry:
-            push(self.engine, [reference])
         return image
+
+    def is_current(self, tag: str = LATEST) -> Image | None:
+        """Return the image of a tag if it is made from what the source is now; None where it is to be built."""
+        image = self._image(self.name.tagged(tag))
+        return image if image and image.source and image.source == self.source else None
+
+    @property
+    def source(self) -> str:
+        """A hash of all that the image is made from, as it is now. Raises DockyardError where it cannot be built."""
+        bases = self.engine.images(self.bases)
+        ids = {name: bases[name].id if name in bases else "" for name in self.bases}
+        return source_hash(self.service, self._all_parameters, ids)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The images that the Dockerfile names."""
+        return bases_of(self.service, self._all_parameters)
+
+    @property
+    def _all_parameters(self) -> tuple[str, ...]:
+        return (*build_parameters(self.settings, self.engine.dialect), *self.parameters)
+
+    def shell(self, tag: str = LATEST) -> tuple[str, ...]:
+        """Return what builds it, as lines to paste into a shell."""
+        reference = self.name.tagged(tag)
+        directory = shlex.quote(str(self.service.directory))
+        script = (f"(cd {directory} && IMAGE={reference} ./Build)",) if self.service.program("Build") else ()
+        if not self.service.file("Dockerfile"):
+            return script
+        command = build_command(str(self.service.directory), reference, "/dev/null", self._labelled())
+        return (*script, command.shell(self.engine.program))
+
+    def _labelled(self) -> tuple[str, ...]:
+        return (*self._all_parameters, "--label", f"{SOURCE_LABEL}={self.source}")
 
     def _image(self, reference: str) -> Image | None:
         return self.engine.images([reference]).get(reference)
@@ -64,10 +112,9 @@ class Builder(NamedTuple):
     def _run_script(self, script: Path, reference: str) -> bool:
         """Run ./Build; returns whether the standard build follows."""
         last = ""
+        environment = {"IMAGE": reference, "DOCKYARD_SOURCE": self.source}
         try:
-            for line in process.lines(
-                (str(script),), cwd=self.service.directory, extra_environment={"IMAGE": reference}
-            ):
+            for line in process.lines((str(script),), cwd=self.service.directory, extra_environment=environment):
                 last = line.strip() or last
         except process.FailedError as error:
             raise DockyardError(f"{self.service.name}: ./Build ended with exit code {error.exit_code}") from None
@@ -75,17 +122,21 @@ class Builder(NamedTuple):
             raise DockyardError(f"{script}: {error.strerror}", _FIRST_LINE) from None
         return last == CONTINUE
 
-    def _standard_build(self, reference: str) -> None:
+    def _standard_build(self, reference: str, *, force: bool, timeout: float | None) -> None:
         if not self.service.file("Dockerfile"):
             raise DockyardError(f"{self.service.directory}: no Dockerfile", hint="write one, or a ./Build")
-        parameters = (*build_parameters(self.settings, self.engine.dialect), *self.parameters)
+        parameters = (*self._labelled(), *(("--no-cache",) if force else ()))
         with build_context(self.service.directory) as context, tempfile.TemporaryDirectory() as scratch:
             id_file = Path(scratch, "id")
             command = build_command(str(context), reference, str(id_file), parameters)
-            exit_code = self.engine.attach(*command.argv, quiet=True)
-            if exit_code:
-                message = f"{self.service.name}: the build failed with exit code {exit_code}"
-                raise DockyardError(message, hint="the engine says why, above")
+            try:
+                ran = self.engine.tee(*command.argv, timeout=timeout)
+            except process.LateError as error:
+                message = f"{self.service.name}: the build was not done within {timeout:g} s"
+                raise _with_transcript(DockyardError(message, hint="--timeout gives it longer"), error.output) from None
+            if ran.exit_code:
+                message = f"{self.service.name}: the build failed with exit code {ran.exit_code}"
+                raise _with_transcript(DockyardError(message, hint="the engine says why, above"), ran.output)
             self._check_tag(reference, plain_id(id_file.read_text(encoding="ascii").strip()))
 
     def _check_tag(self, reference: str, built: str) -> None:
@@ -94,33 +145,50 @@ class Builder(NamedTuple):
             message = f"{reference} is not the image that was built"
             raise DockyardError(message, hint="another build came in between; build again")
 
-    def test(self, image: str) -> bool:
+    def test(self, image: str, *, timeout: float | None = None) -> bool:
         """Run the service's Test on an image id. Returns False where there is none to run.
 
-        The verdict is the Test's exit status. Whatever way it ends, no instance of it is left. Raises TestFailedError.
+        The verdict is the Test's exit status. Whatever way it ends, no instance of it is left. Raises TestFailedError,
+        with the transcript, also after `timeout` seconds.
         """
         script = test_script(self.service, self.settings)
         if not script:
             return False
         run = secrets.token_hex(8)
-        environment = {
-            UNDER_TEST: f"{self.service.name}=sha256:{image}",
-            RUN: run,
-            **process.own_programs_on_path(),
-        }
+        environment = {UNDER_TEST: f"{self.service.name}=sha256:{image}", RUN: run}
         try:
-            exit_code = process.attach(
-                (str(script), "-r"), cwd=self.service.directory, extra_environment=environment, quiet=True
-            )
-        except OSError as error:
-            raise TestFailedError(f"{script}: {error.strerror}", _FIRST_LINE) from None
+            self._run_test(script, ("-r",), environment, timeout)
         finally:
             remove_run(self.engine, run)
-        if exit_code:
-            how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
-            hint = f"to see it alone: cd {self.service.directory} && ./{script.name} -r"
-            raise TestFailedError(f"{self.service.name}: {script.name} {how}", hint)
         return True
+
+    def test_production(self, *, timeout: float | None = None) -> bool:
+        """Run ./Test-prod on the container that is in production. Returns False where there is none to run.
+
+        Raises TestFailedError, as `test` does.
+        """
+        script = self.service.program("Test-prod")
+        if script:
+            self._run_test(script, (), {}, timeout)
+        return bool(script)
+
+    def _run_test(self, script: Path, flags: tuple[str, ...], environment: dict[str, str], limit: float | None) -> None:
+        name = f"{self.service.name}: {script.name}"
+        hint = f"to see it alone: cd {self.service.directory} && {' '.join((f'./{script.name}', *flags))}"
+        everything = {**environment, **process.own_programs_on_path()}
+        try:
+            ran = process.tee(
+                (str(script), *flags), cwd=self.service.directory, extra_environment=everything, timeout=limit
+            )
+        except process.LateError as error:
+            failed = TestFailedError(f"{name} was not done within {limit:g} s", hint)
+            raise _with_transcript(failed, error.output) from None
+        except OSError as error:
+            raise TestFailedError(f"{script}: {error.strerror}", _FIRST_LINE) from None
+        if ran.exit_code:
+            code = ran.exit_code
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise _with_transcript(TestFailedError(f"{name} {how}", hint), ran.output)
 
     def tags(self) -> dict[str, Image]:
         """Return the images of `:latest`, `:live` and `:prev` that exist, by reference."""
@@ -163,6 +231,35 @@ class Builder(NamedTuple):
         if not tags:
             raise NoSuchNameError(f"no image {self.name.tagged(LATEST)}", hint="build it first, with d-build")
         push(self.engine, tags)
+
+
+def builder_for(
+    yard: Yard, service: Service, *, name: str = "", repository: str = "", parameters: tuple[str, ...] = ()
+) -> Builder:
+    """Return the builder of a service, as it is configured but for what is given."""
+    settings = yard.load(service)
+    names = image_name(service.name, settings, name=name, repository=repository)
+    return Builder(yard.engine, service, settings, names, parameters)
+
+
+def latest_id(builder: Builder) -> str:
+    """Return the id of the latest image; raises NoSuchNameError."""
+    image = builder.tags().get(builder.name.tagged(LATEST))
+    if not image:
+        raise NoSuchNameError(f"no image {builder.name.tagged(LATEST)}", hint="build it first, with d-build")
+    return image.id
+
+
+def _with_transcript(error: DockyardError, transcript: str) -> DockyardError:
+    error.transcript = transcript
+    return error
+
+
+def bases_of(service: Service, parameters: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the images that a service's Dockerfile names, with what build parameters make of it."""
+    dockerfile = service.file("Dockerfile")
+    text = dockerfile.read_text(encoding="utf-8", errors="replace") if dockerfile else ""
+    return base_images(text, build_arguments(parameters))
 
 
 _FIRST_LINE = "does its first line name a program that exists?"

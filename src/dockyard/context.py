@@ -35,6 +35,42 @@ def build_context(directory: Path) -> Iterator[Path]:
         yield Path(copy)
 
 
+def entries_of(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Yield all that is in a build context, in order: how it is called there, and where it is.
+
+    Links are followed as `build_context` does, with the same errors.
+    """
+    yield from _walk(directory, directory, _ignored(directory), (directory.resolve(),), "")
+
+
+def _walk(
+    source: Path, top: Path, ignored: "_Ignored | None", above: tuple[Path, ...], relative: str
+) -> Iterator[tuple[str, Path]]:
+    for entry in sorted(_entries(source, top, ignored), key=lambda entry: entry.name):
+        path, name = Path(entry.path), f"{relative}{entry.name}"
+        yield name, path
+        if entry.is_dir():
+            inner = above
+            if entry.is_symlink():
+                inner = (*above, _followed(path, above))
+            yield from _walk(path, top, ignored, inner, f"{name}/")
+        elif path.exists() and not entry.is_file():
+            raise _neither(path)
+
+
+def _followed(path: Path, above: tuple[Path, ...]) -> Path:
+    """Return where a link to a directory leads; raises DockyardError where that has no end."""
+    real = path.resolve()
+    if any(one.is_relative_to(real) for one in above):
+        raise DockyardError(f"{path}: leads back to {real}, and never ends", hint="name it in .dockerignore")
+    return real
+
+
+def _neither(path: Path) -> DockyardError:
+    kind = stat.filemode(path.stat().st_mode)
+    return DockyardError(f"{path}: neither file nor directory ({kind})", hint="name it in .dockerignore")
+
+
 class _Ignored:
     """The patterns of .dockerignore: anchored at the directory, the last match decides, `!` takes back."""
 
@@ -101,5 +137,4 @@ def _copy(source: Path, target: Path, top: Path, ignored: _Ignored | None, above
         elif entry.is_file():
             shutil.copy2(path, copy)
         else:
-            kind = stat.filemode(path.stat().st_mode)
-            raise DockyardError(f"{path}: neither file nor directory ({kind})", hint="name it in .dockerignore")
+            raise _neither(path)

@@ -24,6 +24,8 @@ class DockyardError(Exception):
     """The work could not be done; `hint` says what to do about it."""
 
     exit_code = WORK_FAILED
+    transcript = ""
+    """The last of what a build or a test wrote that failed."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from dockyard import accounts, copying, host, paths, secrets
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import Container, IdMap
+from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap
 from dockyard.errors import EngineError
 from dockyard.isolation import refuse_sharing
 from dockyard.plan.copies import ChosenCopy
@@ -78,7 +78,9 @@ def plan(
         words = shlex.join((yard.engine.program, *yard.engine.dialect.unshare))
         unfit = tuple(finding._replace(mend=f"{words} {finding.mend}") for finding in planned.unfit)
         planned = planned._replace(unfit=unfit)
-    if settings.mode.isolated:
+    if not settings.mode.isolated:
+        planned = planned.labelled({LAUNCH_LABEL: planned.fingerprint})
+    else:
         notes = refuse_sharing(yard, service, planned, options.file)
         planned = planned._replace(notes=(*planned.notes, *notes))
     return planned

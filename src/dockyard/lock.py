@@ -1,16 +1,55 @@
-"""One kernel lock for each container of a host. A holder that dies frees it; dry runs and lists never take one."""
+"""One kernel lock for each container of a host. A holder that dies frees it; dry runs and lists never wait for one.
 
+What the engine still does for a holder that was killed is waited for: its clients inherit the lock, and end soon.
+"""
+
+import errno
 import fcntl
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from dockyard import process
 from dockyard.engine.engine import Engine
-from dockyard.errors import LockedError
+from dockyard.errors import DockyardError, LockedError
 from dockyard.privilege import is_hosts_root
+from dockyard.telling import say
+
+PAUSE = 0.05  # seconds between two tries
+LINGERING = 90  # seconds in which a client that a killed run left behind has to end: longer than it takes to stop most
+
+
+class Holder(NamedTuple):
+    """Who holds a lock: `born` is the process's start in clock ticks since boot, `since` in seconds of the epoch."""
+
+    pid: int
+    born: int
+    user: str
+    command: str
+    since: float
+    doing: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that process is still there, and not another one of its number."""
+        return self.born == _born(self.pid)
+
+    def __str__(self) -> str:
+        """Return who it is, doing what, since when."""
+        clock = time.strftime("%H:%M:%S", time.localtime(self.since))
+        doing = f" ({self.doing})" if self.doing else ""
+        return (
+            f"pid {self.pid}, {self.user}: {self.command}{doing}, since {clock}, {time.time() - self.since:.0f} s ago"
+        )
+
+
+Tell = Callable[[str], None]
+"""Says what the holder is doing."""
 
 
 def _directory() -> Path:
@@ -20,21 +59,107 @@ def _directory() -> Path:
 
 
 @contextmanager
-def held(engine: Engine, container: str) -> Iterator[None]:
-    """Hold a container's lock for the block. Raises LockedError, with the holder, where another run has it."""
-    directory = _directory()
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / f"{engine.dialect.name}-{container}.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
+    """Hold a container's lock for the block; yields what tells others what it is held for.
+
+    `wait` is how many seconds to wait for another run. Raises LockedError, with the holder, where it has it still.
+    """
+    descriptor = _open(engine, container)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 500).decode("utf-8", "replace") or "another run"
-            raise LockedError(f"`{container}` is locked by {holder}", hint="try again when that has ended") from None
-        os.ftruncate(descriptor, 0)
-        words = [Path(sys.argv[0]).name, *sys.argv[1:3]]
-        os.pwrite(descriptor, f"pid {os.getpid()}: {shlex.join(words)}".encode("utf-8", "replace")[:500], 0)
-        yield
+        _take(descriptor, container, wait)
+        holder = Holder(os.getpid(), _born(os.getpid()), user_name(), command_line(), time.time())
+        _write(descriptor, holder)
+        process.INHERITED.add(descriptor)
+        yield lambda doing: _write(descriptor, holder._replace(doing=doing))
+    finally:
+        process.INHERITED.discard(descriptor)
+        os.close(descriptor)
+
+
+def is_held(engine: Engine, container: str) -> bool:
+    """Return whether a run that is alive holds a container's lock."""
+    descriptor = _open(engine, container)
+    try:
+        holder = None if _try(descriptor) else _holder(descriptor)
+        return bool(holder and holder.is_alive)
     finally:
         os.close(descriptor)
+
+
+def _open(engine: Engine, container: str) -> int:
+    directory = _directory()
+    path = directory / f"{engine.dialect.name}-{container}.lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DockyardError(f"{path}: {error.strerror}", hint="locks are kept there") from None
+
+
+def _take(descriptor: int, container: str, wait: float) -> None:
+    began = time.monotonic()
+    told = False
+    while not _try(descriptor):
+        holder = _holder(descriptor)
+        lingering = bool(holder and not holder.is_alive)
+        if time.monotonic() - began > (max(wait, LINGERING) if lingering else wait):
+            who = holder or "another run"
+            raise LockedError(f"`{container}` is locked by {who}", hint="--wait waits for it") from None
+        if not told:
+            say(f"{container}: waiting for {'what the engine still does for ' if lingering else ''}{holder or 'a run'}")
+            told = True
+        time.sleep(PAUSE)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(descriptor: int, holder: Holder) -> None:
+    import json
+
+    text = json.dumps(holder._asdict()).encode()
+    with suppress(OSError):  # who has it is a courtesy; that it is held is the kernel's word
+        os.pwrite(descriptor, text, 0)
+        os.ftruncate(descriptor, len(text))
+
+
+def _holder(descriptor: int) -> Holder | None:
+    import json
+
+    try:
+        return Holder(**json.loads(os.pread(descriptor, 4096, 0)))
+    except (ValueError, TypeError):  # it is being written just now
+        return None
+
+
+def _born(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot; 0 where there is none."""
+    try:
+        state, *fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ESRCH}:
+            raise
+        return 0
+    return 0 if state in "ZX" else int(fields[18])  # one that ended and is not yet waited for holds nothing
+
+
+def user_name() -> str:
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"{os.environ['SUDO_USER']} as {name}" if "SUDO_USER" in os.environ else name
+
+
+def command_line() -> str:
+    """Return the program and its first words, which name the verb and the service; one with `=` may hold a secret."""
+    return shlex.join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:3] if "=" not in word)])

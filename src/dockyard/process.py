@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+INHERITED: set[int] = set()
+"""Descriptors that children whose output is captured get: locks, so that a lock outlives what still works under it."""
+
 
 class Done(NamedTuple):
     """How a child ended, and what it wrote."""
@@ -41,6 +44,7 @@ def capture(
             capture_output=True,
             timeout=timeout,
             check=False,
+            pass_fds=tuple(INHERITED),
         )
     except subprocess.TimeoutExpired:
         raise TimeoutError(errno.ETIMEDOUT, f"not done within {timeout} s", argv[0]) from None
@@ -75,6 +79,78 @@ def attach(
             raise
 
 
+KEPT = 256 * 1024  # characters of a child's output that are kept, the last ones
+
+
+class LateError(TimeoutError):
+    """A child was not done in its time; `output` is the last of what it wrote."""
+
+    def __init__(self, program: str, seconds: float, output: str) -> None:
+        super().__init__(errno.ETIMEDOUT, f"not done within {seconds:g} s", program)
+        self.output = output
+
+
+class Ran(NamedTuple):
+    """How a child ended, and the last of what it wrote."""
+
+    exit_code: int
+    output: str
+
+
+def tee(
+    argv: tuple[str, ...],
+    *,
+    extra_environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> Ran:
+    """Run a child whose output goes to stderr as it comes, and is kept; interrupts as in `attach`.
+
+    Raises OSError where it cannot start, LateError, which is one too, where it is not done in `timeout` seconds.
+    """
+    sys.stdout.flush()
+    child = subprocess.Popen(
+        argv, env=_environment(extra_environment), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    with child:
+        try:
+            return _passed_on(child, argv[0], timeout)
+        except KeyboardInterrupt:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=GRACE)  # a Ctrl-C has reached it too
+            _end(child)
+            raise
+        except BaseException:
+            _end(child)
+            raise
+
+
+def _passed_on(child: subprocess.Popen[bytes], program: str, timeout: float | None) -> Ran:
+    """Pass on what a child writes until it ends: something that it started may have the pipe for longer."""
+    import os
+    import select
+    import time
+
+    assert child.stdout  # noqa: S101 - as it was started
+    pipe, is_open, kept = child.stdout.fileno(), True, b""
+    deadline = time.monotonic() + timeout if timeout else float("inf")
+    while True:
+        ended = child.poll() is not None
+        if is_open and select.select([pipe], [], [], 0 if ended else TICK)[0]:
+            chunk = os.read(pipe, KEPT)
+            is_open = bool(chunk)
+            kept = (kept + chunk)[-KEPT:]
+            sys.stderr.write(chunk.decode("utf-8", "replace"))
+            sys.stderr.flush()
+        elif ended:
+            return Ran(child.returncode, kept.decode("utf-8", "replace"))
+        elif not is_open:
+            time.sleep(TICK)
+        if not ended and time.monotonic() > deadline:
+            raise LateError(program, timeout or 0, kept.decode("utf-8", "replace"))
+
+
+TICK = 0.05  # seconds between two looks at a child
 GRACE = 3  # seconds for a child to end by itself
 
 

@@ -1,145 +1,170 @@
-"""A new container in the place of the one that is up; the old one comes back if the new one does not stay up."""
+"""Production of one service: launched, or replaced by a new container that has to prove itself."""
 
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from dockyard import launch
+from dockyard import dossier, history, launch, recovery
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import Container
-from dockyard.errors import DockyardError, EngineError
-from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name
+from dockyard.engine.models import LAUNCH_LABEL, Container
+from dockyard.errors import DockyardError
+from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, image_candidates
+from dockyard.plan.switch import SwitchPlan, Tags, check_owner, plan_switch
+from dockyard.plan.values import Command
 from dockyard.service import Service
-from dockyard.settings.keys import FOREGROUND, IMAGE
-from dockyard.settings.values import Mode
+from dockyard.settings.keys import FOREGROUND, TAG
+from dockyard.settings.resolve import Settings
+from dockyard.switch import Switched, SwitchFailedError, seal, switch, undo
+from dockyard.watch import watch
 from dockyard.yard import Yard
 
-SPARE = ".old"
-"""What is appended to the name of the old container until the new one stays up."""
-
-STAY_UP = 1.0  # seconds that a new container is watched
-PAUSE = 0.1
-TRIES = 20  # a launch that was cut short may still bring a container, for two seconds
+Tell = Callable[[str], None]
 
 
 def production(yard: Yard, service: Service) -> Container | None:
     """Return the container of a service's production, up or stopped, or None."""
-    name = container_name(yard.load(service))
-    return next(iter(yard.engine.containers([name])), None)
+    return next(iter(yard.engine.containers([container_name(yard.load(service))])), None)
 
 
-def up(yard: Yard, service: Service, *, image: str = "") -> LaunchPlan:
-    """Launch production, which is not up; `image` is the id that it has to be, where one was promoted.
+def planned(yard: Yard, service: Service, image: str = "", live: str = "", *, replacing: bool = True) -> LaunchPlan:
+    """Plan a launch of production in the background.
 
-    Raises DockyardError where it cannot be launched or does not stay up.
+    `image` is the id that it has to be, where one was made for it, and `live` the reference that it gets. Raises
+    DockyardError, also where the settings would launch something else.
     """
-    plan = _plan(yard, service, replacing=False)
-    _check_image(plan, image)
-    launch.carry_out(yard.engine, plan)
-    _watch(yard.engine, plan)
-    return plan
-
-
-def replace(yard: Yard, service: Service, *, image: str = "") -> LaunchPlan:
-    """Put a new container in the place of the one that is up, or launch one where none is; `image` as in `up`.
-
-    What can be known beforehand is decided before the old one stops. Raises DockyardError where the new one cannot be
-    launched or does not stay up; the old one is then back.
-    """
-    old = production(yard, service)
-    if not old or not old.is_up:
-        return up(yard, service, image=image)
-    if old.service != service.name or old.mode not in {Mode.PROD.value, Mode.IN_PLACE.value}:
-        whose = f"to service `{old.service}`, {old.mode}" if old.service else "to no service"
-        hint = f"{yard.engine.program} stop {old.name}, or give one of the two another name"
-        raise DockyardError(f"container `{old.name}` is up and belongs {whose}", hint)
-    plan = _plan(yard, service, replacing=True)
-    _check_image(plan, image)
-    spare = f"{old.name}{SPARE}"
-    if yard.engine.containers([spare]):
-        hint = f"look at it, then remove it: {yard.engine.program} rm {spare}"
-        raise DockyardError(f"container `{spare}` is left from an upgrade that did not end", hint)
-    try:
-        yard.engine.call("rename", old.id, spare)
-        yard.engine.call("stop", old.id)
-        launch.carry_out(yard.engine, plan)
-        _watch(yard.engine, plan)
-    except BaseException:
-        with _undisturbed():
-            _bring_back(yard, service, old)
-        raise
-    yard.engine.remove(old.id)
-    return plan
-
-
-def _plan(yard: Yard, service: Service, *, replacing: bool, image: str = "") -> LaunchPlan:
     flags: dict[str, str | bool | tuple[str, ...]] = {FOREGROUND.name: False}
-    if image:
-        flags[IMAGE.name] = f"sha256:{image}"
     settings = yard.load(service, flags=flags)
-    options = LaunchOptions(directory=str(service.directory))
-    return launch.plan(yard, service, settings, options, replacing=replacing)
+    if image:
+        _check_reference(yard, settings, live)
+        settings = yard.load(service, flags={**flags, TAG.name: f"sha256:{image}"})
+    return launch.plan(yard, service, settings, LaunchOptions(directory=str(service.directory)), replacing=replacing)
 
 
-def _check_image(plan: LaunchPlan, image: str) -> None:
-    """Raise DockyardError where the settings would launch something else than what was promoted."""
-    if image and plan.image_id != image:
+def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
+    """Raise DockyardError where the settings would launch something else than what is promoted."""
+    candidates = image_candidates(settings)
+    before = candidates[: candidates.index(live)] if live in candidates else candidates
+    if live not in candidates or yard.engine.images(before):
         raise DockyardError(
-            f"{plan.name} would be launched from {plan.image}, {plan.image_id[:12]}; promoted was {image[:12]}",
+            f"{container_name(settings)} would be launched from {before[0]}; promoted is {live}",
             hint="`image`, `tag`, `repo1` and `build_repo` have to name what d-build builds",
         )
 
 
-def _watch(engine: Engine, plan: LaunchPlan) -> None:
-    """Return once a container has stayed up for a while; raises DockyardError with its last words."""
-    name = plan.name
-    deadline = time.monotonic() + STAY_UP
-    while time.monotonic() < deadline:
-        found = engine.containers([name])
-        if not found or found[0].status != "running":
-            status = found[0].status if found else "gone"
-            hint = "\n".join([*plan.advice, "its log:", *engine.last_words(name)])
-            raise DockyardError(f"{name}: the new container did not stay up ({status})", hint)
-        time.sleep(PAUSE)
+def up(yard: Yard, service: Service) -> LaunchPlan:
+    """Launch production, which is not up. Raises DockyardError where it cannot be launched or does not stay up."""
+    plan = start(yard, service)
+    problem = watch(yard.engine, [plan.name])[plan.name].problem
+    if problem:
+        raise DockyardError(f"{plan.name}: the new container {problem}", hint=last_words(yard, plan))
+    return plan
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put signals off for the block, and for the children that it starts: half undone is worse than late."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def start(yard: Yard, service: Service, known: Engine | None = None) -> LaunchPlan:
+    """Launch production, which is not up, and do not wait to see how it does.
+
+    `known` is an engine that answers what the plan has to know. What changed in a stopped container that goes for it is
+    kept.
+    """
+    plan = planned(yard.with_engine(known) if known else yard, service, replacing=False)
+    if any(isinstance(step, Command) for step in plan.steps[:-1]):
+        recovery.keep_changes(yard.engine, plan.name)
+    launch.carry_out(yard.engine, plan)
+    history.record(service.name, "start", "ok", image=plan.image_id)
+    return plan
 
 
-def _bring_back(yard: Yard, service: Service, old: Container) -> None:
-    """Remove the new container, if there is one, and have the old one up again under its name."""
-    for _ in range(TRIES):
-        for new in yard.engine.containers([old.name]):
-            if new.id != old.id:
-                yard.engine.remove(new.id)
+def last_words(yard: Yard, plan: LaunchPlan) -> str:
+    """Return what may tell why a container did not stay up."""
+    return "\n".join([*plan.advice, "its log:", *yard.engine.last_words(plan.name)])
+
+
+class Replacement(NamedTuple):
+    """A switch that is about to happen. `test` runs Test-prod where there is one; `patience` is in seconds."""
+
+    yard: Yard
+    service: Service
+    plan: SwitchPlan
+    action: str
+    tell: Tell
+    test: Callable[[], object] = bool
+    patience: float | None = None
+
+    def switch(self) -> Switched:
+        """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was."""
         try:
-            _restore(yard, service, old)
-        except EngineError:
-            time.sleep(PAUSE)  # the name was taken just now, by the launch that was cut short
-        else:
-            return
-    raise DockyardError(
-        f"`{old.name}` could not be put back: container {old.id[:12]} is the old one",
-        hint=f"{yard.engine.program} rename {old.id[:12]} {old.name} && {yard.engine.program} start {old.name}",
+            return switch(
+                self.yard.engine, self.plan, self.tell, test=self.test, patience=self.patience, keep=self._keep_dossier
+            )
+        except SwitchFailedError as error:
+            if self.plan.old and self.plan.old.is_up:
+                error.hint = f"production is back, it was away for {error.outage} ms\n{error.hint}"
+            raise
+
+    def seal(self, switched: Switched) -> None:
+        """Make it final."""
+        seal(self.yard.engine, self.plan)
+        self._record("ok", outage_ms=switched.outage, stop_ms=switched.stop, start_ms=switched.start)
+
+    def undo(self) -> None:
+        """Have production as it was before a switch that was not made final."""
+        with recovery.undisturbed():
+            undo(self.yard.engine, self.plan)
+        self._record("undone")
+
+    def finish(self, switched: Switched) -> None:
+        """Make a switch final, whatever comes in between."""
+        try:
+            self.seal(switched)
+        except BaseException:
+            with recovery.undisturbed():
+                recovery.restore(self.yard.engine, self.plan.name)
+            raise
+
+    def carry_out(self) -> Switched:
+        """Switch and make it final."""
+        switched = self.switch()
+        self.finish(switched)
+        return switched
+
+    def _keep_dossier(self, error: Exception, roles: Mapping[str, str], times: Mapping[str, float]) -> None:
+        assert isinstance(error, SwitchFailedError)  # noqa: S101 - see switch
+        where = dossier.keep(
+            self.yard.engine,
+            self.service.name,
+            str(error),
+            hint=error.hint,
+            containers=roles,
+            transcript=error.transcript,
+            timings=times,
+        )
+        self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""))
+
+    def _record(self, result: str, **detail: object) -> None:
+        planned = self.plan.launch
+        fingerprint = planned.labels[LAUNCH_LABEL]
+        history.record(self.service.name, self.action, result, image=planned.image_id, launch=fingerprint, **detail)
+
+
+def replacement(  # noqa: PLR0913
+    yard: Yard,
+    service: Service,
+    action: str,
+    tell: Tell,
+    *,
+    image: str = "",
+    live: str = "",
+    tags: Tags | None = None,
+    test: Callable[[], object] | None = None,
+    patience: float | None = None,
+) -> Replacement:
+    """Plan that a new container takes the place of production, up or not; `image` as in `planned`.
+
+    Raises DockyardError where it cannot be, before anything has happened.
+    """
+    old = production(yard, service)
+    if old:
+        check_owner(old, service.name, yard.engine.program)
+    plan = plan_switch(
+        planned(yard, service, image, live), old, tags, yard.engine.dialect, test_production=test is not None
     )
-
-
-def _restore(yard: Yard, service: Service, old: Container) -> None:
-    found = yard.engine.containers([old.id])
-    if not found:  # it was launched with --rm, so that stopping it removed it
-        launch.carry_out(yard.engine, _plan(yard, service, replacing=True, image=old.image_id))
-        return
-    if found[0].name != old.name:
-        yard.engine.call("rename", old.id, old.name)
-        yard.engine.call("stop", old.id)  # waits for a stop that was under way, so that the start comes after it
-    yard.engine.call("start", old.id)
+    return Replacement(yard, service, plan, action, tell, test or bool, patience)

@@ -12,6 +12,7 @@ from dockyard.service import Service, service_at, services_in
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
+    from dockyard.engine.models import Row
     from dockyard.settings.load import Flags, HostLayers
     from dockyard.settings.resolve import Settings
     from dockyard.settings.values import Mode
@@ -24,7 +25,13 @@ RUN = "DOCKYARD_RUN"
 
 
 class Yard:
-    """What all commands share. Each part is read when it is first asked for."""
+    """What all commands share. Each part is read when it is first asked for.
+
+    `wait` is how many seconds a command waits for another run that has a container's lock.
+    """
+
+    def __init__(self, wait: float = 0) -> None:
+        self.wait = wait
 
     @cached_property
     def host(self) -> "HostLayers":
@@ -48,6 +55,21 @@ class Yard:
         engine = find_engine(self.settings[ENGINE])
         enter_namespace(engine)
         return engine
+
+    @cached_property
+    def rows(self) -> "list[Row]":
+        """All containers in short, stopped ones too, as they were when this was first asked for."""
+        return self.engine.rows()
+
+    def forget_rows(self) -> None:
+        """Have the containers asked for anew."""
+        self.__dict__.pop("rows", None)
+
+    def with_engine(self, engine: "Engine") -> "Yard":
+        """Return the same yard, with another client of its engine."""
+        other = Yard(self.wait)
+        other.__dict__.update(self.__dict__, engine=engine)
+        return other
 
     @property
     def source_directories(self) -> list[str | None]:

@@ -28,7 +28,8 @@ def upgraded(session_world: World) -> Iterator[Path]:
     """A web service that was upgraded once and is up: what fails leaves it so."""
     service = session_world.web("page one")
     session_world.kept.add(service.name)
-    write(service / "Test", PASSES, mode=0o755)
+    for script in ("Test", "Test-prod"):
+        write(service / script, PASSES, mode=0o755)
     session_world.d_build(service, "-a")
     set_page(service, "page two")
     session_world.d_build(service, "-a")

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from dockyard.plan.copies import ChosenCopy
-from dockyard.settings.keys import PUID
+from dockyard.settings.keys import NOTIFY, PUID
 from dockyard.settings.resolve import Settings
 from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Volume, VolumeDefaults, Wave
 
@@ -41,6 +41,8 @@ def _map(value: Volume | VolumeDefaults) -> str:
 
 
 def _shown(settings: Settings, name: str, value: object) -> str:
+    if name == NOTIFY.name and value:
+        return "***"  # addresses hold passwords
     hidden = name == PUID.name and settings[PUID] not in {None, "auto"}
     return "***" if hidden else written(value)
 

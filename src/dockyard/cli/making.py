@@ -2,27 +2,7 @@
 
 from dockyard.build import Builder
 from dockyard.cli.output import Result, say, warn
-from dockyard.errors import NoSuchNameError
-from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion, image_name
-from dockyard.service import Service
-from dockyard.yard import Yard
-
-
-def builder_for(
-    yard: Yard, service: Service, *, name: str = "", repository: str = "", parameters: tuple[str, ...] = ()
-) -> Builder:
-    """Return the builder of a service, as it is configured but for what is given."""
-    settings = yard.load(service)
-    names = image_name(service.name, settings, name=name, repository=repository)
-    return Builder(yard.engine, service, settings, names, parameters)
-
-
-def latest_id(builder: Builder) -> str:
-    """Return the id of the latest image; raises NoSuchNameError."""
-    image = builder.tags().get(builder.name.tagged(LATEST))
-    if not image:
-        raise NoSuchNameError(f"no image {builder.name.tagged(LATEST)}", hint="build it first, with d-build")
-    return image.id
+from dockyard.plan.build import LIVE, PREVIOUS, Promotion
 
 
 def tested_id(builder: Builder, image: str) -> str | None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dockyard import telling
 from dockyard.text import printable
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Tell what the user should know, on stderr."""
     say(f"warning: {text}")
+
+
+telling.listener = say
 
 
 def complain(program: str, lines: Iterable[str]) -> None:

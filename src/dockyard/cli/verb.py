@@ -8,8 +8,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
-from dockyard.cli.command import Option, Parser, argument, flag
-from dockyard.cli.output import Result
+from dockyard.cli.command import Option, Parser, argument, flag, option
+from dockyard.cli.output import Result, say
 from dockyard.errors import NoSuchNameError, UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
@@ -28,7 +28,11 @@ class On(Enum):
 
 
 class Verb(NamedTuple):
-    """One verb of d. `report`: it lists or tells something, and so has `--json`."""
+    """One verb of d. `report`: it lists or tells something, and so has `--json`.
+
+    `locks`: it holds a container's lock, and so has `--wait`. `settles`: before it, every switch that was cut short is
+    put in order.
+    """
 
     name: str
     aliases: tuple[str, ...]
@@ -37,6 +41,8 @@ class Verb(NamedTuple):
     function: Callable[..., Result | int]
     options: tuple[Option, ...]
     report: bool
+    locks: bool
+    settles: bool
 
     @property
     def description(self) -> str:
@@ -58,13 +64,16 @@ class Verb(NamedTuple):
         """Return what reads its arguments."""
         target = [argument("target", metavar="X")] if self.on is not On.NOTHING else []
         json = [flag("--json", dest="as_json", help="as JSON")] if self.report else []
-        return Parser(f"d {self.name}", self.description, [*target, *self.options, *json])
+        wait = [WAIT] if self.locks else []
+        return Parser(f"d {self.name}", self.description, [*target, *self.options, *wait, *json])
 
     def run(self, arguments: list[str]) -> Result | int:
         """Do it."""
         given = self.parser().read(arguments)
         as_json = given.pop("as_json", False)
-        yard = Yard()
+        yard = Yard(wait=given.pop("wait", 0))
+        if self.settles and not given.get("dry_run"):
+            _settle(yard)
         target = (_resolve(yard, self.on, given.pop("target")),) if self.on is not On.NOTHING else ()
         outcome = self.function(yard, *target, **given)
         return outcome._replace(as_json=as_json) if isinstance(outcome, Result) else outcome
@@ -83,8 +92,25 @@ WORDS: dict[str, Verb] = {}
 """Every verb by each word that stands for it."""
 
 
-def verb(
-    name: str, *aliases: str, on: On = On.NOTHING, report: bool = False, options: tuple[Option, ...] = ()
+WAIT = option("--wait", metavar="SECONDS", type=float, default=0.0, help="wait so long for another run to end")
+
+
+def _settle(yard: Yard) -> None:
+    """Put in order what was cut short."""
+    if any(row.is_left for row in yard.rows):
+        from dockyard.recovery import settle_all
+
+        settle_all(yard, say)
+
+
+def verb(  # noqa: PLR0913 - what there is to say of a verb
+    name: str,
+    *aliases: str,
+    on: On = On.NOTHING,
+    report: bool = False,
+    options: tuple[Option, ...] = (),
+    locks: bool = False,
+    settles: bool = True,
 ) -> Callable[[Function], Function]:
     """Register a function as a verb: it takes the yard, what X resolved to if it is `on` something, its options.
 
@@ -93,7 +119,7 @@ def verb(
 
     def register(function: Function) -> Function:
         topic = function.__module__.rpartition(".")[2].capitalize()
-        VERBS[name] = registered = Verb(name, aliases, on, topic, function, options, report)
+        VERBS[name] = registered = Verb(name, aliases, on, topic, function, options, report, locks, settles)
         for word in (name, *aliases):
             if word in WORDS:
                 raise ValueError(f"{word} stands for {WORDS[word].name} already")

@@ -62,6 +62,8 @@ class Dialect(NamedTuple):
     """Makes a map of the answer and of the text of /etc/subuid."""
     unshare: tuple[str, ...] = ()
     """Begins a command that is to run with the ids of containers, where these are not root's to give."""
+    set_restart: tuple[str, ...] = ()
+    """Sets the restart policy of a container that exists, where the engine can."""
     testinfra: str = "docker"
 
 
@@ -86,6 +88,7 @@ DOCKER = Dialect(
     missing=("No such", "no such", "not found"),
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
+    set_restart=("update", "--restart"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
 )
 

@@ -10,7 +10,20 @@ from typing import Any, TypeVar
 
 from dockyard import process
 from dockyard.engine.dialect import Dialect, dialect_of
-from dockyard.engine.models import Answer, Container, IdMap, Image, Network, container_from, image_from, network_from
+from dockyard.engine.models import (
+    MODE_LABEL,
+    SERVICE_LABEL,
+    UPGRADE_LABEL,
+    Answer,
+    Container,
+    IdMap,
+    Image,
+    Network,
+    Row,
+    container_from,
+    image_from,
+    network_from,
+)
 from dockyard.errors import EngineError, EngineUnreachableError, UsageError
 from dockyard.privilege import in_namespace
 
@@ -49,6 +62,15 @@ class Engine:
         except OSError as error:
             raise _cannot_start(self.program, error) from None
 
+    def tee(self, *argv: str, timeout: float | None = None) -> process.Ran:
+        """Run a command whose output goes to stderr, and is kept; raises LateError after `timeout` seconds."""
+        try:
+            return process.tee((self.program, *argv), timeout=timeout)
+        except process.LateError:
+            raise
+        except OSError as error:
+            raise _cannot_start(self.program, error) from None
+
     def containers(self, names: Iterable[str]) -> list[Container]:
         """Return the containers of these names or ids that exist, in one question."""
         wanted = tuple(names)
@@ -59,6 +81,14 @@ class Engine:
         options = [word for condition in filters for word in ("--filter", condition)]
         ids = self.call("ps", "--quiet", "--no-trunc", *(["--all"] if stopped else []), *options).split()
         return sorted(self.containers(ids), key=lambda container: container.name)
+
+    def rows(self) -> list[Row]:
+        """Return all containers in short, by name, in one question."""
+        labels = (SERVICE_LABEL, MODE_LABEL, UPGRADE_LABEL)
+        fields = ("{{.ID}}", "{{.Names}}", "{{.State}}", *(f'{{{{.Label "{label}"}}}}' for label in labels))
+        text = self.call("ps", "--all", "--no-trunc", "--format", "\t".join(fields))
+        rows = [Row(*line.split("\t")) for line in text.splitlines()]
+        return sorted(rows, key=lambda row: row.name)
 
     def running(self, *, stopped: bool = False) -> list[tuple[str, str]]:
         """Return the short id and the name of every running container, by name; of stopped ones too where asked for."""

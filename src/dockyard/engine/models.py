@@ -10,6 +10,23 @@ DIRECTORY_LABEL = "dockyard.directory"
 MODE_LABEL = "dockyard.mode"
 SECRETS_LABEL = "dockyard.secrets"
 RUN_LABEL = "dockyard.run"
+SOURCE_LABEL = "dockyard.source"
+"""On an image: a hash of all that it was made from."""
+LAUNCH_LABEL = "dockyard.launch"
+"""A hash of all that a container was launched with, its image apart."""
+UPGRADE_LABEL = "dockyard.upgrade"
+"""On a container that takes another one's place: `replace` where one was up, else `launch`."""
+REPOSITORY_LABEL = "dockyard.repository"
+"""On a container that takes another one's place: whose `:live` its image becomes."""
+WAS_LIVE_LABEL = "dockyard.was-live"
+"""On a container that takes another one's place: the id of the image that becomes `:prev`, if any."""
+NEXT, OLD, REPLACED = ".next", ".old", ".replaced"
+SUFFIXES = (NEXT, OLD, REPLACED)
+"""What a switch appends to names; no service's container may have such a name."""
+REPLACE, LAUNCH = "replace", "launch"
+"""Values of the upgrade label: a container is kept to go back to, or there is none to keep."""
+WAS_RESTART_LABEL = "dockyard.was-restart"
+"""On a container that takes another one's place: the old one's restart policy, where that is held back meanwhile."""
 
 Answer = Mapping[str, Any]
 """One object of an inspect answer, as JSON has it."""
@@ -26,6 +43,24 @@ class Image(NamedTuple):
     tags: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    source: str = ""
+
+
+_UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
+
+
+class Check(NamedTuple):
+    """When the engine checks a container's health: seconds, and how many failures in a row make it unhealthy."""
+
+    start_period: float
+    interval: float
+    timeout: float
+    retries: int
+
+    @property
+    def patience(self) -> float:
+        """The seconds after which it is either healthy or not."""
+        return self.start_period + (self.retries + 1) * (self.interval + self.timeout)
 
 
 class Container(NamedTuple):
@@ -45,16 +80,21 @@ class Container(NamedTuple):
     mounts: Mapping[str, str] = {}
     layer: str = ""
     removed_at_end: bool = False
+    restart: str = ""
+    restarts: int = 0
+    check: "Check | None" = None
+    health_output: str = ""
+    exit_code: int = 0
 
     @property
     def is_up(self) -> bool:
         """Whether its process runs; paused counts, as its name and address are taken."""
-        return self.status in {"running", "paused", "restarting", "stopping"}
+        return self.status in UP
 
     @property
     def is_under_test(self) -> bool:
         """Whether it was launched in a mode that keeps it from production."""
-        return self.mode in {mode.value for mode in Mode if mode.isolated}
+        return self.mode in _UNDER_TEST
 
     @property
     def service(self) -> str:
@@ -65,6 +105,37 @@ class Container(NamedTuple):
     def mode(self) -> str:
         """The mode that it was launched in."""
         return self.labels.get(MODE_LABEL, "")
+
+
+class Row(NamedTuple):
+    """A container in short, as a list of all of them has it; `state` is `running`, `exited` or the like."""
+
+    id: str
+    name: str
+    state: str
+    service: str = ""
+    mode: str = ""
+    upgrade: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs; paused counts, as its name and address are taken."""
+        return self.state in UP
+
+    @property
+    def is_under_test(self) -> bool:
+        """Whether it was launched in a mode that keeps it from production."""
+        return self.mode in _UNDER_TEST
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it looks as a switch leaves it half way."""
+        unstarted = self.state == "created" and self.upgrade == LAUNCH
+        return bool(self.service) and (self.name.endswith(SUFFIXES) or unstarted)
+
+
+UP = frozenset({"running", "paused", "restarting", "stopping"})
+"""The states in which a container is up."""
 
 
 class Network(NamedTuple):
@@ -115,9 +186,9 @@ def image_from(answer: Answer) -> Image:
     tags, digests = (tuple(answer.get(field) or ()) for field in ("RepoTags", "RepoDigests"))
     layers = (answer.get("GraphDriver") or {}).get("Data") or {}
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
-    return Image(
-        plain_id(answer["Id"]), config.get("User") or "", tags, digests, tuple(filter(None, places.split(":")))
-    )
+    source = (config.get("Labels") or {}).get(SOURCE_LABEL) or ""
+    found = tuple(filter(None, places.split(":")))
+    return Image(plain_id(answer["Id"]), config.get("User") or "", tags, digests, found, source)
 
 
 def container_from(answer: Answer) -> Container:
@@ -138,8 +209,29 @@ def container_from(answer: Answer) -> Container:
         ports=_ports(network.get("Ports") or {}),
         mounts={mount["Destination"]: mount["Source"] for mount in answer.get("Mounts") or () if mount.get("Source")},
         removed_at_end=bool((answer.get("HostConfig") or {}).get("AutoRemove")),
+        restart=((answer.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
+        restarts=answer.get("RestartCount") or 0,
+        check=_check(config.get("Healthcheck") or {}),
+        health_output=((health.get("Log") or [{}])[-1].get("Output") or "").strip(),
+        exit_code=state.get("ExitCode") or 0,
         layer=((answer.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
     )
+
+
+NANOSECONDS = 1e9
+_DEFAULT_CHECK = Check(0, 30, 30, 3)  # of both engines, where image and command line say nothing
+
+
+def _check(answer: Answer) -> Check | None:
+    """Return when health is checked; None where nothing checks it."""
+    if (answer.get("Test") or ["NONE"])[0] == "NONE":
+        return None
+    start, interval, timeout = (
+        (answer.get(name) or 0) / NANOSECONDS for name in ("StartPeriod", "Interval", "Timeout")
+    )
+    default = _DEFAULT_CHECK
+    retries = answer.get("Retries") or default.retries
+    return Check(start, interval or default.interval, timeout or default.timeout, retries)
 
 
 def _addresses(network: Answer) -> dict[str, str]:

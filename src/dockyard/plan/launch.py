@@ -1,6 +1,6 @@
 """Settings and facts → the launch of one instance: host steps, then one engine command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from dockyard.engine.dialect import Dialect
@@ -116,9 +116,50 @@ class LaunchPlan(NamedTuple):
         assert isinstance(command, Command)  # noqa: S101 - the last step of every launch
         return command.argv
 
+    @property
+    def _inside(self) -> tuple[str, ...]:
+        """What follows the flags: perhaps an entrypoint, the image, what the program inside gets."""
+        return self.argv[len(self.flags) :]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that the engine is told."""
+        return dict(label.partition("=")[::2] for label in flag_values(self.flags, "label"))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that an instance is launched with, its image apart: whether settings mean something new."""
+        import hashlib
+
+        inside = _with_image(self._inside, "")
+        return hashlib.sha256("\0".join((*self.flags, "", *inside)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def labelled(self, labels: Mapping[str, str]) -> "LaunchPlan":
+        """Return the launch with further labels."""
+        flags = (*self.flags, *_label_flags(labels))
+        command = Command((*flags, *self._inside), self.secrets)
+        return self._replace(flags=flags, steps=(*self.steps[:-1], command))
+
+    def creation(self, name: str, image: str, labels: Mapping[str, str]) -> Command:
+        """Return what creates the instance under a name, from an image, and does not start it."""
+        kept = [word for word in self.flags[1 : self.flags.index("--name")] if word != "--detach"]
+        flags = self.flags[self.flags.index("--name") + 2 :]
+        argv = ("create", *kept, "--name", name, *flags, *_label_flags(labels), *_with_image(self._inside, image))
+        return Command(argv, self.secrets)
+
     def shell(self, program: str) -> list[str]:
         """Return the plan as lines to paste into a shell."""
         return [step.shell(program) for step in self.steps]
+
+
+def _label_flags(labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(word for label, value in labels.items() for word in ("--label", f"{label}={value}"))
+
+
+def _with_image(inside: tuple[str, ...], image: str) -> tuple[str, ...]:
+    """Return what follows the flags with another image; an entrypoint may stand before it."""
+    at = 2 if inside[0] == "--entrypoint" else 0
+    return (*inside[:at], image, *inside[at + 1 :])
 
 
 def container_name(settings: Settings) -> str:
@@ -320,8 +361,7 @@ def _labels(service: str, settings: Settings, secrets: tuple[Secret, ...], optio
         SECRETS_LABEL: ",".join(secret.variable for secret in secrets),
         RUN_LABEL: options.run if settings.mode.isolated else "",  # what has it is removed after its run
     }
-    for label, value in labels.items():
-        yield from ("--label", f"{label}={value}") if value else ()
+    yield from _label_flags({label: value for label, value in labels.items() if value})
 
 
 def _environment(settings: Settings, facts: Facts, options: LaunchOptions) -> tuple[list[str], tuple[Secret, ...]]:

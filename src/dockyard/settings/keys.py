@@ -533,6 +533,14 @@ TEST_PROD = Key(
     environment=("KTOOLS_DRUN_TEST_PROD",),
     scope=Scope.HOST,
 )
+NOTIFY = Key(
+    "notify",
+    _TEXTS,
+    "Addresses to tell of failures, as the apprise library has them: `mailto://…`, `ntfy://…`, `json://…`.",
+    _S,
+    (),
+    scope=Scope.HOST,
+)
 
 KEYS: dict[str, Key[Any]] = {key.name: key for key in tuple(globals().values()) if isinstance(key, Key)}
 """Every key by its name, in the order in which they are written above."""

@@ -1,86 +1,108 @@
 """From source to production."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dockyard.cli.output import Result, launched
+from dockyard.cli.command import flag, option
+from dockyard.cli.output import Result, say
 from dockyard.cli.verb import On, verb
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from dockyard.upgrade import Wanted
 
-    from dockyard.build import Builder
-    from dockyard.plan.build import Promotion
+FORCE = flag("-f", "--force", help="even if nothing has changed, and without the engine's build cache")
+TIMEOUT = option(
+    "--timeout",
+    metavar="SECONDS",
+    type=float,
+    default=None,
+    help="most time for a build, for a Test, and until a new container is healthy",
+)
 
 
-@verb("build", "b", on=On.SERVICE)
-def build(yard: Yard, name: str) -> Result:
-    """Build the image, as `latest`."""
-    from dockyard.cli.making import builder_for
+@verb("build", "b", on=On.SERVICE, options=(FORCE, TIMEOUT), settles=False)
+def build(yard: Yard, name: str, *, force: bool, timeout: float | None) -> Result:
+    """Build the image, as `latest`, if its source has changed."""
+    from dockyard.build import builder_for
+    from dockyard.upgrade import Wanted, built
 
     builder = builder_for(yard, yard.named(name))
-    image = builder.build()
-    return Result([f"{builder.name.tagged('latest')} is {image.id[:12]}"])
+    return Result([f"{builder.name.tagged('latest')} is {built(builder, Wanted(force, timeout))[:12]}"])
 
 
-@verb("test", "t", on=On.SERVICE)
-def test(yard: Yard, name: str) -> Result:
+@verb("test", "t", on=On.SERVICE, options=(TIMEOUT,), settles=False)
+def test(yard: Yard, name: str, *, timeout: float | None) -> Result:
     """Test the latest image, in an instance of its own."""
-    from dockyard.cli.making import builder_for, latest_id, tested_id
+    from dockyard.build import builder_for, latest_id
+    from dockyard.upgrade import Wanted, tested
 
     builder = builder_for(yard, yard.named(name))
     image = latest_id(builder)
-    return Result([f"{name}: {image[:12]} {'passed' if tested_id(builder, image) else 'was not tested'}"])
+    passed = tested(builder, image, Wanted(timeout=timeout))
+    return Result([f"{name}: {image[:12]} {'passed' if passed else 'was not tested'}"])
 
 
-@verb("upgrade", "u", on=On.SERVICE)
-def upgrade(yard: Yard, name: str) -> Result:
-    """Build, test, promote; replace the container if it is up or starts by itself. Stops at the first failure.
+@verb(
+    "upgrade",
+    "u",
+    on=On.SERVICE,
+    report=True,
+    locks=True,
+    options=(
+        flag("-f", "--force", help="even if nothing has changed, and what failed before"),
+        TIMEOUT,
+        flag("-n", "--dry-run", help="show the commands, in order, and change nothing"),
+        flag("--exit-code", help="with --dry-run: exit code 1 if anything would change"),
+    ),
+)
+def upgrade(  # noqa: PLR0913 - the options above
+    yard: Yard, name: str, *, force: bool, timeout: float | None, dry_run: bool, exit_code: bool
+) -> Result:
+    """Build, test, and switch: replace the container if it is up or starts by itself. Stops at the first failure.
 
-    Until all tests have passed nothing of production changes. If the new container does not stay up, the old one is put
-    back, and `live` and `prev` are again what they were.
+    Until all tests have passed nothing of production changes. The new container is made while the old one still runs;
+    if it does not stay up, get healthy or pass ./Test-prod, the old one comes back, and `live` and `prev` are what they
+    were. What failed so is not tried again until its source changes.
     """
-    from dockyard.cli.making import builder_for, tested_id
-    from dockyard.host import host_facts
-    from dockyard.plan.waves import starts_here
-
-    builder = builder_for(yard, yard.named(name))
-    image = builder.build().id
-    tested = tested_id(builder, image)
-    return _switched(
-        yard, builder, lambda: builder.promote(tested or image), launch=starts_here(builder.settings, host_facts().name)
-    )
-
-
-@verb("rollback", on=On.SERVICE)
-def rollback(yard: Yard, name: str) -> Result:
-    """Put the previous image back, and a container of it in production's place if production is up."""
-    from dockyard.cli.making import builder_for
-
-    builder = builder_for(yard, yard.named(name))
-    return _switched(yard, builder, builder.rollback, launch=False)
-
-
-def _switched(yard: Yard, builder: "Builder", move_tags: "Callable[[], Promotion]", *, launch: bool) -> Result:
-    """Move the tags, replace the container that is up (or `launch` one); if that fails, move the tags back."""
-    from dockyard import replace
-    from dockyard.cli.making import promoted
-    from dockyard.cli.output import say
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
+    from dockyard.upgrade import Wanted, each
+    from dockyard.upgrade import upgrade as carry_out
 
-    with held(yard.engine, container_name(builder.settings)):
-        before = builder.tags()
-        try:
-            promotion = move_tags()
-            result = promoted(builder, promotion)
-            running = replace.production(yard, builder.service)
-            if launch or (running and running.is_up):
-                say(result.lines[0])
-                plan = replace.replace(yard, builder.service, image=promotion.live)
-                result = launched(plan)
-        except BaseException:
-            builder.restore(before)
-            raise
-        builder.publish()
-        return result
+    wanted = Wanted(force, timeout)
+    if dry_run:
+        return _outline(yard, name, wanted, exit_code=exit_code)
+    service = yard.named(name)
+    with held(yard.engine, container_name(yard.load(service)), yard.wait) as tell:
+        report = carry_out(yard, service, wanted, each(tell, _say_of(name)))
+    return Result([report.text], report._asdict())
+
+
+def _say_of(name: str) -> Callable[[str], None]:
+    return lambda doing: say(f"{name}: {doing}")
+
+
+def _outline(yard: Yard, name: str, wanted: "Wanted", *, exit_code: bool) -> Result:
+    from dockyard.upgrade import outline
+
+    found = outline(yard, yard.named(name), wanted)
+    for reason in found.reasons:
+        say(f"{name}: {reason}")
+    lines = found.lines or (f"# {name} is up to date",)
+    data = {"service": name, "commands": found.lines, "reasons": found.reasons}
+    return Result(lines, data, 1 if exit_code and found.lines else 0)
+
+
+@verb("rollback", on=On.SERVICE, report=True, locks=True, options=(TIMEOUT,))
+def rollback(yard: Yard, name: str, *, timeout: float | None) -> Result:
+    """Put the previous image back, and a container of it in production's place if production is up."""
+    from dockyard.lock import held
+    from dockyard.plan.launch import container_name
+    from dockyard.upgrade import Wanted, each
+    from dockyard.upgrade import rollback as carry_out
+
+    service = yard.named(name)
+    with held(yard.engine, container_name(yard.load(service)), yard.wait) as tell:
+        report = carry_out(yard, service, Wanted(timeout=timeout), each(tell, _say_of(name)))
+    return Result([report.text], report._asdict())

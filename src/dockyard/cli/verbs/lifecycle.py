@@ -1,60 +1,115 @@
 """Starting and stopping one container."""
 
-from dockyard.cli.output import Result, launched
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dockyard.cli.command import flag
+from dockyard.cli.output import Result, announce, launched, say
 from dockyard.cli.verb import On, verb
 from dockyard.errors import DockyardError
 from dockyard.yard import Yard
 
+if TYPE_CHECKING:
+    from dockyard.engine.models import Container
+    from dockyard.service import Service
 
-@verb("up", "start", "1", on=On.SERVICE)
-def up(yard: Yard, name: str) -> Result:
-    """Start production."""
-    from dockyard import replace
+
+@contextmanager
+def settled(yard: Yard, service: "Service") -> Iterator[None]:
+    """Hold the lock of a service's production for the block, with whatever was cut short put in order."""
+    from dockyard import recovery
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
 
+    name = container_name(yard.load(service))
+    with held(yard.engine, name, yard.wait):
+        recovery.settle(yard.engine, name, say)
+        yield
+
+
+@verb("up", "start", "1", on=On.SERVICE, locks=True)
+def up(yard: Yard, name: str) -> Result:
+    """Start production."""
+    from dockyard import replace
+
     service = yard.named(name)
-    with held(yard.engine, container_name(yard.load(service))):
+    with settled(yard, service):
         there = replace.production(yard, service)
         if there and there.is_up:
             return Result([f"{there.name} is up already"])
         return launched(replace.up(yard, service))
 
 
-@verb("down", "stop", "0", on=On.RUNNING)
+@verb("down", "stop", "0", on=On.RUNNING, locks=True)
 def down(yard: Yard, name: str) -> Result:
     """Stop a container; the test data of an instance that is gone with that goes too."""
     from dockyard.launch import remove_area_of
+    from dockyard.lock import held
 
-    containers = yard.engine.containers([name])
-    yard.engine.call("stop", name)
-    for container in containers:
+    container = next(iter(yard.engine.containers([name])), None)
+    if container and container.is_under_test:  # its own Test holds the lock, and is to end with it
+        yard.engine.call("stop", name)
         remove_area_of(yard, container)
+        return Result([f"{name} is down"])
+    with held(yard.engine, name, yard.wait):
+        yard.engine.call("stop", name)
+    _record(container, "stop")
     return Result([f"{name} is down"])
 
 
-@verb("restart", "01", "R", on=On.EITHER)
-def restart(yard: Yard, name: str) -> Result:
+@verb(
+    "restart",
+    "01",
+    "R",
+    on=On.EITHER,
+    locks=True,
+    options=(flag("-n", "--dry-run", help="show the commands, in order, and change nothing"),),
+)
+def restart(yard: Yard, name: str, *, dry_run: bool) -> Result:
     """Put a new container in the old one's place, from the live image and the settings as they are now.
 
-    A container that belongs to no service is stopped and started as it is.
+    If it does not stay up and get healthy, the old one comes back. A container that belongs to no service is stopped
+    and started as it is.
     """
-    from dockyard import replace
-    from dockyard.lock import held
-    from dockyard.plan.launch import container_name
+    from dockyard.replace import replacement
 
     if name in {service.name for service in yard.services}:
         service = yard.named(name)
-        with held(yard.engine, container_name(yard.load(service))):
-            return launched(replace.replace(yard, service))
+        if dry_run:
+            plan = replacement(yard, service, "restart", say).plan
+            return Result([step.shell(yard.engine.program) for step in plan.steps])
+        with settled(yard, service):
+            pending = replacement(yard, service, "restart", say)
+            announce(pending.plan.launch)
+            switched = pending.carry_out()
+        launch = pending.plan.launch
+        return Result([f"{launch.name} is up, from {launch.image}, {launch.image_id[:12]}, {switched}"])
+    if dry_run:
+        return Result([f"{yard.engine.program} restart {name}"])
+    return _restarted(yard, name)
+
+
+def _restarted(yard: Yard, name: str) -> Result:
+    from dockyard.lock import held
+
     container = next(iter(yard.engine.containers([name])), None)
     if container and container.is_under_test:
         # It may have left links in its test area, which the engine would follow at the start.
         hint = f"d down {name}, then launch it anew: d-run -{'D' if container.mode == 'dev' else 'DT'}"
         raise DockyardError(f"`{name}` is an instance under test, which starts once", hint)
+    with held(yard.engine, name, yard.wait):
+        yard.engine.call("restart", name)
+    _record(container, "restart")
     owner = container.service if container else ""
-    yard.engine.call("restart", name)
     return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])
+
+
+def _record(container: "Container | None", action: str) -> None:
+    from dockyard import history
+
+    if container and container.service:
+        history.record(container.service, action, "ok", image=container.image_id)
 
 
 @verb("hup", "H", "r", on=On.RUNNING)

@@ -1,6 +1,6 @@
 """Facts about one container."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
@@ -30,19 +30,10 @@ def spec(yard: Yard, name: str) -> Result:
     """Show all that the engine knows of a container, secrets as `***`."""
     import json
 
-    answers = [_masked(dict(answer)) for answer in yard.engine.inspect("container", name)]
+    from dockyard.dossier import masked
+
+    answers = [masked(answer) for answer in yard.engine.inspect("container", name)]
     return Result(json.dumps(answers, indent=2).splitlines(), answers)
-
-
-def _masked(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an inspect answer with the values hidden of the variables that dockyard passed as secrets."""
-    from dockyard.engine.models import SECRETS_LABEL
-
-    config = dict(answer.get("Config") or {})
-    names = set(((config.get("Labels") or {}).get(SECRETS_LABEL) or "").split(","))
-    pairs = (variable.partition("=") for variable in config.get("Env") or ())
-    config["Env"] = [f"{name}={'***' if name in names else value}" for name, _, value in pairs]
-    return {**answer, "Config": config}
 
 
 @verb("ip", on=On.RUNNING, report=True)

@@ -1,0 +1,197 @@
+"""All services at once, in waves."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from dockyard.cli.command import argument, flag, option
+from dockyard.cli.output import Result, say
+from dockyard.cli.verb import verb
+from dockyard.errors import UsageError
+from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dockyard.fleet.crew import Done, Watcher
+    from dockyard.fleet.starting import How
+
+JOBS = 8  # containers that are started at once: more do not start sooner (docs/decisions/fleet.md)
+
+COMMON = (
+    option("-j", "--jobs", metavar="N", type=int, default=0, help="how many at once"),
+    option("--timeout", metavar="SECONDS", type=float, default=None, help="most time for each service"),
+    flag("-q", "--quiet", help="say nothing but what fails"),
+    flag("--notify", help="tell the addresses of `notify` in the host file of what fails"),
+)
+FORCE = flag("-f", "--force", help="even if nothing has changed")
+
+
+def _run(
+    yard: Yard, given: dict[str, Any], jobs: int, work: "Callable[[Watcher, How], list[Done]]", title: str
+) -> Result:
+    """Do work on all services, show it as it goes, and return the summary."""
+    from dockyard.cli.progress import summary, watching
+    from dockyard.fleet.starting import How
+
+    if given["jobs"] < 0:
+        raise UsageError("--jobs takes a number above 0", hint="leave it out for the usual one")
+    with watching(quiet=given["quiet"]) as watcher:
+        finished = work(watcher, How(given["jobs"] or jobs, given["timeout"]))
+    result = summary(finished, quiet=given["quiet"])
+    if given["notify"] and result.exit_code:
+        from dockyard.notify import send
+
+        send(yard.settings, f"dockyard: {title} failed", "\n".join(summary(finished, quiet=True).lines))
+    return result
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
+
+
+def _tell_of_others(yard: Yard) -> None:
+    """Say which containers are up that belong to no service: they are left alone."""
+    names = {service.name for service in yard.services}
+    others = [row.name for row in yard.rows if row.is_up and row.service not in names]
+    if others:
+        say(f"left alone, as they belong to no service: {', '.join(others)}")
+
+
+@verb("build-all", "ba", report=True, settles=False, options=(FORCE, *COMMON))
+def build_all(yard: Yard, *, force: bool, **given: Any) -> Result:  # noqa: ANN401 - the options above
+    """Build what has changed, in the order that the FROM lines between services ask for."""
+    from dockyard.fleet.upgrading import build_all as work
+    from dockyard.upgrade import Wanted
+
+    return _run(yard, given, _processors(), lambda watcher, how: work(yard, watcher, how, Wanted(force)), "build-all")
+
+
+@verb("test-all", "ta", report=True, settles=False, options=COMMON)
+def test_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
+    """Test the latest image of every service that has a Test."""
+    from dockyard.fleet.upgrading import test_all as work
+    from dockyard.upgrade import Wanted
+
+    return _run(yard, given, _processors(), lambda watcher, how: work(yard, watcher, how, Wanted()), "test-all")
+
+
+@verb(
+    "upgrade-all",
+    "ua",
+    report=True,
+    locks=True,
+    options=(
+        FORCE,
+        flag("-n", "--dry-run", help="show what would be done, service by service, and change nothing"),
+        flag("--exit-code", help="with --dry-run: exit code 1 if anything would change"),
+        flag("--all-or-nothing", help="the first switch that fails takes all others back"),
+        *COMMON,
+    ),
+)
+def upgrade_all(
+    yard: Yard,
+    *,
+    force: bool,
+    dry_run: bool,
+    exit_code: bool,
+    all_or_nothing: bool,
+    **given: Any,  # noqa: ANN401
+) -> Result:
+    """Build and test everything, then switch what has changed, wave by wave; what fails is left as it was."""
+    from dockyard.fleet.upgrading import upgrade_all as work
+    from dockyard.upgrade import Wanted
+
+    if dry_run:
+        return _outlined(yard, Wanted(force), exit_code=exit_code)
+    return _run(
+        yard,
+        given,
+        _processors(),
+        lambda watcher, how: work(yard, watcher, how, Wanted(force), all_or_nothing=all_or_nothing),
+        "upgrade-all",
+    )
+
+
+def _outlined(yard: Yard, wanted: Any, *, exit_code: bool) -> Result:  # noqa: ANN401 - upgrade.Wanted
+    from dockyard.fleet.upgrading import build_order
+    from dockyard.upgrade import outline
+
+    settings, _ = yard.load_all()
+    groups, _ = build_order(yard, settings)
+    found = [(name, outline(yard, yard.named(name), wanted)) for group in groups for name in group]
+    lines = [
+        line
+        for name, one in found
+        for line in ([f"# {name}: {', '.join(one.reasons)}", *one.lines] if one.lines else [f"# {name} is up to date"])
+    ]
+    data = [{"service": name, "commands": one.lines, "reasons": one.reasons} for name, one in found]
+    return Result(lines, data, 1 if exit_code and any(one.lines for _, one in found) else 0)
+
+
+@verb("up-all", "11", "1a", report=True, locks=True, options=COMMON)
+def up_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
+    """Start what starts by itself on this host, wave by wave; the next when the last is up, and healthy if checked."""
+    from dockyard.fleet.starting import up_all as work
+
+    return _run(yard, given, JOBS, lambda watcher, how: work(yard, watcher, how), "up-all")
+
+
+@verb("down-all", "00", "0a", report=True, locks=True, options=COMMON)
+def down_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
+    """Stop the services that are up, the last wave first."""
+    from dockyard.fleet.starting import down_all as work
+
+    _tell_of_others(yard)
+    return _run(yard, given, JOBS, lambda watcher, how: work(yard, watcher, how), "down-all")
+
+
+@verb("restart-all", "01a", "ra", report=True, locks=True, options=COMMON)
+def restart_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
+    """Put new containers in the place of those that are up, wave by wave."""
+    from dockyard.fleet.starting import restart_all as work
+
+    _tell_of_others(yard)
+    return _run(yard, given, _processors(), lambda watcher, how: work(yard, watcher, how), "restart-all")
+
+
+@verb("run-in-all", "ria", report=True, options=(*COMMON, argument("command", nargs=argparse.REMAINDER)))
+def run_in_all(yard: Yard, *, command: list[str], **given: Any) -> Result:  # noqa: ANN401
+    """Run a command as root in every service that is up."""
+    from dockyard.fleet.starting import run_in_all as work
+
+    if not command:
+        raise UsageError("no command to run", hint="d run-in-all COMMAND…")
+    _tell_of_others(yard)
+    finished: list[Done] = []
+
+    def kept(watcher: "Watcher", how: "How") -> "list[Done]":
+        finished.extend(work(yard, watcher, how, command))
+        return finished
+
+    result = _run(yard, given, JOBS, kept, "run-in-all")
+    output = [f"{done.name} | {line}" for done in finished for line in done.output.splitlines()]
+    data = {"services": [{**done.row, "output": done.output} for done in finished]}
+    return result._replace(lines=[*output, *result.lines], data=data)
+
+
+@verb("check-all-up", "ca", report=True)
+def check_all_up(yard: Yard) -> Result:
+    """Tell what should be up on this host and is not, or is not healthy; `all ok` if nothing is wrong."""
+    from dockyard.errors import WORK_FAILED
+    from dockyard.host import host_facts
+    from dockyard.plan.launch import container_name
+    from dockyard.plan.waves import autostarting
+
+    settings, problems = yard.load_all()
+    wanted = {name: container_name(settings[name]) for _, name in autostarting(settings, host_facts().name)}
+    there = {container.name: container for container in yard.engine.containers(wanted.values())}
+    rows = [{"service": problem.where, "problem": problem.message} for problem in problems]
+    for name, container in wanted.items():
+        found = there.get(container)
+        if not found or found.status != "running":
+            rows.append({"service": name, "problem": f"is not up ({found.status if found else 'no container'})"})
+        elif found.health == "unhealthy":
+            rows.append({"service": name, "problem": "is unhealthy"})
+    lines = [f"{row['service']}: {row['problem']}" for row in rows]
+    return Result(lines or ["all ok"], rows, WORK_FAILED if rows else 0)

@@ -1,0 +1,66 @@
+"""What was done, and why it failed."""
+
+from dockyard.cli.command import argument, flag, option
+from dockyard.cli.output import Result, table
+from dockyard.cli.verb import On, verb
+from dockyard.service import select
+from dockyard.yard import Yard
+
+TOLD = 20  # lines of each file of a dossier
+
+
+@verb(
+    "history",
+    report=True,
+    settles=False,
+    options=(
+        argument("x", nargs="?", default=""),
+        option("-n", "--limit", metavar="N", type=int, default=50, help="the newest N"),
+    ),
+)
+def history(yard: Yard, x: str, *, limit: int) -> Result:
+    """Show what was built, tested, promoted, started, by whom, when and how it went; of one service or of all."""
+    from dockyard.history import events
+
+    service = select(x, {one.name for one in yard.services}) if x else ""
+    rows = [
+        {**event._asdict(), "what": _what(event.detail), "image": event.image[:12]} for event in events(service, limit)
+    ]
+    return table(rows, ("when", "service", "action", "result", "image", "user", "what"))
+
+
+def _what(detail: object) -> str:
+    """Return what is worth a glance of an event's detail."""
+    assert isinstance(detail, dict)  # noqa: S101 - JSON of ours
+    if "reason" in detail:
+        return str(detail["reason"]).splitlines()[0]
+    return f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
+
+
+@verb(
+    "why",
+    on=On.SERVICE,
+    report=True,
+    settles=False,
+    options=(flag("--list", dest="as_list", help="list what is kept, and show none"),),
+)
+def why(_yard: Yard, name: str, *, as_list: bool) -> Result:
+    """Show what the last failure of a service left: the reason, the logs, what its health check and its tests wrote."""
+    from dockyard.dossier import dossiers, read
+
+    kept = dossiers(name)
+    if as_list or not kept:
+        lines = [str(one) for one in kept] or [f"{name}: nothing has failed, as far as is known"]
+        return Result(lines, [str(one) for one in kept])
+    files = read(kept[0])
+    shown = [
+        file
+        for file in ("reason.txt", "health-new.json", "log-new.txt", "transcript.txt", "timings.json")
+        if file in files
+    ]
+    lines = [f"{name}: {kept[0].name}, in {kept[0]}"]
+    for file in shown:
+        lines += ["", f"{file}:", *(f"  {line}" for line in files[file].rstrip().splitlines()[-TOLD:])]
+    others = sorted(set(files) - set(shown))
+    lines += ["", f"also there: {', '.join(others)}"] if others else []
+    return Result(lines, {"service": name, "directory": str(kept[0]), "files": files})

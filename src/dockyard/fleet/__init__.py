@@ -1,0 +1,1 @@
+"""All services of a host at once."""

@@ -1,0 +1,239 @@
+"""Starting, stopping and restarting all services of a host, wave by wave."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dockyard import history
+from dockyard.errors import DockyardError, SettingsError
+from dockyard.fleet.crew import FAILED, OK, Crew, Done, Link, Task, Watcher, failure
+from dockyard.host import host_facts
+from dockyard.lock import held
+from dockyard.plan.launch import LaunchOptions, container_name, questions
+from dockyard.plan.waves import autostarting
+from dockyard.watch import watch
+
+if TYPE_CHECKING:
+    from dockyard.engine.known import Known
+    from dockyard.engine.models import Row
+    from dockyard.settings.resolve import Settings
+    from dockyard.yard import Yard
+
+STAY_UP = 0.5  # seconds that the last container of a wave is watched; most others have been up for longer by then
+
+
+class How(NamedTuple):
+    """How many at once, and how many seconds each has."""
+
+    jobs: int
+    timeout: float | None = None
+
+
+def load(yard: "Yard", watcher: Watcher) -> "tuple[dict[str, Settings], list[Done]]":
+    """Return the settings of all services by name, and those whose settings are wrong as failed."""
+    found: dict[str, Settings] = {}
+    failed: list[Done] = []
+    for service in yard.services:
+        try:
+            found[service.name] = yard.load(service)
+        except SettingsError as error:
+            failed.append(_told(watcher, Done(service.name, **failure(error))))
+    return found, failed
+
+
+def _told(watcher: Watcher, done: Done) -> Done:
+    watcher.done(done)
+    return done
+
+
+def waves(settings: "Mapping[str, Settings]") -> list[tuple[int, list[str]]]:
+    """Return the waves of this host in the order of starting, each with its services."""
+    found: dict[int, list[str]] = {}
+    for number, name in autostarting(settings, host_facts().name):
+        found.setdefault(number, []).append(name)
+    return list(found.items())
+
+
+# ------------------------------------------------------------------------------------------------------------ up
+def up_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
+    """Launch what starts by itself on this host, wave by wave; the next when the last is up, healthy, or failed."""
+    settings, finished = load(yard, watcher)
+    there = waves(settings)
+    running = {row.name for row in yard.rows if row.is_up}
+    names = [name for _, members in there for name in members if container_name(settings[name]) not in running]
+    known = _known(yard, settings, names)
+    for _, members in there:
+        finished += _wave(yard, known, {name: container_name(settings[name]) for name in members}, watcher, how)
+    return finished
+
+
+def _known(yard: "Yard", settings: "Mapping[str, Settings]", names: Iterable[str]) -> "Known":
+    """Ask the engine once what the launches of many services need to know."""
+    from dockyard.engine.known import Known
+
+    host = host_facts().name
+    asked = [
+        questions(name, settings[name], LaunchOptions(str(yard.named(name).directory)), yard.engine.dialect, host)
+        for name in names
+    ]
+    known = Known(
+        yard.engine,
+        (image for each in asked for image in each.images),
+        (each.container for each in asked),
+        (each.network for each in asked if each.network),
+    )
+    if any(each.ids for each in asked):
+        _ = known.id_map  # asked here, for all processes to come
+    return known
+
+
+def _wave(yard: "Yard", known: "Known", containers: Mapping[str, str], watcher: Watcher, how: How) -> list[Done]:
+    """Launch the services of one wave; `containers` are their containers' names."""
+    up = {row.name for row in yard.rows if row.is_up}
+    finished = [
+        _told(watcher, Done(name, OK, data={"text": "up already"})) for name in containers if containers[name] in up
+    ]
+    tasks = [
+        Task(name, lambda link, name=name: _start(yard, known, name, link))  # type: ignore[misc]
+        for name in containers
+        if containers[name] not in up
+    ]
+    begun = Crew(_Starting(watcher), how.jobs, how.timeout).run(tasks)
+    return [*finished, *_watched(yard, begun, containers, watcher, how)]
+
+
+class _Starting:
+    """Shows a container that has been started as not yet done: it is to be watched."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+        self.doing = watcher.doing
+        self.tick = watcher.tick
+
+    def done(self, done: Done) -> None:
+        """Tell how it ended."""
+        if done.is_ok:
+            self.watcher.doing(done.name, "started")
+        else:
+            self.watcher.done(done)
+
+
+def _start(yard: "Yard", known: "Known", name: str, link: Link) -> Mapping[str, Any]:
+    from dockyard.replace import start
+
+    service = yard.named(name)
+    with held(yard.engine, container_name(yard.load(service)), yard.wait):
+        link.doing("starting")
+        plan = start(yard, service, known)
+    return {"text": f"up, from {plan.image}, {plan.image_id[:12]}", "image": plan.image_id, "notes": list(plan.notes)}
+
+
+def _watched(yard: "Yard", begun: list[Done], containers: Mapping[str, str], watcher: Watcher, how: How) -> list[Done]:
+    """Return what was started, with those that did not stay up or get healthy as failed."""
+    verdicts = watch(
+        yard.engine, [containers[done.name] for done in begun if done.is_ok], stay_up=STAY_UP, patience=how.timeout
+    )
+    finished = []
+    for done in begun:
+        verdict = verdicts.get(containers[done.name])
+        if verdict and verdict.problem:
+            words = "\n".join(["its log:", *yard.engine.last_words(containers[done.name])])
+            finished.append(_told(watcher, done._replace(result=FAILED, reason=verdict.problem, hint=words)))
+            history.record(done.name, "start", "failed", image=str(done.data["image"]), reason=verdict.problem)
+        elif verdict:
+            finished.append(_told(watcher, done))
+        else:
+            finished.append(done)
+    return finished
+
+
+# ---------------------------------------------------------------------------------------------------------- down
+def production_up(yard: "Yard") -> "dict[str, Row]":
+    """Return the rows of the services' production that is up, by service."""
+    names = {service.name for service in yard.services}
+    return {row.service: row for row in yard.rows if row.is_up and row.service in names and not row.is_under_test}
+
+
+def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:
+    """Stop the services that are up: first those that do not start by themselves, then wave by wave, the last first."""
+    settings, _ = yard.load_all()
+    up = production_up(yard)
+    in_waves = [[name for name in members if name in up] for _, members in reversed(waves(settings))]
+    others = [name for name in up if not any(name in members for members in in_waves)]
+    return [done for members in (others, *in_waves) if members for done in _stop(yard, members, up, watcher)]
+
+
+def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watcher) -> list[Done]:
+    """Stop containers with one question to the engine, which stops them side by side."""
+    finished: list[Done] = []
+    with ExitStack() as locks:
+        free = []
+        for name in names:
+            try:
+                locks.enter_context(held(yard.engine, up[name].name, yard.wait))
+                free.append(name)
+                watcher.doing(name, "stopping")
+            except DockyardError as error:
+                finished.append(_told(watcher, Done(name, **failure(error))))
+        if not free:
+            return finished
+        reason = ""
+        try:
+            yard.engine.call("stop", *(up[name].name for name in free))
+        except DockyardError as error:
+            reason = str(error)
+        yard.forget_rows()
+        still = {row.service for row in yard.rows if row.is_up}
+        for name in free:
+            result = (
+                Done(name, FAILED, reason or "still up") if name in still else Done(name, OK, data={"text": "down"})
+            )
+            finished.append(_told(watcher, result))
+    history.record_all((done.name, "stop", done.result, "", {}) for done in finished)
+    return finished
+
+
+# ------------------------------------------------------------------------------------------------------- restart
+def restart_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
+    """Replace the services that are up, wave by wave; each comes back as it was if the new one does not stay up."""
+    settings, finished = load(yard, watcher)
+    up = production_up(yard)
+    in_waves = [[name for name in members if name in up] for _, members in waves(settings)]
+    others = [name for name in up if name in settings and not any(name in members for members in in_waves)]
+    crew = Crew(watcher, how.jobs, how.timeout)
+    for members in (*in_waves, others):
+        finished += crew.run(
+            Task(name, lambda link, name=name: _restart(yard, name, link))  # type: ignore[misc]
+            for name in members
+        )
+    return finished
+
+
+def _restart(yard: "Yard", name: str, link: Link) -> Mapping[str, Any]:
+    from dockyard import recovery
+    from dockyard.replace import replacement
+
+    service = yard.named(name)
+    container = container_name(yard.load(service))
+    with held(yard.engine, container, yard.wait):
+        recovery.settle(yard.engine, container, link.doing)
+        switched = replacement(yard, service, "restart", link.doing).carry_out()
+    return {"text": str(switched), "outage_ms": switched.outage}
+
+
+# -------------------------------------------------------------------------------------------------------- inside
+def run_in_all(yard: "Yard", watcher: Watcher, how: How, command: list[str]) -> list[Done]:
+    """Run a command as root in every service that is up."""
+    up = production_up(yard)
+    tasks = [
+        Task(name, lambda _, row=row: _run(yard, row, command))  # type: ignore[misc]
+        for name, row in up.items()
+    ]
+    return Crew(watcher, how.jobs, how.timeout).run(tasks)
+
+
+def _run(yard: "Yard", row: "Row", command: list[str]) -> Mapping[str, Any]:
+    code = yard.engine.attach("exec", "--user", "0", row.name, *command)
+    if code:
+        raise DockyardError(f"ended with exit code {code}")
+    return {"text": "exit code 0"}

@@ -1,0 +1,236 @@
+"""All services from their sources to production: first everything is built and tested, then it switches, in waves."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dockyard import history
+from dockyard.build import bases_of, builder_for, latest_id
+from dockyard.errors import DockyardError
+from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, Crew, Done, Link, Task, Watcher, failure
+from dockyard.fleet.starting import How, load, waves
+from dockyard.lock import held
+from dockyard.plan.build import build_parameters, image_name
+from dockyard.plan.launch import container_name
+from dockyard.plan.order import edges, generations
+from dockyard.plan.switch import Tags
+from dockyard.replace import Replacement
+from dockyard.switch import put_back
+from dockyard.upgrade import Report, Wanted, built, each, look, prepare, promote, switching, tested, upgraded
+
+if TYPE_CHECKING:
+    from dockyard.service import Service
+    from dockyard.settings.resolve import Settings
+    from dockyard.yard import Yard
+
+
+def build_order(
+    yard: "Yard", settings: "Mapping[str, Settings]"
+) -> tuple[list[tuple[str, ...]], dict[str, frozenset[str]]]:
+    """Return the services that can be built, in groups that can be built at once, and what each is built from.
+
+    Raises DockyardError where services are built from each other.
+    """
+    able = (service for service in yard.services if service.is_buildable and service.name in settings)
+    services = {service.name: service for service in able}
+    names = {name: image_name(name, settings[name]) for name in services}
+    bases = {name: bases_of(service, _parameters(yard, settings[name])) for name, service in services.items()}
+    depends = edges(names, bases)
+    return generations(depends), depends
+
+
+def _parameters(yard: "Yard", settings: "Settings") -> tuple[str, ...]:
+    return build_parameters(settings, yard.engine.dialect)
+
+
+# ----------------------------------------------------------------------------------------------------- build, test
+def build_all(yard: "Yard", watcher: Watcher, how: How, wanted: Wanted) -> list[Done]:
+    """Build what has changed, in the order that the Dockerfiles ask for; what fails stops only what is built from it."""
+
+    def work(service: "Service", link: Link) -> Mapping[str, Any]:
+        builder = builder_for(yard, service)
+        link.doing("building")
+        image = built(builder, wanted)
+        return {"text": f"{builder.name.tagged('latest')} is {image[:12]}", "image": image}
+
+    return _in_order(yard, watcher, how, work)
+
+
+def test_all(yard: "Yard", watcher: Watcher, how: How, wanted: Wanted) -> list[Done]:
+    """Test the latest image of every service that has a Test."""
+    settings, finished = load(yard, watcher)
+
+    def work(service: "Service", link: Link) -> Mapping[str, Any]:
+        builder = builder_for(yard, service)
+        image = latest_id(builder)
+        link.doing(f"testing {image[:12]}")
+        tested(builder, image, wanted)
+        return {"text": f"{image[:12]} passed", "image": image}
+
+    services = [service for service in yard.services if service.is_testable and service.name in settings]
+    return [*finished, *Crew(watcher, how.jobs, how.timeout).run(_tasks(services, work))]
+
+
+test_all.__test__ = False  # type: ignore[attr-defined]  # pytest: this is no test
+
+
+def _tasks(services: "Iterable[Service]", work: Any) -> list[Task]:  # noqa: ANN401 - a function of service and link
+    return [
+        Task(service.name, lambda link, service=service: work(service, link))  # type: ignore[misc]
+        for service in services
+    ]
+
+
+def _in_order(yard: "Yard", watcher: Watcher, how: How, work: Any) -> list[Done]:  # noqa: ANN401
+    """Do work on every service that can be built, in their order; one whose base failed is left out."""
+    settings, finished = load(yard, watcher)
+    groups, depends = build_order(yard, settings)
+    failed = {done.name for done in finished}
+    crew = Crew(watcher, how.jobs, how.timeout)
+    for group in groups:
+        wanting = {name: sorted(depends.get(name, frozenset()) & failed) for name in group}
+        left_out = [
+            Done(name, SKIPPED, f"built from {', '.join(bases)}, which failed")
+            for name, bases in wanting.items()
+            if bases
+        ]
+        for done in left_out:
+            watcher.done(done)
+        able = [yard.named(name) for name, bases in wanting.items() if not bases]
+        worked = crew.run(_tasks(able, work))
+        failed |= {done.name for done in (*left_out, *worked) if not done.is_ok}
+        finished += [*left_out, *worked]
+    return finished
+
+
+# -------------------------------------------------------------------------------------------------------- upgrade
+def upgrade_all(
+    yard: "Yard", watcher: Watcher, how: How, wanted: Wanted, *, all_or_nothing: bool = False
+) -> list[Done]:
+    """Build and test everything, then switch wave by wave; what failed to build or test is left as it is.
+
+    `all_or_nothing`: the first switch that fails takes all others back.
+    """
+    made = _in_order(yard, _Making(watcher), how, lambda service, link: _make(yard, service, wanted, link))
+    ready = [done for done in made if done.data.get("state") == "ready"]
+    finished = [done for done in made if done not in ready]
+    settings, _ = yard.load_all()
+    crew = Crew(watcher, how.jobs, how.timeout)
+    names = {done.name: done for done in ready}
+    failed = False
+    for members in _switch_order(settings, names):
+        if failed and all_or_nothing:
+            finished += [_skipped(watcher, name, "another switch failed") for name in members]
+            continue
+        switched = crew.run(
+            _tasks(
+                [yard.named(name) for name in members],
+                lambda service, link: _switch(
+                    yard, service, names[service.name], link, wanted=wanted, park=all_or_nothing
+                ),
+            )
+        )
+        failed = failed or any(done.result not in {OK, PARKED} for done in switched)
+        finished += [done for done in switched if done.result != PARKED]
+    if all_or_nothing:
+        finished += crew.release(final=not failed)
+        if failed:
+            _take_back(yard, finished)
+    return finished
+
+
+class _Making:
+    """Shows a service that is built and tested as not yet done where it is still to switch."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher, self.doing, self.tick = watcher, watcher.doing, watcher.tick
+
+    def done(self, done: Done) -> None:
+        """Tell how it ended."""
+        if done.data.get("state") == "ready":
+            self.watcher.doing(done.name, "ready")
+        else:
+            self.watcher.done(done)
+
+
+def _skipped(watcher: Watcher, name: str, reason: str) -> Done:
+    done = Done(name, SKIPPED, reason)
+    watcher.done(done)
+    return done
+
+
+def _switch_order(settings: "Mapping[str, Settings]", ready: Mapping[str, object]) -> list[list[str]]:
+    """Return what is to switch, wave by wave; what does not start by itself comes last."""
+    in_waves = [[name for name in members if name in ready] for _, members in waves(settings)]
+    others = [name for name in ready if not any(name in members for members in in_waves)]
+    return [members for members in (*in_waves, others) if members]
+
+
+def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mapping[str, Any]:
+    """Build and test; promote at once where nothing runs, so that others can be built from it."""
+    from dockyard import recovery
+
+    container = container_name(yard.load(service))
+    with held(yard.engine, container, yard.wait) as tell:
+        both = each(tell, link.doing)
+        recovery.settle(yard.engine, container, both)
+        ready = prepare(yard, service, wanted, both)
+        if isinstance(ready, Report):
+            return {"state": ready.result, **_data(ready)}
+        if not ready.reasons:
+            tags = ready.tags
+            return {"state": "promoted", **_data(promote(ready)), "repository": tags.repository, "was": [*tags[1:]]}
+        return {"state": "ready", "image": ready.image, "tested": ready.tested, "reasons": list(ready.reasons)}
+
+
+def _data(report: Report) -> dict[str, Any]:
+    outage = {} if report.outage_ms is None else {"outage_ms": report.outage_ms}
+    return {"text": report.text, "image": report.image, "upgrade": report.result, **outage}
+
+
+def _switch(  # noqa: PLR0913
+    yard: "Yard", service: "Service", made: Done, link: Link, *, wanted: Wanted, park: bool
+) -> Mapping[str, Any]:
+    """Switch to what has passed; with `park` it is made final only when that is told."""
+    from dockyard import recovery
+
+    container = container_name(yard.load(service))
+    with held(yard.engine, container, yard.wait) as tell:
+        both = each(tell, link.doing)
+        recovery.settle(yard.engine, container, both)
+        builder = builder_for(yard, service)
+        ready = look(yard, builder, str(made.data["image"]))._replace(tested=made.data["tested"])
+        pending = switching(yard, service, ready, wanted, both)
+        switched = pending.switch()
+        report = upgraded(pending, str(switched), switched.outage)
+        if park:
+            _wait_for_others(pending, report, link)
+        pending.finish(switched)
+        builder.publish()
+    return _data(report)
+
+
+def _wait_for_others(pending: Replacement, report: Report, link: Link) -> None:
+    """Return when all others have switched too; otherwise undo this switch and raise DockyardError."""
+    final = False
+    try:
+        final = link.park(_data(report))
+    finally:
+        if not final:
+            pending.undo()
+    if not final:
+        raise DockyardError("taken back, as another switch failed")
+
+
+def _take_back(yard: "Yard", finished: list[Done]) -> None:
+    """Put the tags back of what was promoted in this run, where nothing runs."""
+    for number, done in enumerate(finished):
+        if done.data.get("state") == "promoted":
+            repository, (live, previous) = str(done.data["repository"]), done.data["was"]
+            try:
+                put_back(yard.engine, Tags(repository, live, previous))
+            except DockyardError as error:
+                finished[number] = done._replace(**failure(error))
+                continue
+            history.record(done.name, "promote", "undone", image=str(done.data["image"]))
+            reason = "its tags were taken back, as a switch failed"
+            finished[number] = done._replace(result=FAILED, reason=reason)

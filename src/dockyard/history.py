@@ -1,0 +1,161 @@
+"""What was done to each service, by whom, when and how it went: a record, never the truth."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dockyard.errors import DockyardError
+from dockyard.lock import command_line, user_name
+from dockyard.secrets import state_directory
+from dockyard.telling import warn
+
+if TYPE_CHECKING:
+    import sqlite3
+
+KEPT = 1000  # events of a service
+PATIENCE = 10.0  # seconds that one process waits for another's writing
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, service TEXT NOT NULL, action TEXT NOT NULL, result TEXT NOT NULL,
+    image TEXT NOT NULL, detail TEXT NOT NULL, user TEXT NOT NULL, command TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS by_service ON events (service, number);
+"""
+_COLUMNS = "service, action, result, image, detail, at, user, command"
+
+
+class Event(NamedTuple):
+    """One thing that was done; `when` is UTC in ISO format, `image` an id or empty."""
+
+    service: str
+    action: str
+    result: str
+    image: str = ""
+    detail: Mapping[str, Any] = {}
+    when: str = ""
+    user: str = ""
+    command: str = ""
+
+
+def record(service: str, action: str, result: str, *, image: str = "", **detail: object) -> None:
+    """Add an event. That it could not be written is told, and stops nothing."""
+    record_all([(service, action, result, image, detail)])
+
+
+def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]) -> None:
+    """Add events: service, action, result, image, detail of each."""
+    import json
+    import sqlite3
+
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    rows = [
+        (at, service, action, result, image, json.dumps(detail, default=str), user_name(), command_line())
+        for service, action, result, image, detail in events
+    ]
+    try:
+        with _database() as database:
+            database.executemany(
+                "INSERT INTO events (at, service, action, result, image, detail, user, command) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            for service in {row[1] for row in rows}:
+                database.execute(
+                    "DELETE FROM events WHERE service = ? AND number <= (SELECT number FROM events "
+                    "WHERE service = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                    (service, service, KEPT),
+                )
+    except (OSError, sqlite3.Error) as error:
+        warn(f"{path()}: the history could not be written: {error}")
+
+
+def events(service: str = "", limit: int = 50) -> list[Event]:
+    """Return the newest events first, of one service or of all. Raises DockyardError where they cannot be read."""
+    where, wanted = ("WHERE service = ?", (service, limit)) if service else ("", (limit,))
+    return _select(f"{where} ORDER BY number DESC LIMIT ?", wanted)
+
+
+def failed_switch(service: str, image: str, launch: str) -> Event | None:
+    """Return the newest upgrade to an image with these settings if it failed; None where it did not, or never was."""
+    try:
+        found = _select(
+            "WHERE service = ? AND image = ? AND action = 'upgrade' AND json_extract(detail, '$.launch') = ? "
+            "ORDER BY number DESC LIMIT 1",
+            (service, image, launch),
+        )
+    except DockyardError as error:
+        warn(str(error))
+        return None
+    return found[0] if found and found[0].result == "failed" else None
+
+
+def path() -> Path:
+    """Return where the history is."""
+    return state_directory() / "history.db"
+
+
+def _select(condition: str, values: tuple[object, ...]) -> list[Event]:
+    import json
+    import sqlite3
+
+    if not path().exists():
+        return []
+    try:
+        with _database() as database:
+            rows = database.execute(f"SELECT {_COLUMNS} FROM events {condition}", values).fetchall()  # noqa: S608 - ours
+    except (OSError, sqlite3.Error) as error:
+        raise DockyardError(
+            f"{path()}: the history cannot be read: {error}", hint="moved aside, it begins anew"
+        ) from None
+    return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]
+
+
+@contextmanager
+def _database() -> "Iterator[sqlite3.Connection]":
+    """Open the database, within one transaction; one that is damaged is moved aside."""
+    import sqlite3
+
+    place = path()
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    try:
+        database = _opened(place)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        place.rename(place.with_name(f"history-damaged-{time.time_ns()}.db"))
+        database = _opened(place)
+    with closing(database), database:
+        yield database
+
+
+def _opened(place: Path) -> "sqlite3.Connection":
+    import sqlite3
+
+    database = sqlite3.connect(place, timeout=PATIENCE)
+    try:
+        # Written ahead: readers never wait, and what a power cut loses is the last commit, not the database.
+        _written_ahead(database)
+        database.execute("PRAGMA synchronous=NORMAL")
+        database.executescript(_SCHEMA)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _written_ahead(database: "sqlite3.Connection") -> None:
+    """Have a new database written ahead; where several processes make it at once, SQLite does not wait by itself."""
+    import sqlite3
+
+    deadline = time.monotonic() + PATIENCE
+    while database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -1,0 +1,137 @@
+"""What a container changed beside its image is kept before the container goes: somebody may have mended it by hand."""
+
+import os
+import stat
+import tarfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.copying.opening import directory, opened, pin, readable
+from dockyard.errors import DockyardError
+from dockyard.scan.expected import is_expected
+from dockyard.scan.layer import DELETED, Change, changes
+
+if TYPE_CHECKING:
+    from dockyard.engine.engine import Engine
+    from dockyard.engine.models import Container
+
+KEPT = 5  # tars of a service
+LARGEST = 256 * 1024**2  # bytes of files in one tar
+SHARE = 10  # at most this part of what is free
+TOLD = 3  # changes that are named where all are counted
+
+
+class Kept(NamedTuple):
+    """What had changed, where it is, and why not all of it is there."""
+
+    changes: tuple[Change, ...] = ()
+    tar: Path | None = None
+    incomplete: str = ""
+
+    def lines(self, name: str) -> list[str]:
+        """Return what a person should know; nothing where nothing had changed."""
+        if not self.changes and not self.incomplete:
+            return []
+        named = ", ".join(change.path for change in self.changes[:TOLD])
+        more = f" and {len(self.changes) - TOLD} more" if len(self.changes) > TOLD else ""
+        kept = f"; kept in {self.tar}" if self.tar else ""
+        told = f"{name}: the old container had changed {named}{more}{kept}" if self.changes else name
+        return [f"{told}{f' ({self.incomplete})' if self.incomplete else ''}"]
+
+
+def keep_changes(engine: "Engine", container: "Container", place: Path) -> Kept:
+    """Write what a container changed unexpectedly into a tar in a directory, and return what that was.
+
+    Raises DockyardError where it cannot be kept.
+    """
+    if not container.layer:
+        return _told_by_engine(engine, container)
+    image = engine.images([f"sha256:{container.image_id}"]).get(f"sha256:{container.image_id}")
+    if not image or not image.layers:
+        return _told_by_engine(engine, container)
+    try:
+        found = tuple(
+            change
+            for change in changes(container.layer, image.layers)
+            if not is_expected(change.path, container.mounts)
+        )
+        return _packed(container, found, place) if found else Kept()
+    except OSError as error:
+        raise DockyardError(f"{container.layer}: {error.strerror}") from None
+
+
+def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
+    """Return the engine's own list of changes, where the layer is not ours to read."""
+    rows = [line.partition(" ")[::2] for line in engine.call("diff", container.id).splitlines()]
+    found = tuple(
+        Change(path, {"A": "new", "D": DELETED}.get(what, "changed"), "?")
+        for what, path in rows
+        if what != "C" and not is_expected(path, container.mounts)
+    )
+    return Kept(found, incomplete="not kept: the engine does not tell where they are" if found else "")
+
+
+def _packed(container: "Container", found: tuple[Change, ...], place: Path) -> Kept:
+    free = os.statvfs(place)
+    limit = min(LARGEST, free.f_bavail * free.f_frsize // SHARE)
+    size = sum(change.size for change in found if change.kind == "-" and change.what != DELETED)
+    stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    target = place / f"changes-{stamp}-{container.id[:12]}.tar"
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add_manifest(tar, container, found)
+        if size <= limit:
+            with opened(os.open(container.layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as top:
+                for change in found:
+                    _add(tar, top, change)
+    for old in sorted(place.glob("changes-*.tar"), reverse=True)[KEPT:]:
+        old.unlink()
+    return Kept(found, target, "" if size <= limit else f"only the list: {size} bytes are too many")
+
+
+def _add_manifest(tar: tarfile.TarFile, container: "Container", found: tuple[Change, ...]) -> None:
+    import io
+    import json
+
+    told = {"container": container.name, "id": container.id, "image": container.image_id}
+    data = json.dumps({**told, "changes": [change._asdict() for change in found]}, indent=1).encode()
+    member = tarfile.TarInfo("CHANGES.json")
+    member.size, member.mtime = len(data), int(time.time())
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _add(tar: tarfile.TarFile, top: int, change: Change) -> None:
+    """Add what changed, with its owner, mode, time and attributes; what was deleted is in the manifest alone."""
+    if change.what == DELETED:
+        return
+    *above, name = change.path.strip("/").split("/")
+    with ExitStack() as stack:
+        for part in above:
+            top = stack.enter_context(opened(directory(part, top)))
+        pinned = stack.enter_context(opened(pin(name, top)))
+        status = os.fstat(pinned)
+        member = tarfile.TarInfo(f"files{change.path}")
+        member.mode, member.mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
+        member.uid, member.gid = status.st_uid, status.st_gid
+        if stat.S_ISREG(status.st_mode):
+            source = stack.enter_context(os.fdopen(readable(pinned), "rb"))
+            member.size = status.st_size
+            member.pax_headers = _attributes(source.fileno())
+            tar.addfile(member, source)
+            return
+        member.type = _TYPES.get(stat.S_IFMT(status.st_mode), b"")
+        if stat.S_ISLNK(status.st_mode):
+            member.linkname = os.readlink(name, dir_fd=top)
+        if member.type:  # a socket or a device is in the manifest alone
+            tar.addfile(member)
+
+
+_TYPES = {stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE, stat.S_IFIFO: tarfile.FIFOTYPE}
+
+
+def _attributes(descriptor: int) -> dict[str, str]:
+    """Return extended attributes as GNU tar and bsdtar write them."""
+    names = [name for name in os.listxattr(descriptor) if not name.startswith("trusted.overlay.")]
+    return {f"SCHILY.xattr.{name}": os.getxattr(descriptor, name).decode("utf-8", "surrogateescape") for name in names}

@@ -1,0 +1,319 @@
+"""A new container in the place of the one that is up: the steps, and what to do about a switch that was cut short.
+
+The names of containers tell how far a switch has come; see docs/decisions/switching.md:
+
+    NAME.next          made, and never started: nothing has happened to production yet
+    NAME.old           production makes way for NAME: until that has proved itself, going back is the only way
+    NAME.replaced      NAME has proved itself: going on is the only way
+"""
+
+import shlex
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dockyard.engine.dialect import Dialect
+from dockyard.engine.models import (
+    DIRECTORY_LABEL,
+    LAUNCH,
+    NEXT,
+    OLD,
+    REPLACE,
+    REPLACED,
+    REPOSITORY_LABEL,
+    SUFFIXES,
+    UPGRADE_LABEL,
+    WAS_LIVE_LABEL,
+    WAS_RESTART_LABEL,
+    Container,
+)
+from dockyard.errors import DockyardError
+from dockyard.plan.build import LIVE, PREVIOUS
+from dockyard.plan.launch import LaunchPlan
+from dockyard.plan.values import Command, HostStep
+from dockyard.settings.values import Mode
+
+
+class Watch(NamedTuple):
+    """See that a container stays up, and gets healthy where anything checks that."""
+
+    name: str
+
+    def shell(self, program: str) -> str:
+        """Return what lets a person see the same."""
+        return f"# until it has stayed up, and is healthy: {program} inspect --format '{{{{json .State}}}}' {self.name}"
+
+
+class ProductionTest(NamedTuple):
+    """Run ./Test-prod on the container that has just come up."""
+
+    directory: str
+
+    def shell(self, _program: str) -> str:
+        """Return what does the same in a shell."""
+        return f"(cd {shlex.quote(self.directory)} && ./Test-prod)"
+
+
+class KeepChanges(NamedTuple):
+    """Keep what changed in a container's copy-on-write layer, before it goes."""
+
+    name: str
+
+    def shell(self, program: str) -> str:
+        """Return what lets a person see the same."""
+        return f"# what changed beside its image is kept: {program} diff {self.name}"
+
+
+SwitchStep = Command | HostStep | Watch | ProductionTest | KeepChanges
+
+
+class Tags(NamedTuple):
+    """Whose `:live` the new image becomes, and what `:live` and `:prev` are until then (ids; empty: nothing)."""
+
+    repository: str
+    live: str
+    previous: str
+
+
+class SwitchPlan(NamedTuple):
+    """A switch in three parts: what can be done and undone unseen, what production notices, what seals it."""
+
+    launch: LaunchPlan
+    kind: str
+    image: str
+    old: Container | None
+    tags: Tags | None
+    prepare: tuple[SwitchStep, ...]
+    switch: tuple[SwitchStep, ...]
+    seal: tuple[SwitchStep, ...]
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self.launch.name
+
+    @property
+    def steps(self) -> tuple[SwitchStep, ...]:
+        """All steps, in order."""
+        return (*self.prepare, *self.switch, *self.seal)
+
+
+def is_kept(old: Container | None) -> bool:
+    """Return whether a container can be stopped and come back: one that the engine removes at its end cannot."""
+    return bool(old and old.is_up and not old.removed_at_end)
+
+
+def check_owner(old: Container, service: str, program: str) -> None:
+    """Raise DockyardError for a container that is not this service's production, nor a stopped one of nobody."""
+    of_nobody = not old.service and not old.is_up
+    if not of_nobody and (old.service != service or old.mode not in {Mode.PROD.value, Mode.IN_PLACE.value}):
+        whose = f"to service `{old.service}`, {old.mode}" if old.service else "to no service"
+        hint = f"{program} stop {old.name}, or give one of the two another name"
+        raise DockyardError(f"container `{old.name}` exists and belongs {whose}", hint)
+
+
+def plan_switch(  # noqa: PLR0913 - facts, each of its own kind
+    launch: LaunchPlan,
+    old: Container | None,
+    tags: Tags | None,
+    dialect: Dialect,
+    *,
+    image: str = "",
+    test_production: bool = False,
+) -> SwitchPlan:
+    """Plan that a launch takes the place of a container, up or stopped, if there is one.
+
+    `image` stands for the launch's own image id where that is not known yet, in a plan that is only shown.
+    """
+    word = image or f"sha256:{launch.image_id}"
+    if tags and not image and tags.live == launch.image_id:
+        tags = None
+    checks: tuple[SwitchStep, ...] = (Watch(launch.name),)
+    if test_production:
+        checks = (*checks, ProductionTest(launch.labels[DIRECTORY_LABEL]))
+    parts = (
+        _replacing(launch.name, old, tags, word, dialect) if is_kept(old) else _launching(launch.name, old, tags, word)
+    )
+    labels = _labels(old, tags, dialect)
+    create = launch.creation(f"{launch.name}{NEXT}", word, labels)
+    host_steps = tuple(step for step in launch.steps[:-1] if not isinstance(step, Command))
+    kind = labels[UPGRADE_LABEL]
+    return SwitchPlan(launch, kind, word, old, tags, (*host_steps, create), (*parts[0], *checks), parts[1])
+
+
+def _labels(old: Container | None, tags: Tags | None, dialect: Dialect) -> dict[str, str]:
+    """Return what the new container tells of the switch, by which it can be undone or finished without us."""
+    labels = {UPGRADE_LABEL: REPLACE if is_kept(old) else LAUNCH}
+    if tags:
+        labels |= {REPOSITORY_LABEL: tags.repository, WAS_LIVE_LABEL: tags.live}
+    if old and _is_held_back(old, dialect):
+        labels[WAS_RESTART_LABEL] = old.restart
+    return labels
+
+
+def _is_held_back(old: Container, dialect: Dialect) -> bool:
+    """Return whether the engine would start a stopped container by itself when it is started anew."""
+    return is_kept(old) and old.restart == "always" and bool(dialect.set_restart)
+
+
+Parts = tuple[tuple[SwitchStep, ...], tuple[SwitchStep, ...]]
+
+
+def _replacing(name: str, old: Container | None, tags: Tags | None, image: str, dialect: Dialect) -> Parts:
+    assert old  # noqa: S101 - is_kept
+    held_back = (_restart_policy(f"{name}{OLD}", "unless-stopped", dialect),) if _is_held_back(old, dialect) else ()
+    switch: tuple[SwitchStep, ...] = (
+        Command(("rename", name, f"{name}{OLD}")),
+        Command(("rename", f"{name}{NEXT}", name)),
+        *held_back,
+        Command(("stop", f"{name}{OLD}")),
+        Command(("start", name)),
+    )
+    seal: tuple[SwitchStep, ...] = (
+        Command(("rename", f"{name}{OLD}", f"{name}{REPLACED}")),
+        *_tagging(tags, image),
+        KeepChanges(f"{name}{REPLACED}"),
+        Command(("rm", f"{name}{REPLACED}")),
+    )
+    return switch, seal
+
+
+def _launching(name: str, old: Container | None, tags: Tags | None, image: str) -> Parts:
+    """Return the steps where nothing is left to go back to: the tags move first, so that going on is always right."""
+    stop = (Command(("stop", name)),) if old and old.is_up else ()
+    remove: tuple[SwitchStep, ...] = (KeepChanges(name), Command(("rm", name))) if old and not old.is_up else ()
+    rename = Command(("rename", f"{name}{NEXT}", name))
+    return (*stop, *remove, *_tagging(tags, image), rename, Command(("start", name))), ()
+
+
+def _tagging(tags: Tags | None, image: str) -> tuple[Command, ...]:
+    """Return `:live` → `:prev`, then the new image → `:live`: so each always has a name or a container."""
+    return promote(tags.repository, tags.live, image) if tags else ()
+
+
+def promote(repository: str, was_live: str, image: str) -> tuple[Command, ...]:
+    """Return what makes an image `:live`, and what was live `:prev`."""
+    keep = (Command(("tag", was_live, f"{repository}:{PREVIOUS}")),) if was_live else ()
+    return (*keep, Command(("tag", image, f"{repository}:{LIVE}")))
+
+
+def tags_as_they_were(tags: Tags) -> tuple[Command, ...]:
+    """Return what puts `:live` and `:prev` back; one that was not there goes."""
+    repository, live, previous = tags
+    return tuple(
+        Command(("tag", image, f"{repository}:{tag}")) if image else Command(("rmi", f"{repository}:{tag}"))
+        for tag, image in ((LIVE, live), (PREVIOUS, previous))
+    )
+
+
+def _restart_policy(name: str, policy: str, dialect: Dialect) -> Command:
+    return Command((*dialect.set_restart, policy, name))
+
+
+# ---------------------------------------------------------------------------------------------- what was cut short
+UNDONE, FINISHED = "undone", "finished"
+
+
+class Recovery(NamedTuple):
+    """What puts a container's switch in order: `first` has it up again, `then` removes what is left."""
+
+    verdict: str = ""
+    first: tuple[SwitchStep, ...] = ()
+    then: tuple[SwitchStep, ...] = ()
+
+
+class Found(NamedTuple):
+    """The containers of a switch, by how they are named; only those that dockyard launched for one service."""
+
+    here: Container | None
+    next: Container | None
+    old: Container | None
+    replaced: Container | None
+
+
+def base_name(name: str) -> str:
+    """Return the name of the container that a name of a switch is about; any other name is its own."""
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+
+
+def found(name: str, containers: Mapping[str, Container]) -> Found:
+    """Return the containers of a switch from those that exist, by name; another service's are not among them."""
+    ours = [containers.get(f"{name}{suffix}") for suffix in ("", *SUFFIXES)]
+    services = {one.service for one in ours[1:] if one and one.service}
+    here, *others = (one if one and (not services or one.service in services) else None for one in ours)
+    left = (one if one and one.service and not one.is_under_test else None for one in others)
+    return Found(here, *left)
+
+
+def plan_recovery(name: str, containers: Mapping[str, Container], dialect: Dialect) -> Recovery:
+    """Plan what the next command does about a switch that was cut short; nothing to do where none was.
+
+    `containers` are all with the switch's names, by name. A container of somebody else under the name stays, and
+    then nothing can be done.
+    """
+    here, next_, old, replaced = state = found(name, containers)
+    if containers.get(name) and not here:
+        return Recovery()
+    if replaced:
+        return _finish(name, state)
+    if old:
+        return _undo(name, state, dialect)
+    if next_:
+        return _without_old(name, state)
+    if here and here.status == "created" and here.labels.get(UPGRADE_LABEL) == LAUNCH:
+        return Recovery(FINISHED, (Command(("start", name)),))
+    return Recovery()
+
+
+def _remove(container: Container | None, dialect: Dialect) -> tuple[Command, ...]:
+    return (Command((*dialect.removal, container.name)),) if container else ()
+
+
+def _start(name: str, container: Container | None) -> tuple[Command, ...]:
+    return () if container and container.is_up else (Command(("start", name)),)
+
+
+def _finish(name: str, state: Found) -> Recovery:
+    here, next_, _, replaced = state
+    assert replaced  # noqa: S101 - see the caller
+    leftover = (Command(("rm", "--force", next_.name)),) if next_ else ()
+    if not here:
+        back = Command(("rename", replaced.name, name))
+        return Recovery(UNDONE, (back, *_start(name, replaced)), leftover)
+    last = (KeepChanges(replaced.name), Command(("rm", "--force", replaced.name)))
+    return Recovery(FINISHED, (*_start(name, here), *_promotion(here)), (*leftover, *last))
+
+
+def _promotion(new: Container) -> tuple[Command, ...]:
+    """Return the tags that a new container's labels ask for."""
+    repository = new.labels.get(REPOSITORY_LABEL, "")
+    return promote(repository, new.labels.get(WAS_LIVE_LABEL, ""), new.image_id) if repository else ()
+
+
+def _undo(name: str, state: Found, dialect: Dialect) -> Recovery:
+    here, next_, old, _ = state
+    assert old  # noqa: S101 - see the caller
+    new = here or next_
+    policy = new.labels.get(WAS_RESTART_LABEL, "") if new else ""
+    restore = (_restart_policy(old.name, policy, dialect),) if policy else ()
+    aside = _remove(next_, dialect) if here else ()
+    if here:
+        # A stop of the old one may be under way: another one waits for it.
+        stop = (Command(("stop", here.name)),) if here.is_up else ()
+        aside = (*aside, *stop, Command(("rename", name, f"{name}{NEXT}")), Command(("stop", old.name)))
+    back = (Command(("rename", old.name, name)), *(_start(name, old) if not here else (Command(("start", name)),)))
+    then = (Command((*dialect.removal, f"{name}{NEXT}")),) if new else ()
+    return Recovery(UNDONE, (*restore, *aside, *back), then)
+
+
+def _without_old(name: str, state: Found) -> Recovery:
+    """Plan for a new container that is made, where none made way for it."""
+    here, next_, _, _ = state
+    assert next_  # noqa: S101 - see the caller
+    launching = next_.labels.get(UPGRADE_LABEL) == LAUNCH
+    if here and (here.is_up or not launching):
+        stop = (Command(("stop", next_.name)),) if next_.is_up else ()
+        return Recovery(UNDONE, (*stop, *_start(name, here)), (Command(("rm", "--force", next_.name)),))
+    remove = (KeepChanges(name), Command(("rm", name))) if here else ()
+    return Recovery(
+        FINISHED, (*remove, *_promotion(next_), Command(("rename", next_.name, name)), *_start(name, next_))
+    )

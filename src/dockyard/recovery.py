@@ -1,0 +1,129 @@
+"""Putting in order what a switch left that was cut short: by SIGKILL, by a power cut, by the end of the engine."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dockyard import lock
+from dockyard.engine.models import SUFFIXES
+from dockyard.errors import DockyardError, EngineError, LockedError
+from dockyard.plan.switch import KeepChanges, Recovery, base_name, plan_recovery
+from dockyard.plan.values import Command
+from dockyard.telling import warn
+
+if TYPE_CHECKING:
+    from dockyard.engine.engine import Engine
+    from dockyard.keeping import Kept
+    from dockyard.plan.switch import SwitchStep
+    from dockyard.yard import Yard
+
+PAUSE = 0.1
+TRIES = 30  # what a killed run asked for may still happen, for three seconds
+
+Tell = Callable[[str], None]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put signals off for the block, and for the children that it starts: half undone is worse than late."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def settle_all(yard: "Yard", tell: Tell) -> None:
+    """Put every switch in order that was cut short; one that is under way, under its lock, is left alone."""
+    for name in sorted({base_name(row.name) for row in yard.rows if row.is_left}):
+        try:
+            with lock.held(yard.engine, name):
+                settle(yard.engine, name, tell)
+        except LockedError:
+            continue
+        finally:
+            yard.forget_rows()
+
+
+def settle(engine: "Engine", name: str, tell: Tell) -> None:
+    """Finish or undo what was cut short for a container, whose lock is held; raises DockyardError where it cannot."""
+    verdict = restore(engine, name)
+    if verdict:
+        _record(engine, name, verdict, tell)
+
+
+def restore(engine: "Engine", name: str, between: Callable[[], None] | None = None) -> str:
+    """Have a container up again as the names of its switch tell; returns the verdict, empty for nothing to do.
+
+    `between` is called when it is up, before what is left goes. Raises EngineError.
+    """
+    for attempt in range(TRIES):
+        recovery = _plan(engine, name)
+        if not recovery.verdict:
+            return ""
+        try:
+            for step in recovery.first:
+                perform(engine, step)
+            if between:
+                once, between = between, None
+                once()
+            for step in recovery.then:
+                perform(engine, step)
+        except EngineError:
+            if attempt + 1 == TRIES:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return recovery.verdict
+    raise AssertionError  # the last attempt raises or returns
+
+
+def perform(engine: "Engine", step: "SwitchStep") -> None:
+    """Carry out one step of a recovery."""
+    if isinstance(step, Command):
+        engine.call(*step.argv)
+    elif isinstance(step, KeepChanges):
+        keep_changes(engine, step.name)
+
+
+def keep_changes(engine: "Engine", name: str) -> "Kept | None":
+    """Keep what changed in a container's layer beside its image; that it could not be kept is told, and no more."""
+    from dockyard import dossier
+    from dockyard.keeping import keep_changes
+
+    container = next(iter(engine.containers([name])), None)
+    if not container or not container.service:
+        return None
+    try:
+        kept = keep_changes(engine, container, dossier.place(container.service))
+    except DockyardError as error:
+        warn(f"{base_name(name)}: what changed in the old container could not be kept: {error}")
+        return None
+    for line in kept.lines(base_name(name)):
+        warn(line)
+    return kept
+
+
+def _plan(engine: "Engine", name: str) -> Recovery:
+    names = [name, *(f"{name}{suffix}" for suffix in SUFFIXES)]
+    return plan_recovery(name, {one.name: one for one in engine.containers(names)}, engine.dialect)
+
+
+def _record(engine: "Engine", name: str, verdict: str, tell: Tell) -> None:
+    from dockyard import history
+
+    up = next(iter(engine.containers([name])), None)
+    image = up.image_id if up else ""
+    history.record(up.service if up else name, "recover", verdict, image=image)
+    tell(f"{name}: a switch that was cut short was {verdict}; {image[:12]} is up")
+
+
+def unsettled(name: str, error: DockyardError) -> DockyardError:
+    """Return what to tell where production could not be put in order now."""
+    return DockyardError(
+        f"{name}: could not be put in order now: {error}", hint="the next `d` command does it; `d list-up` will do"
+    )

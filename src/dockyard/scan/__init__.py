@@ -1,0 +1,1 @@
+"""What a container has changed beside its image."""

@@ -1,0 +1,230 @@
+"""Carrying out a switch: production makes way for a new container, and comes back if that does not prove itself."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from dockyard import launch, recovery, secrets
+from dockyard.engine.engine import Engine
+from dockyard.engine.models import LAUNCH, NEXT
+from dockyard.errors import DockyardError, EngineUnreachableError
+from dockyard.plan.switch import (
+    KeepChanges,
+    ProductionTest,
+    SwitchPlan,
+    SwitchStep,
+    Tags,
+    Watch,
+    tags_as_they_were,
+)
+from dockyard.plan.values import Command
+from dockyard.recovery import keep_changes, undisturbed
+from dockyard.watch import watch
+
+MILLISECONDS = 1000
+
+
+class Work(NamedTuple):
+    """What a switch is carried out with: `tell` says what is being done, `test` runs Test-prod, which may take long."""
+
+    engine: Engine
+    plan: SwitchPlan
+    tell: Callable[[str], None]
+    test: Callable[[], object]
+    patience: float | None
+    times: dict[str, float]
+    """When each step began, by what it is, in the clock's seconds."""
+
+
+class Switched(NamedTuple):
+    """A new container that has proved itself: how long production was away, and what its parts took, in ms."""
+
+    plan: SwitchPlan
+    outage: int
+    stop: int
+    start: int
+
+    def __str__(self) -> str:
+        """Return the measured outage."""
+        if not self.stop:
+            return f"up after {self.start} ms"
+        return f"outage {self.outage} ms (stop {self.stop}, start {self.start})"
+
+
+class SwitchFailedError(DockyardError):
+    """The new container did not prove itself; `outage` is for how many ms production was away."""
+
+    def __init__(self, message: str, hint: str, outage: int = 0) -> None:
+        super().__init__(message, hint)
+        self.outage = outage
+
+
+def switch(  # noqa: PLR0913
+    engine: Engine,
+    plan: SwitchPlan,
+    tell: Callable[[str], None],
+    *,
+    test: Callable[[], object] = bool,
+    patience: float | None = None,
+    keep: Callable[[Exception, Mapping[str, str], Mapping[str, float]], None] | None = None,
+) -> Switched:
+    """Put the new container in the old one's place, up to where it has proved itself; `seal` makes that final.
+
+    The container's lock is held. `test` runs Test-prod; `keep` is called with the error, the containers by role and the
+    steps' times when it failed, once production is back and before the new container goes.
+
+    Raises SwitchFailedError where the new one does not prove itself, DockyardError where it cannot be made. Production
+    is then as it was.
+    """
+    work = Work(engine, plan, tell, test, patience, {})
+    try:
+        for step in (*plan.prepare, *plan.switch):
+            _perform(work, step)
+    except BaseException as error:
+        with undisturbed():
+            failed = _failed(work, error)
+            _go_back(work, failed, keep)
+        if failed is error:
+            raise
+        raise failed from None
+    return _measured(work)
+
+
+def seal(engine: Engine, plan: SwitchPlan) -> None:
+    """Make a switch final: its tags move, what production was until then goes. A signal does not stop it half way."""
+    with undisturbed():
+        for step in plan.seal:
+            if isinstance(step, Command):
+                engine.call(*step.argv)
+            elif isinstance(step, KeepChanges):
+                keep_changes(engine, step.name)
+
+
+def _perform(work: Work, step: SwitchStep) -> None:
+    work.times[_name(step)] = time.monotonic()
+    match step:
+        case Command(argv, wanted) if wanted:
+            work.tell("preparing")
+            work.engine.call(*argv, secrets=secrets.values_of(wanted, work.plan.launch.settings))
+        case Command(argv):
+            work.tell(_DOING.get(argv[0], argv[0]))
+            work.engine.call(*argv)
+        case Watch():
+            work.tell("watching")
+            _watch(work, step.name)
+        case ProductionTest():
+            work.tell("testing in production")
+            work.test()
+        case KeepChanges():
+            keep_changes(work.engine, step.name)
+        case _:
+            for note in launch.do(work.engine, step):
+                work.tell(note)
+
+
+_DOING = {"create": "preparing", "rename": "switching", "stop": "stopping", "start": "starting", "tag": "promoting"}
+
+
+def _name(step: SwitchStep) -> str:
+    """Return what a step is called where its time is told."""
+    return " ".join(step.argv[:2]) if isinstance(step, Command) and step.argv[0] != "create" else _kind(step)
+
+
+def _kind(step: SwitchStep) -> str:
+    return step.argv[0] if isinstance(step, Command) else type(step).__name__
+
+
+def _watch(work: Work, name: str) -> None:
+    verdict = watch(work.engine, [name], patience=work.patience)[name]
+    if verdict.problem:
+        words = [*work.plan.launch.advice, *(["its health check:", verdict.health] if verdict.health else [])]
+        hint = "\n".join([*words, "its log:", *work.engine.last_words(name)])
+        raise DockyardError(f"{name}: the new container {verdict.problem}", hint)
+
+
+def _failed(work: Work, error: BaseException) -> BaseException:
+    """Return what a failure is to be: the new container's own one where it was its turn."""
+    began = any(name.startswith("start ") for name in work.times)
+    own = isinstance(error, DockyardError) and not isinstance(error, EngineUnreachableError)
+    if not (began and own):
+        return error
+    assert isinstance(error, DockyardError)  # noqa: S101 - see above
+    hint = "\n".join(filter(None, [error.hint, *([] if "its log" in error.hint else work.plan.launch.advice)]))
+    failed = SwitchFailedError(str(error), hint)
+    failed.transcript = error.transcript
+    return failed
+
+
+def _go_back(
+    work: Work, error: BaseException, keep: Callable[[Exception, Mapping[str, str], Mapping[str, float]], None] | None
+) -> None:
+    """Have production as it was; raises DockyardError where that cannot be done now."""
+    work.times["going back"] = time.monotonic()
+
+    def between() -> None:
+        work.times["back"] = time.monotonic()
+        if keep and isinstance(error, SwitchFailedError):
+            error.outage = _outage(work, "back")
+            keep(error, _roles(work.engine, work.plan), _durations(work.times))
+
+    try:
+        tagged = any(name.startswith("tag ") for name in work.times)
+        undo(work.engine, work.plan, between, tagged=tagged)
+    except DockyardError as problem:
+        raise recovery.unsettled(work.plan.name, problem) from error
+
+
+def _roles(engine: Engine, plan: SwitchPlan) -> dict[str, str]:
+    """Return the new and the old container by role, as far as they are there."""
+    there = {one.name: one.id for one in engine.containers([plan.name, f"{plan.name}{NEXT}"])}
+    if plan.kind == LAUNCH:
+        return {"new": there.get(plan.name) or there.get(f"{plan.name}{NEXT}", "")}
+    return {"new": there.get(f"{plan.name}{NEXT}", ""), "old": there.get(plan.name, "")}
+
+
+def undo(engine: Engine, plan: SwitchPlan, between: Callable[[], None] = lambda: None, *, tagged: bool = True) -> None:
+    """Have production as it was before a switch that was not sealed; `tagged`: it came as far as the tags.
+
+    `between` is called when that is up, before the new container goes. Raises EngineError.
+    """
+    if plan.kind != LAUNCH:
+        recovery.restore(engine, plan.name, between)
+        return
+    if plan.tags and tagged:
+        put_back(engine, plan.tags)
+    between()
+    for new in engine.containers([plan.name, f"{plan.name}{NEXT}"]):
+        if not (plan.old and plan.old.id == new.id):
+            engine.remove(new.id)
+    if plan.old and plan.old.is_up and engine.is_gone(plan.old.id):  # the engine removed it at its end
+        again = plan.launch.creation(plan.name, f"sha256:{plan.old.image_id}", {})
+        engine.call(*again.argv, secrets=secrets.values_of(again.secrets, plan.launch.settings))
+        engine.call("start", plan.name)
+
+
+def put_back(engine: Engine, tags: Tags) -> None:
+    """Have `:live` and `:prev` as they were."""
+    for command in tags_as_they_were(tags):
+        if command.argv[0] == "tag" or engine.images([command.argv[-1]]):
+            engine.call(*command.argv)
+
+
+def _measured(work: Work) -> Switched:
+    times = work.times
+    stop = next((began for name, began in times.items() if name.startswith("stop ")), None)
+    start = next(began for name, began in times.items() if name.startswith("start "))
+    up = times[Watch.__name__]
+    parts = (0 if stop is None else up - stop, 0 if stop is None else start - stop, up - start)
+    return Switched(work.plan, *(round(part * MILLISECONDS) for part in parts))
+
+
+def _outage(work: Work, end: str) -> int:
+    """Return for how many ms production was away, from its stop to a moment that has a name."""
+    began = next((began for name, began in work.times.items() if name.startswith("stop ")), None)
+    return round((work.times[end] - began) * MILLISECONDS) if began else 0
+
+
+def _durations(times: Mapping[str, float]) -> dict[str, float]:
+    """Return how many seconds each step took."""
+    ends = [*list(times.values())[1:], time.monotonic()]
+    return {name: round(end - began, 3) for (name, began), end in zip(times.items(), ends, strict=True)}

@@ -1,0 +1,297 @@
+"""One service from its source to production: built, tested, switched to; and what of that there is to do."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from dockyard import history, recovery
+from dockyard.build import Builder, builder_for, test_script
+from dockyard.engine.models import LAUNCH_LABEL, Container
+from dockyard.errors import DockyardError
+from dockyard.host import host_facts
+from dockyard.plan.build import LATEST, LIVE, PREVIOUS, plan_rollback
+from dockyard.plan.launch import LaunchPlan, container_name
+from dockyard.plan.switch import SwitchPlan, Tags, check_owner, plan_switch
+from dockyard.plan.values import Command
+from dockyard.plan.waves import starts_here
+from dockyard.replace import Replacement, planned, production, replacement
+from dockyard.service import Service
+from dockyard.yard import Yard
+
+Tell = Callable[[str], None]
+
+
+def each(*tells: Tell) -> Tell:
+    """Return what tells all of them."""
+
+    def tell(doing: str) -> None:
+        for one in tells:
+            one(doing)
+
+    return tell
+
+
+class Wanted(NamedTuple):
+    """How an upgrade is to go: `force` builds what has not changed and retries what failed; `timeout` in seconds."""
+
+    force: bool = False
+    timeout: float | None = None
+
+
+class Report(NamedTuple):
+    """What an upgrade did to a service: `upgraded`, `promoted` or `current`, and how."""
+
+    service: str
+    result: str
+    text: str
+    image: str = ""
+    outage_ms: int | None = None
+
+
+class Ready(NamedTuple):
+    """An image that has passed its tests; `reasons` say why production is to switch to it: none, it is not."""
+
+    builder: Builder
+    image: str
+    tested: str | None
+    reasons: tuple[str, ...]
+    tags: Tags
+    is_up: bool
+
+    @property
+    def live(self) -> str:
+        """The reference that the image gets."""
+        return self.builder.name.tagged(LIVE)
+
+
+def upgrade(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
+    """Build, test, and switch to what passed, as far as there is anything to do. The container's lock is held.
+
+    Raises DockyardError; production is then as it was.
+    """
+    recovery.settle(yard.engine, container_name(yard.load(service)), tell)
+    ready = prepare(yard, service, wanted, tell)
+    return ready if isinstance(ready, Report) else finish(yard, service, ready, wanted, tell)
+
+
+def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready | Report:
+    """Build and test, if there is anything to do; a report where there is nothing."""
+    builder = builder_for(yard, service)
+    tell("building")
+    image = built(builder, wanted)
+    ready = look(yard, builder, image)
+    if not ready.reasons and not _to_promote(ready):
+        if not wanted.force:
+            return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
+        ready = ready._replace(reasons=("it was forced",))
+    _refuse_failed(yard, service, ready, wanted)
+    tell(f"testing {image[:12]}")
+    return ready._replace(tested=tested(builder, image, wanted))
+
+
+def built(builder: Builder, wanted: Wanted) -> str:
+    """Build, and return the image's id. Raises DockyardError, and leaves a dossier."""
+    service = builder.service.name
+    before = builder.is_current(LATEST)
+    if before and not wanted.force:
+        return before.id
+    with remembered(builder, "build"):
+        image = builder.build(force=wanted.force, timeout=wanted.timeout).id
+    history.record(service, "build", "ok", image=image)
+    return image
+
+
+def tested(builder: Builder, image: str, wanted: Wanted) -> str | None:
+    """Run the tests; return the id, or None where there is no test. Raises TestFailedError, and leaves a dossier."""
+    service = builder.service.name
+    with remembered(builder, "test", image):
+        passed = builder.test(image, timeout=wanted.timeout)
+    history.record(service, "test", "ok" if passed else "no test", image=image)
+    return image if passed else None
+
+
+@contextmanager
+def remembered(builder: Builder, action: str, image: str = "") -> Iterator[None]:
+    """Have a failure of the block leave a dossier and a line in the history."""
+    try:
+        yield
+    except DockyardError as error:
+        from dockyard import dossier
+
+        name, reason = builder.service.name, str(error)
+        where = dossier.keep(builder.engine, name, reason, hint=error.hint, containers={}, transcript=error.transcript)
+        history.record(name, action, "failed", image=image, reason=reason, dossier=str(where or ""))
+        raise
+
+
+def finish(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tell) -> Report:
+    """Switch to what passed, or only promote it where nothing is to run. Raises DockyardError."""
+    if not ready.reasons:
+        return promote(ready)
+    pending = switching(yard, service, ready, wanted, tell)
+    switched = pending.carry_out()
+    ready.builder.publish()
+    return upgraded(pending, str(switched), switched.outage)
+
+
+def upgraded(pending: Replacement, text: str, outage: int) -> Report:
+    """Return the report of a switch that is final."""
+    image = pending.plan.launch.image_id
+    words = f"{pending.plan.name} is up, from {image[:12]}, {text}"
+    return Report(pending.service.name, "upgraded", words, image, outage)
+
+
+def promote(ready: Ready) -> Report:
+    """Make what passed live where nothing runs. Raises DockyardError."""
+    builder = ready.builder
+    builder.promote(ready.tested or ready.image)
+    history.record(builder.service.name, "promote", "ok", image=ready.image)
+    builder.publish()
+    text = f"{builder.name.tagged(LIVE)} is {ready.image[:12]}"
+    return Report(builder.service.name, "promoted", text, ready.image)
+
+
+def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tell) -> Replacement:
+    """Return the switch to an image that has passed. Raises DockyardError where something else came in between."""
+    builder = ready.builder
+    latest = builder.tags().get(builder.name.tagged(LATEST))
+    if not latest or latest.id != ready.image:
+        now = latest.id[:12] if latest else "gone"
+        raise DockyardError(
+            f"{builder.name.tagged(LATEST)} is {now}, but {ready.image[:12]} was tested",
+            hint="another build came in between; build and test again",
+        )
+    test = (lambda: builder.test_production(timeout=wanted.timeout)) if service.program("Test-prod") else None
+    return replacement(
+        yard,
+        service,
+        "upgrade",
+        tell,
+        image=ready.image,
+        live=ready.live,
+        tags=ready.tags,
+        test=test,
+        patience=wanted.timeout,
+    )
+
+
+def look(yard: Yard, builder: Builder, image: str) -> Ready:
+    """Return what there is to do to have production run an image, as things are."""
+    tags = builder.tags()
+    live, previous = (tags.get(builder.name.tagged(tag)) for tag in (LIVE, PREVIOUS))
+    there = Tags(builder.name.tagged("").rstrip(":"), live.id if live else "", previous.id if previous else "")
+    here = production(yard, builder.service)
+    is_up = bool(here and here.is_up)
+    wanted_up = is_up or starts_here(builder.settings, host_facts().name)
+    reasons: tuple[str, ...] = ()
+    if wanted_up:
+        launch = planned(yard, builder.service, image, builder.name.tagged(LIVE))
+        reasons = _reasons(here, launch, there)
+    return Ready(builder, image, None, reasons, there, is_up)
+
+
+def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags) -> tuple[str, ...]:
+    """Return why production is not as its source says."""
+    if not here or not here.is_up:
+        return ("it is not up",)
+    found = []
+    if here.image_id != launch.image_id:
+        found.append(f"it runs {here.image_id[:12]}")
+    if here.labels.get(LAUNCH_LABEL) != launch.labels[LAUNCH_LABEL]:
+        found.append("its settings have changed")
+    if tags.live != launch.image_id:
+        found.append(f"live is {tags.live[:12] or 'nothing'}")
+    return tuple(found)
+
+
+def _to_promote(ready: Ready) -> bool:
+    return not ready.reasons and ready.tags.live != ready.image
+
+
+def _refuse_failed(yard: Yard, service: Service, ready: Ready, wanted: Wanted) -> None:
+    """Raise DockyardError for what has failed in production before, and has not changed since."""
+    if wanted.force or not ready.reasons:
+        return
+    launch = planned(yard, service, ready.image, ready.live)
+    failed = history.failed_switch(service.name, ready.image, launch.labels[LAUNCH_LABEL])
+    if failed:
+        raise DockyardError(
+            f"{service.name}: {ready.image[:12]} failed in production on {failed.when}, and nothing has changed since: "
+            f"{failed.detail.get('reason', '')}",
+            hint=f"`d why {service.name}` tells more; change the source, or `d upgrade {service.name} --force`",
+        )
+
+
+def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
+    """Have the previous image live again, and running if production is up; the container's lock is held.
+
+    What was live becomes the previous one, so that a second rollback undoes the first. Raises NoSuchNameError where
+    there is nothing to go back to, DockyardError where it does not prove itself: production is then as it was.
+    """
+    recovery.settle(yard.engine, container_name(yard.load(service)), tell)
+    builder = builder_for(yard, service)
+    promotion = plan_rollback(builder.name, builder.tags())
+    here = production(yard, service)
+    if not here or not here.is_up:
+        builder.rollback()
+        history.record(service.name, "rollback", "ok", image=promotion.live)
+        text = f"{builder.name.tagged(LIVE)} is {promotion.live[:12]}"
+        return Report(service.name, "promoted", text, promotion.live)
+    tags = Tags(builder.name.tagged("").rstrip(":"), promotion.previous, promotion.live)
+    live = builder.name.tagged(LIVE)
+    pending = replacement(
+        yard, service, "rollback", tell, image=promotion.live, live=live, tags=tags, patience=wanted.timeout
+    )
+    switched = pending.carry_out()
+    builder.publish()
+    return upgraded(pending, str(switched), switched.outage)
+
+
+class Outline(NamedTuple):
+    """What an upgrade would do now, with nothing done: lines to paste, and why; no lines: it is up to date."""
+
+    lines: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
+    """Return the commands of an upgrade, in order. Nothing changes. Raises DockyardError where it cannot be."""
+    builder = builder_for(yard, service)
+    current = None if wanted.force else builder.is_current(LATEST)
+    known = current or builder.tags().get(builder.name.tagged(LATEST))
+    if not known:
+        return Outline((*_making(builder, build=True), "# the launch is planned when there is an image"), ("no image",))
+    ready = look(yard, builder, known.id)
+    reasons = (*(() if current else ("the source has changed",)), *ready.reasons)
+    if not reasons and not _to_promote(ready):
+        return Outline((), ())
+    word = "" if current else builder.name.tagged(LATEST)
+    program = yard.engine.program
+    making = _making(builder, build=not current)
+    if not ready.reasons and not (ready.is_up and not current):
+        tagging = Command(("tag", builder.name.tagged(LATEST), builder.name.tagged(LIVE)))
+        keep = Command(("tag", ready.tags.live, builder.name.tagged(PREVIOUS))) if ready.tags.live else None
+        promotion = [step.shell(program) for step in (keep, tagging) if step]
+        return Outline((*making, *promotion), reasons or ("it is not live",))
+    plan = outlined_switch(yard, service, ready, word)
+    return Outline((*making, *(step.shell(program) for step in plan.steps)), reasons)
+
+
+def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> SwitchPlan:
+    """Return the switch as it would be planned now; `word` stands for an image that is not built yet."""
+    old = production(yard, service)
+    if old:
+        check_owner(old, service.name, yard.engine.program)
+    test = bool(service.program("Test-prod"))
+    launch = planned(yard, service, ready.image, ready.live)
+    return plan_switch(launch, old, ready.tags, yard.engine.dialect, image=word, test_production=test)
+
+
+def _making(builder: Builder, *, build: bool) -> tuple[str, ...]:
+    lines = builder.shell() if build else ()
+    script = test_script(builder.service, builder.settings)
+    if not script:
+        return (*lines, f"# {builder.service.name} has no Test")
+    from shlex import quote
+
+    return (*lines, f"(cd {quote(str(builder.service.directory))} && ./{script.name} -r)")

@@ -1,0 +1,75 @@
+"""Whether containers that have just started stay up, and get healthy where anything checks that."""
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dockyard.engine.engine import Engine
+from dockyard.engine.models import Container
+
+STAY_UP = 1.0  # seconds that a new container is watched
+PAUSE = 0.1  # seconds between two looks
+SLACK = 5.0  # seconds by which the engine's own checks may be late
+
+
+class Verdict(NamedTuple):
+    """How a container did: an empty problem means well. `health` is what its checks wrote last, where they failed."""
+
+    problem: str = ""
+    health: str = ""
+    healthy_after: float | None = None
+
+
+def watch(
+    engine: Engine, names: Iterable[str], *, stay_up: float = STAY_UP, patience: float | None = None
+) -> dict[str, Verdict]:
+    """Return how each container did, once all of them have stayed up for `stay_up` seconds or failed.
+
+    `patience` is how many seconds they have to get healthy; by default what their own checks' times come to.
+    """
+    began = time.monotonic()
+    pending, verdicts = set(names), dict[str, Verdict]()
+    while pending:
+        elapsed = time.monotonic() - began
+        there = {container.name: container for container in engine.containers(sorted(pending))}
+        for name in sorted(pending):
+            verdict = _verdict(engine, there.get(name), elapsed, stay_up, patience)
+            if verdict:
+                verdicts[name] = verdict
+        pending -= set(verdicts)
+        if pending:
+            time.sleep(PAUSE if elapsed < stay_up else 2 * PAUSE)
+    return verdicts
+
+
+def _verdict(
+    engine: Engine, container: Container | None, elapsed: float, stay_up: float, patience: float | None
+) -> Verdict | None:
+    """Return how a container did; None while that is not known yet."""
+    if not container:
+        return Verdict("did not stay up (gone)")
+    if container.status != "running":
+        code = f", exit code {container.exit_code}" if container.status == "exited" else ""
+        return Verdict(f"did not stay up ({container.status}{code})")
+    if container.restarts:
+        return Verdict(f"did not stay up (the engine has started it anew {container.restarts} times)")
+    if not container.check:
+        return Verdict() if elapsed >= stay_up else None
+    return _health(engine, container, elapsed, stay_up, patience)
+
+
+def _health(
+    engine: Engine, container: Container, elapsed: float, stay_up: float, patience: float | None
+) -> Verdict | None:
+    assert container.check  # noqa: S101 - see the caller
+    if engine.dialect.health_check:
+        healthy, unhealthy = engine.is_healthy(container.id), False
+    else:
+        healthy, unhealthy = container.health == "healthy", container.health == "unhealthy"
+    if healthy:
+        return Verdict(healthy_after=elapsed) if elapsed >= stay_up else None
+    limit = container.check.patience + SLACK if patience is None else patience
+    if unhealthy or elapsed > limit:
+        how = "is unhealthy" if unhealthy else f"is not healthy after {elapsed:.0f} s"
+        return Verdict(how, container.health_output)
+    return None
