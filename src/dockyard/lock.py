@@ -76,12 +76,22 @@ def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
         os.close(descriptor)
 
 
-def is_held(engine: Engine, container: str) -> bool:
-    """Return whether a run that is alive holds a container's lock."""
+def lingering(engine: Engine) -> list[str]:
+    """Return the containers whose locks are held for a run that is dead: the engine still works on what it asked."""
+    begin, end = f"{engine.dialect.name}-", ".lock"
+    try:
+        names = [path.name for path in _directory().glob(f"{begin}*{end}")]
+    except FileNotFoundError:
+        return []
+    containers = (name.removeprefix(begin).removesuffix(end) for name in names)
+    return sorted(container for container in containers if _lingers(engine, container))
+
+
+def _lingers(engine: Engine, container: str) -> bool:
     descriptor = _open(engine, container)
     try:
         holder = None if _try(descriptor) else _holder(descriptor)
-        return bool(holder and holder.is_alive)
+        return bool(holder and not holder.is_alive)
     finally:
         os.close(descriptor)
 

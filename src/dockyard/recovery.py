@@ -39,7 +39,8 @@ def undisturbed() -> Iterator[None]:
 
 def settle_all(yard: "Yard", tell: Tell) -> None:
     """Put every switch in order that was cut short; one that is under way, under its lock, is left alone."""
-    for name in sorted({base_name(row.name) for row in yard.rows if row.is_left}):
+    left = {base_name(row.name) for row in yard.rows if row.is_left}
+    for name in sorted(left | set(lock.lingering(yard.engine))):
         try:
             with lock.held(yard.engine, name):
                 settle(yard.engine, name, tell)

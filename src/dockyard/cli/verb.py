@@ -97,7 +97,9 @@ WAIT = option("--wait", metavar="SECONDS", type=float, default=0.0, help="wait s
 
 def _settle(yard: Yard) -> None:
     """Put in order what was cut short."""
-    if any(row.is_left for row in yard.rows):
+    from dockyard.lock import lingering
+
+    if lingering(yard.engine) or any(row.is_left for row in yard.rows):
         from dockyard.recovery import settle_all
 
         settle_all(yard, say)

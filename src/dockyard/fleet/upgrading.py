@@ -44,7 +44,7 @@ def _parameters(yard: "Yard", settings: "Settings") -> tuple[str, ...]:
 
 # ----------------------------------------------------------------------------------------------------- build, test
 def build_all(yard: "Yard", watcher: Watcher, how: How, wanted: Wanted) -> list[Done]:
-    """Build what has changed, in the order that the Dockerfiles ask for; what fails stops only what is built from it."""
+    """Build what has changed, in the Dockerfiles' order; what fails stops only what is built from it."""
 
     def work(service: "Service", link: Link) -> Mapping[str, Any]:
         builder = builder_for(yard, service)

@@ -1,0 +1,78 @@
+"""A short version of the long run: what has to hold after one further command, whatever was killed."""
+
+import fcntl
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.engines.world import PROGRAMS, Record, World, wait_for, write
+from tests.faults.harness import Victim, every_step, random_moments
+
+
+@pytest.fixture
+def victim(engine: World) -> Victim:
+    """A service that has been upgraded once."""
+    return Victim(engine)
+
+
+def test_every_so_many_steps(victim: Victim, record_property: Record) -> None:
+    """Killed at steps of an upgrade, each in one of four ways: one container runs the live image, nothing is left."""
+    outcomes = list(every_step(victim, stride=3))
+    record_property("figure", f"{victim.world.engine}: {len(outcomes)} kills at steps, all put in order")
+    assert [outcome for outcome in outcomes if outcome.wrong] == []
+    assert len(outcomes) > 8
+
+
+def test_random_moments(victim: Victim, record_property: Record) -> None:
+    """Killed at random moments: the same holds."""
+    outcomes = list(random_moments(victim, 6, seed=4))
+    record_property("figure", f"{victim.world.engine}: {len(outcomes)} kills at random moments, all put in order")
+    assert [outcome for outcome in outcomes if outcome.wrong] == []
+
+
+def test_two_upgrades_at_once(victim: Victim) -> None:
+    """One of them works; the other says who holds the lock and what that is doing, or waits if it is told to."""
+    write(victim.service / "Test", "#!/bin/sh\nsleep 2\n", mode=0o755)
+    victim.change()
+    first = victim.world.start(PROGRAMS / "d", "upgrade", victim.name)
+    lock = Path(f"/run/dockyard/{victim.world.engine}-{victim.name}.lock")
+    wait_for(lambda: "testing" in lock.read_text(), "the first one's tests")
+    told = victim.world.d("upgrade", victim.name, expect=4).stderr
+    assert f"pid {first.pid}, root: d upgrade {victim.name} (testing" in told
+    assert "since" in told
+    waited = victim.world.d("upgrade", victim.name, "--wait", "60")
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == 0, output
+    assert "up to date" in waited.stdout
+    assert victim.wrong() == []
+
+
+def test_dead_holder_never_blocks(victim: Victim) -> None:
+    """What the lock's file says of a run that is dead is no lock."""
+    lock = Path(f"/run/dockyard/{victim.world.engine}-{victim.name}.lock")
+    holder = {"pid": 1, "born": 1, "user": "root", "command": "d", "since": time.time(), "doing": ""}
+    lock.write_text(json.dumps(holder), encoding="utf-8")
+    victim.change()
+    victim.world.d("upgrade", victim.name)
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_boot_after_half_a_switch(victim: Victim) -> None:
+    """With production stopped half way, as after a power cut, `d up-all` has it up again."""
+    name, call = victim.name, victim.world.call
+    call("rename", name, f"{name}.old")
+    call("stop", f"{name}.old")
+    assert "undone" in victim.world.d("up-all", expect=None).stderr
+    assert victim.wrong() == []
+
+
+def test_what_only_looks_like_a_switch_is_left_alone(victim: Victim) -> None:
+    """A container of nobody's with such a name is neither started nor removed."""
+    call, name = victim.world.call, victim.name
+    call("create", "--name", f"{name}.old", victim.world.inspect(name)["Image"], "true")
+    before = victim.world.container_id(f"{name}.old")
+    victim.world.d("list-up")
+    assert victim.world.container_id(f"{name}.old") == before
