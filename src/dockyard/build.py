@@ -126,7 +126,10 @@ class Builder(NamedTuple):
         if not self.service.file("Dockerfile"):
             raise DockyardError(f"{self.service.directory}: no Dockerfile", hint="write one, or a ./Build")
         parameters = (*self._labelled(), *(("--no-cache",) if force else ()))
-        with build_context(self.service.directory) as context, tempfile.TemporaryDirectory(prefix="dockyard-build-") as scratch:
+        with (
+            build_context(self.service.directory) as context,
+            tempfile.TemporaryDirectory(prefix="dockyard-") as scratch,
+        ):
             id_file = Path(scratch, "id")
             command = build_command(str(context), reference, str(id_file), parameters)
             try:

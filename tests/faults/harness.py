@@ -121,7 +121,7 @@ class Victim:
         told = self.world.d("list-up", expect=None)
         found = [f"d list-up ended with {told.exit_code}: {told.stderr}"] if told.exit_code else []
         rows = [row.split("\t") for row in self._rows()]
-        up = [row for row in rows if row[0] == self.name and row[1] == "running"]
+        up = [row for row in rows if row[0] == self.name and row[1].startswith("Up")]
         if len(up) != 1:
             found.append(f"not exactly one is up: {rows}; {told.stderr}")
         left = [row[0] for row in rows if row[0].endswith(SUFFIXES)]
@@ -139,7 +139,7 @@ class Victim:
         return found
 
     def _rows(self) -> list[str]:
-        rows = self.world.call("ps", "--all", "--format", "{{.Names}}\t{{.State}}").splitlines()
+        rows = self.world.call("ps", "--all", "--format", "{{.Names}}\t{{.Status}}").splitlines()
         return [row for row in rows if row.startswith(self.name)]
 
     def _lock_is_free(self) -> bool:

@@ -38,7 +38,7 @@ def test_two_upgrades_at_once(victim: Victim) -> None:
     victim.change()
     first = victim.world.start(PROGRAMS / "d", "upgrade", victim.name)
     lock = Path(f"/run/dockyard/{victim.world.engine}-{victim.name}.lock")
-    wait_for(lambda: "testing" in lock.read_text(), "the first one's tests")
+    wait_for(lambda: f'"pid": {first.pid}' in lock.read_text() and "testing" in lock.read_text(), "its tests")
     told = victim.world.d("upgrade", victim.name, expect=4).stderr
     assert f"pid {first.pid}, root: d upgrade {victim.name} (testing" in told
     assert "since" in told

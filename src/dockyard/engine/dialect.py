@@ -62,6 +62,10 @@ class Dialect(NamedTuple):
     """Makes a map of the answer and of the text of /etc/subuid."""
     unshare: tuple[str, ...] = ()
     """Begins a command that is to run with the ids of containers, where these are not root's to give."""
+    label: str = '{{.Label "%s"}}'
+    """How a list of containers is asked for a label, `%s`."""
+    state: str = "{{.State}}"
+    """How a list of containers is asked for their states."""
     set_restart: tuple[str, ...] = ()
     """Sets the restart policy of a container that exists, where the engine can."""
     testinfra: str = "docker"
@@ -111,6 +115,8 @@ PODMAN = Dialect(
     id_map=("unshare", "cat", "/proc/self/uid_map", "/proc/self/gid_map"),
     read_id_map=_id_map_of_namespace,
     unshare=("unshare",),
+    label='{{index .Labels "%s"}}',
+    state="{{.ListContainer.State}}",
     testinfra="podman",
 )
 

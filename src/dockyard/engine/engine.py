@@ -84,10 +84,11 @@ class Engine:
 
     def rows(self) -> list[Row]:
         """Return all containers in short, by name, in one question."""
-        labels = (SERVICE_LABEL, MODE_LABEL, UPGRADE_LABEL)
-        fields = ("{{.ID}}", "{{.Names}}", "{{.State}}", *(f'{{{{.Label "{label}"}}}}' for label in labels))
+        labels = (self.dialect.label % label for label in (SERVICE_LABEL, MODE_LABEL, UPGRADE_LABEL))
+        fields = ("{{.ID}}", "{{.Names}}", self.dialect.state, *labels)
         text = self.call("ps", "--all", "--no-trunc", "--format", "\t".join(fields))
-        rows = [Row(*line.split("\t")) for line in text.splitlines()]
+        cells = (line.split("\t") for line in text.splitlines())
+        rows = [Row(*row) for row in cells]
         return sorted(rows, key=lambda row: row.name)
 
     def running(self, *, stopped: bool = False) -> list[tuple[str, str]]:
