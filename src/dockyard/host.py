@@ -20,6 +20,20 @@ from dockyard.plan.values import EmptyTestArea, MakeDirectory, MakeFile
 from dockyard.removal import DIRECTORY, empty
 
 
+def links_of(pid: int) -> dict[str, str]:
+    """Return the host's ends of a process's network links, by how they are called inside."""
+    ours = {
+        path.joinpath("ifindex").read_text(): path.name for path in Path("/sys/class/net").iterdir() if path.is_dir()
+    }
+    found: dict[str, str] = {}
+    for path in sorted(Path(f"/proc/{pid}/root/sys/class/net").glob("*")):
+        with suppress(OSError):
+            index, peer = (path.joinpath(name).read_text() for name in ("ifindex", "iflink"))
+            if index != peer and peer in ours:
+                found[path.name] = ours[peer]
+    return found
+
+
 def host_facts() -> HostFacts:
     """Return the host's short name and its time zone."""
     return HostFacts(os.uname().nodename.partition(".")[0], _zone())

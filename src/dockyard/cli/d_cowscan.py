@@ -6,8 +6,9 @@ from dockyard.cli.command import VERSION, Parser
 from dockyard.cli.main import program
 from dockyard.errors import UsageError
 
+OPTIONS = (VERSION,)
 PARSER = Parser(
-    "d-cowscan", "Report unexpected changes in the copy-on-write layer of every container. Not yet built.", [VERSION]
+    "d-cowscan", "Report unexpected changes in the copy-on-write layer of every container. Not yet built.", OPTIONS
 )
 
 

@@ -5,7 +5,8 @@ from dockyard.cli.main import program
 from dockyard.cli.output import Result
 from dockyard.yard import Yard
 
-PARSER = Parser("d-map", "List the running containers, `ID NAME` a line, by name.", [VERSION])
+OPTIONS = (VERSION,)
+PARSER = Parser("d-map", "List the running containers, `ID NAME` a line, by name.", OPTIONS)
 
 
 def d_map(arguments: list[str]) -> Result:

@@ -13,6 +13,9 @@ from dockyard.text import printable
 
 SIGNALLED = 128  # what shells add to a signal's number
 
+COMPLETE = "--complete"
+"""The first argument by which shells ask what may follow; see share/completions."""
+
 Work = Callable[[list[str]], Result | int]
 """What a program does with its arguments."""
 
@@ -28,6 +31,8 @@ def program(name: str, work: Work) -> Callable[[], NoReturn]:
 
 def run(name: str, work: Work, arguments: list[str]) -> int:
     """Run a program and return its exit code."""
+    if arguments[:1] == [COMPLETE]:
+        work = _completion(name)
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, _terminate)
@@ -50,6 +55,13 @@ def run(name: str, work: Work, arguments: list[str]) -> int:
         complain(name, [printable(f"{os.fsdecode(error.filename)}: {error.strerror}")])
         return WORK_FAILED
     return exit_code
+
+
+def _completion(name: str) -> Work:
+    """Return what answers a shell that asks what may follow."""
+    from dockyard.cli.complete import complete
+
+    return lambda arguments: Result(complete(name, arguments[1:]))
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:

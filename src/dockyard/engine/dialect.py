@@ -64,6 +64,8 @@ class Dialect(NamedTuple):
     """Begins a command that is to run with the ids of containers, where these are not root's to give."""
     label: str = '{{.Label "%s"}}'
     """How a list of containers is asked for a label, `%s`."""
+    prune_build_cache: tuple[str, ...] = ()
+    """Removes the cache of builds, where it is apart from the images."""
     state: str = "{{.State}}"
     """How a list of containers is asked for their states."""
     set_restart: tuple[str, ...] = ()
@@ -93,6 +95,7 @@ DOCKER = Dialect(
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
     set_restart=("update", "--restart"),
+    prune_build_cache=("builder", "prune", "--force"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
 )
 

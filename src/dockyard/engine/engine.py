@@ -23,6 +23,7 @@ from dockyard.engine.models import (
     container_from,
     image_from,
     network_from,
+    plain_id,
 )
 from dockyard.errors import EngineError, EngineUnreachableError, UsageError
 from dockyard.privilege import in_namespace
@@ -160,6 +161,11 @@ class Engine:
         fields = {"repository": ".Repository", "tag": ".Tag", "id": ".ID", "size": ".Size", "created": ".CreatedAt"}
         rows = self.call("images", "--format", "\t".join(f"{{{{{field}}}}}" for field in fields.values())).splitlines()
         return [dict(zip(fields, row.split("\t"), strict=False)) for row in rows]
+
+    def dangling(self) -> list[str]:
+        """Return the ids of the images that no tag names, and no other image is built on."""
+        text = self.call("images", "--filter", "dangling=true", "--quiet", "--no-trunc")
+        return [plain_id(line) for line in text.split()]
 
     def images(self, references: Iterable[str]) -> dict[str, Image]:
         """Return those images that exist, by the reference asked for."""

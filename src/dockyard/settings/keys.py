@@ -541,6 +541,15 @@ NOTIFY = Key(
     (),
     scope=Scope.HOST,
 )
+DEBUG_TOOLS = Key[str | None](
+    "debug_tools",
+    _DIRECTORY,
+    "A directory of static programs that `d debug` brings into a container.",
+    _S,
+    None,
+    shown_default="the host's static busybox",
+    scope=Scope.HOST,
+)
 
 KEYS: dict[str, Key[Any]] = {key.name: key for key in tuple(globals().values()) if isinstance(key, Key)}
 """Every key by its name, in the order in which they are written above."""

@@ -4,3 +4,13 @@ from pathlib import Path
 
 MAKEFILE = Path(__file__).with_name("dockyard.mk")
 """What a service's Makefile includes."""
+
+COMPLETIONS = {
+    "bash": Path(__file__).with_name("completions") / "dockyard.bash",
+    "zsh": Path(__file__).with_name("completions") / "_dockyard",
+    "fish": Path(__file__).with_name("completions") / "dockyard.fish",
+}
+"""What makes each shell complete our command lines."""
+
+UNITS = Path(__file__).with_name("units")
+"""Templates of systemd units; `@NAME@` is filled in."""

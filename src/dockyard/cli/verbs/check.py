@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-@verb("check", on=On.SERVICE, report=True)
+@verb("check", on=On.SERVICE, report=True, settles=False)
 def check(yard: Yard, name: str) -> Result:
     """Check settings, mounts, who can read and write them, and that tests share nothing with production.
 

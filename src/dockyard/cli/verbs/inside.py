@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from dockyard.cli.command import argument, flag, option
-from dockyard.cli.output import announce, say
+from dockyard.cli.output import Result, announce, say
 from dockyard.cli.verb import On, verb
 from dockyard.errors import UsageError
 from dockyard.yard import Yard
@@ -53,6 +53,34 @@ def shell(yard: Yard, name: str) -> int:
 def console(yard: Yard, name: str) -> int:
     """Attach to process 1: its output, and its input where it reads any. Ctrl-C detaches."""
     return yard.engine.attach("attach", "--sig-proxy=false", name)
+
+
+@verb("add-su", on=On.RUNNING)
+def add_su(yard: Yard, name: str) -> Result:
+    """Copy a `su` into a container that has none: the host's static busybox, as /bin/su.
+
+    It is written into the container's copy-on-write layer, where d-cowscan finds it, and is gone with the container.
+    """
+    from dockyard import tools
+
+    tools.add_su(yard.engine, name)
+    return Result([f"{name} has /bin/su now; `d restart {name}` takes it away"])
+
+
+@verb("debug", on=On.RUNNING)
+def debug(yard: Yard, name: str) -> int:
+    """Unpack debugging tools inside and open a root shell that has them; they go when the shell ends.
+
+    The tools are `debug_tools` of the host file, a directory, or else the host's static busybox with all its applets.
+    """
+    from dockyard import tools
+
+    with tools.debugging_tools(yard.engine, yard.settings, name) as place:
+        script = f'PATH="$PATH:{place}"; export PATH; command -v bash >/dev/null && exec bash; exec sh'
+        shell = "sh"
+        if yard.engine.attach("exec", "--user", "0", name, "sh", "-c", "true", quiet=True):
+            shell = f"{place}/sh"
+        return yard.engine.attach("exec", *_terminal(), "--user", "0", name, shell, "-c", script)
 
 
 @verb(

@@ -83,7 +83,7 @@ def _service_row(service: Service, settings: "Settings | None", up: set[str]) ->
     }
 
 
-@verb("list-all-settings", "las", report=True)
+@verb("list-all-settings", "las", report=True, settles=False)
 def list_all_settings(yard: Yard) -> Result:
     """List what each service sets: every key that is not at its default, with its source."""
     from dockyard.cli.explain import explained
@@ -106,14 +106,14 @@ def _autostarting(yard: Yard) -> tuple[list[Row], int]:
     return [{"wave": wave, "service": name} for wave, name in autostarting(settings, host_facts().name)], exit_code
 
 
-@verb("list-autostart", "la", report=True)
+@verb("list-autostart", "la", report=True, settles=False)
 def list_autostart(yard: Yard) -> Result:
     """List the services that start by themselves on this host, with their waves."""
     rows, exit_code = _autostarting(yard)
     return table(rows, ("wave", "service"))._replace(exit_code=exit_code)
 
 
-@verb("list-autostart-waves", "law", report=True)
+@verb("list-autostart-waves", "law", report=True, settles=False)
 def list_autostart_waves(yard: Yard) -> Result:
     """List the waves of this host in order, each with its services."""
     rows, exit_code = _autostarting(yard)
@@ -124,7 +124,7 @@ def list_autostart_waves(yard: Yard) -> Result:
     return table(listed, ("wave", "services"))._replace(exit_code=exit_code)
 
 
-@verb("autostart-wave", "aw", report=True, options=(argument("wave", type=int),))
+@verb("autostart-wave", "aw", report=True, settles=False, options=(argument("wave", type=int),))
 def autostart_wave(yard: Yard, wave: int) -> Result:
     """List the services of one wave."""
     rows, exit_code = _autostarting(yard)
@@ -137,13 +137,13 @@ def _names(services: Iterable[Service], wanted: Callable[[Service], bool]) -> Re
     return Result(names, names)
 
 
-@verb("list-buildable", "lb", report=True)
+@verb("list-buildable", "lb", report=True, settles=False)
 def list_buildable(yard: Yard) -> Result:
     """List the services that can be built."""
     return _names(yard.services, lambda service: service.is_buildable)
 
 
-@verb("list-testable", "lt", report=True)
+@verb("list-testable", "lt", report=True, settles=False)
 def list_testable(yard: Yard) -> Result:
     """List the services that have a Test."""
     return _names(yard.services, lambda service: service.is_testable)

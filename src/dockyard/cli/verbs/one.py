@@ -43,6 +43,30 @@ def ip(yard: Yard, name: str) -> Result:
     return Result(list(addresses.values()), {"name": name, "addresses": addresses})
 
 
+@verb("veth", on=On.RUNNING, report=True)
+def veth(yard: Yard, name: str) -> Result:
+    """Show the host's ends of a container's network links, one a line."""
+    from dockyard.host import links_of
+
+    links = links_of(_container(yard, name).pid)
+    if not links:
+        raise NoSuchNameError(
+            f"`{name}` has no link of its own to the host", hint="it has another one's network, or none"
+        )
+    return Result([f"{outside} {inside}" for inside, outside in links.items()], {"name": name, "links": links})
+
+
+@verb("cow-dir", "cow", on=On.CONTAINER, report=True)
+def cow_dir(yard: Yard, name: str) -> Result:
+    """Show the directory of the host that holds what a container has changed."""
+    layer = _container(yard, name).layer
+    if not layer:
+        raise NoSuchNameError(
+            f"the engine does not tell where `{name}` keeps what it changes", hint=f"{yard.engine.program} diff {name}"
+        )
+    return Result([layer], {"name": name, "directory": layer})
+
+
 @verb("is-up", "iu", on=On.EITHER, report=True)
 def is_up(yard: Yard, name: str) -> Result:
     """Tell whether a container is up: exit code 0 if it is, 1 if not."""

@@ -3,10 +3,11 @@
 from dockyard.cli.command import argument
 from dockyard.cli.output import Result
 from dockyard.cli.verb import VERBS, On, Verb, verb
+from dockyard.share import COMPLETIONS
 from dockyard.yard import Yard
 
 
-@verb("help", "h", report=True, options=(argument("word", nargs="?", default=""),))
+@verb("help", "h", report=True, settles=False, options=(argument("word", nargs="?", default=""),))
 def help_(_yard: Yard, word: str) -> Result:
     """Show the verbs, or those that a word is about."""
     found = [entry for entry in VERBS.values() if _is_about(entry, word)]
@@ -17,6 +18,16 @@ def help_(_yard: Yard, word: str) -> Result:
     if word and not found:
         return Result([f"no verb is about `{word}`"], data, exit_code=1)
     return Result(help_lines(found), data)
+
+
+@verb("completion", report=False, settles=False, options=(argument("shell", choices=sorted(COMPLETIONS)),))
+def completion(_yard: Yard, shell: str) -> Result:
+    """Print what makes bash, zsh or fish complete command lines: verbs, services, containers, flags.
+
+    bash: `d completion bash >/etc/bash_completion.d/dockyard`; zsh: `d completion zsh` to `_dockyard` in a directory of
+    $fpath; fish: `d completion fish >~/.config/fish/completions/d.fish`.
+    """
+    return Result(COMPLETIONS[shell].read_text(encoding="utf-8").splitlines())
 
 
 def _is_about(entry: Verb, word: str) -> bool:

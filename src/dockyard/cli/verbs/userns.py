@@ -18,6 +18,7 @@ ACTIONS = ("status", "enable", "disable", "map")
 @verb(
     "userns",
     report=True,
+    settles=False,
     options=(
         argument("action", nargs="?", default="status", metavar="ACTION"),
         argument("what", nargs="?", default="", metavar="NAME|UID"),

@@ -1,0 +1,67 @@
+"""The host itself: units of systemd, and what may go."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dockyard.cli.command import flag, option
+from dockyard.cli.output import Result, table
+from dockyard.cli.verb import verb
+from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.units import Unit
+
+DRY_RUN = flag("-n", "--dry-run", help="show what would change, and change nothing")
+
+
+@verb(
+    "install-units",
+    settles=False,
+    options=(
+        option("--directory", metavar="DIR", help="in place of /etc/systemd/system, or of a user's own"),
+        option("--time", default="04:00", help="when to upgrade, as systemd has it (04:00)"),
+        flag("--remove", help="remove them"),
+        flag("--force", help="also what was changed since"),
+        DRY_RUN,
+    ),
+)
+def install_units(_yard: Yard, *, directory: str, time: str, remove: bool, force: bool, dry_run: bool) -> Result:
+    """Write systemd units: all waves at boot, and a timer that upgrades everything.
+
+    The timer's run says nothing unless something failed; then it tells the addresses of `notify` in the host file.
+    """
+    from dockyard import units
+
+    wanted = units.units(Path(directory) if directory else units.directory(), time)
+    if dry_run:
+        return Result([line for unit in wanted for line in _shown(unit, removing=remove)])
+    if remove:
+        gone = units.remove(wanted, force=force)
+        return Result([*(f"{path}: removed" for path in gone), *units.commands(removing=True)])
+    units.install(wanted, force=force)
+    written = [f"{unit.path}: {'unchanged' if unit.there == unit.text else 'written'}" for unit in wanted]
+    return Result([*written, "then, by you:", *(f"  {line}" for line in units.commands(removing=False))])
+
+
+def _shown(unit: "Unit", *, removing: bool) -> list[str]:
+    import difflib
+
+    after = [] if removing else unit.text.splitlines()
+    lines = difflib.unified_diff((unit.there or "").splitlines(), after, str(unit.path), str(unit.path), lineterm="")
+    return list(lines) or [f"{unit.path}: nothing to do"]
+
+
+@verb("clean", report=True, locks=True, options=(DRY_RUN,))
+def clean(yard: Yard, *, dry_run: bool) -> Result:
+    """Remove stopped containers of services, dangling images and the build cache; never what has a tag or is in use.
+
+    Containers that belong to no service stay. What changed in a stopped container of production is kept first.
+    """
+    from dockyard.clean import clean as carry_out
+    from dockyard.clean import outline
+
+    plan = outline(yard)
+    rows = [row._asdict() for row in (plan.items if dry_run else carry_out(yard, plan))]
+    shown = table(rows, ("what", "name", "result"))
+    left = [f"left alone, as they belong to no service: {', '.join(plan.others)}"] if plan.others else []
+    return Result([*(shown.lines or ["nothing to clean"]), *left], {"items": rows, "others": plan.others})

@@ -1,0 +1,141 @@
+"""systemd units: everything up at boot, upgrades by the clock."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dockyard import process
+from dockyard.errors import DockyardError, UsageError
+from dockyard.privilege import is_hosts_root
+from dockyard.settings.keys import KEYS
+from dockyard.share import UNITS
+
+NAMES = ("dockyard.service", "dockyard-upgrade.service", "dockyard-upgrade.timer")
+PASSED_ON = ("DOCKYARD_HOST", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERS_CONF")
+
+
+class Unit(NamedTuple):
+    """A unit's file as it is to be, and as it is; None: there is none."""
+
+    path: Path
+    text: str
+    there: str | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether something else is there."""
+        return self.there is not None and self.there != self.text
+
+
+def directory() -> Path:
+    """Return where units of this user go."""
+    if is_hosts_root():
+        return Path("/etc/systemd/system")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd/user"
+
+
+def units(place: Path, time: str) -> list[Unit]:
+    """Return the units with what is there now. Raises UsageError for a time that systemd would not take."""
+    _check_time(time)
+    target = "multi-user.target" if is_hosts_root() else "default.target"
+    program = str(Path(sys.executable).with_name("d"))
+    filled = {"@D@": _escaped(program), "@TIME@": time, "@TARGET@": target, "@ENVIRONMENT@": _environment(os.environ)}
+    found = []
+    for name in NAMES:
+        text = (UNITS / name).read_text(encoding="utf-8")
+        for word, value in filled.items():
+            text = text.replace(word, value)
+        found.append(Unit(place / name, text, _text(place / name)))
+    return found
+
+
+def _check_time(time: str) -> None:
+    if "\n" in time or not time.strip():
+        raise UsageError(f"`{time!r}` is no time", hint="as systemd.time(7) has it, such as `04:00` or `Sun 03:30`")
+    if not shutil.which("systemd-analyze"):
+        return
+    done = process.capture(("systemd-analyze", "calendar", time))
+    if done.exit_code:
+        raise UsageError(f"`{time}` is no time for systemd: {done.stderr.strip()}", hint="see systemd.time(7)")
+
+
+def _environment(environ: Mapping[str, str]) -> str:
+    """Return what a unit needs to see the same services: variables that name places, never secrets."""
+    known = {name for key in KEYS.values() for name in key.variables()} | set(PASSED_ON)
+    words = {"PATH": environ.get("PATH", os.defpath)}
+    words |= {
+        name: value for name, value in sorted(environ.items()) if name in known and value and not _is_secret(name)
+    }
+    return "\n".join(f'Environment="{name}={_escaped(value)}"' for name, value in words.items())
+
+
+def _is_secret(name: str) -> bool:
+    return any(part in name.upper() for part in ("PUID", "NOTIFY", "SECRET", "ENV"))
+
+
+def _escaped(text: str) -> str:
+    """Return a text as it is within quotes of a unit."""
+    if "\n" in text:
+        raise DockyardError(f"{text!r} cannot be written into a unit", hint="it has a line break")
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DockyardError(f"{path}: {error.strerror}") from None
+
+
+def install(wanted: list[Unit], *, force: bool) -> None:
+    """Write the units. Raises DockyardError, before any is written, where something else is there."""
+    changed = [str(unit.path) for unit in wanted if unit.differs]
+    if changed and not force:
+        hint = "look at the difference with --dry-run; --force writes over it"
+        raise DockyardError(f"{', '.join(changed)}: there already, and not as it would be written", hint)
+    for unit in wanted:
+        _write(unit)
+
+
+def _write(unit: Unit) -> None:
+    draft = unit.path.with_name(f".{unit.path.name}.new")
+    try:
+        unit.path.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(unit.text)
+        draft.replace(unit.path)
+    except OSError as error:
+        raise DockyardError(f"{unit.path}: {error.strerror}", hint="as root for the host's own units") from None
+
+
+def remove(wanted: list[Unit], *, force: bool) -> list[Path]:
+    """Remove the units that are as they were written, and return which. Raises DockyardError for others."""
+    changed = [str(unit.path) for unit in wanted if unit.differs]
+    if changed and not force:
+        hint = "they were changed since, or written in another environment; --force removes them"
+        raise DockyardError(f"{', '.join(changed)}: not as `d install-units` would write it", hint)
+    there = [unit.path for unit in wanted if unit.there is not None]
+    for path in there:
+        path.unlink()
+    return there
+
+
+def commands(*, removing: bool) -> list[str]:
+    """Return what the user has systemd do next."""
+    systemctl = ("systemctl",) if is_hosts_root() else ("systemctl", "--user")
+    enabled = ("dockyard.service", "dockyard-upgrade.timer")
+    if removing:
+        return [shlex.join((*systemctl, "disable", "--now", *enabled)), shlex.join((*systemctl, "daemon-reload"))]
+    return [
+        shlex.join((*systemctl, "daemon-reload")),
+        shlex.join((*systemctl, "enable", "dockyard.service")),
+        shlex.join((*systemctl, "enable", "--now", "dockyard-upgrade.timer")),
+    ]
