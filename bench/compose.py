@@ -3,17 +3,18 @@
 Nothing is installed. The mirror is the one that apt takes Debian from on this machine.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
 
-PLACE = Path(__file__).parents[1] / ".state" / "compose"
+from common import DOCKER, REPOSITORY
+
+PLACE = REPOSITORY / ".state" / "compose"
 CONFIG = PLACE / "config"  # a DOCKER_CONFIG of its own: the user's plugins and credentials stay out of it
 PLUGINS = CONFIG / "cli-plugins"
-PACKAGES = ("docker-compose", "docker-buildx")
-ENVIRONMENT = {**os.environ, "DOCKER_CONFIG": str(CONFIG)}
+PACKAGES = ("docker-compose",)
+COMPOSE = (DOCKER, "--config", str(CONFIG), "compose")
 TARGETS = "$(REPO_URI)|$(COMPONENT)|$(ORIGIN)"
 
 
@@ -24,7 +25,7 @@ class MissingError(Exception):
 def run(*argv: str, cwd: Path | None = None) -> str:
     """Run a command and return its stdout. Raises MissingError where it fails or is not there."""
     try:
-        done = subprocess.run(argv, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
     except OSError as error:
         raise MissingError(f"{argv[0]}: {error.strerror}") from None
     if done.returncode:
@@ -78,7 +79,7 @@ def version() -> str:
         print("fetching compose (below .state)", file=sys.stderr)
         fetch()
         link()
-    return run("docker", "compose", "version", "--short").strip()
+    return run(*COMPOSE, "version", "--short").strip()
 
 
 def ready() -> str:

@@ -80,15 +80,17 @@ def lingering(engine: Engine) -> list[str]:
     """Return the containers whose locks are held for a run that is dead: the engine still works on what it asked."""
     begin, end = f"{engine.dialect.name}-", ".lock"
     try:
-        names = [path.name for path in _directory().glob(f"{begin}*{end}")]
+        with os.scandir(_directory()) as entries:
+            locks = [entry for entry in entries if entry.name.startswith(begin) and entry.name.endswith(end)]
+            names = [entry.name for entry in locks if _lingers(entry.path)]
     except FileNotFoundError:
         return []
-    containers = (name.removeprefix(begin).removesuffix(end) for name in names)
-    return sorted(container for container in containers if _lingers(engine, container))
+    return sorted(name.removeprefix(begin).removesuffix(end) for name in names)
 
 
-def _lingers(engine: Engine, container: str) -> bool:
-    descriptor = _open(engine, container)
+def _lingers(path: str) -> bool:
+    """Return whether a lock is held for a run that is dead; every command asks it of every lock."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         holder = None if _try(descriptor) else _holder(descriptor)
         return bool(holder and not holder.is_alive)

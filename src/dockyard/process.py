@@ -212,6 +212,18 @@ def start_detached(argv: tuple[str, ...], *, environment: Mapping[str, str], cwd
         )
 
 
+def find(program: str) -> str | None:
+    """Return the path of a program, a name or a path, as a shell finds it; None where there is none.
+
+    It is what shutil.which does; that module takes its time to import.
+    """
+    import os
+
+    directories = [""] if "/" in program else os.environ.get("PATH", os.defpath).split(os.pathsep)
+    paths = (Path(directory, program) for directory in directories)
+    return next((str(path) for path in paths if path.is_file() and os.access(path, os.X_OK)), None)
+
+
 def own_programs_on_path() -> dict[str, str]:
     """Return a PATH on which scripts find dockyard's programs, after all that the user has there."""
     import os

@@ -52,25 +52,23 @@ def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
 
 def up(yard: Yard, service: Service) -> LaunchPlan:
     """Launch production, which is not up. Raises DockyardError where it cannot be launched or does not stay up."""
-    plan = start(yard, service)
+    plan = planned(yard, service, replacing=False)
+    start(yard.engine, plan)
+    history.record(service.name, "start", "ok", image=plan.image_id)
     problem = watch(yard.engine, [plan.name])[plan.name].problem
     if problem:
         raise DockyardError(f"{plan.name}: the new container {problem}", hint=last_words(yard, plan))
     return plan
 
 
-def start(yard: Yard, service: Service, known: Engine | None = None) -> LaunchPlan:
+def start(engine: Engine, plan: LaunchPlan) -> None:
     """Launch production, which is not up, and do not wait to see how it does.
 
-    `known` is an engine that answers what the plan has to know. What changed in a stopped container that goes for it is
-    kept.
+    What changed in a stopped container that goes for it is kept.
     """
-    plan = planned(yard.with_engine(known) if known else yard, service, replacing=False)
     if any(isinstance(step, Command) for step in plan.steps[:-1]):
-        recovery.keep_changes(yard.engine, plan.name)
-    launch.carry_out(yard.engine, plan)
-    history.record(service.name, "start", "ok", image=plan.image_id)
-    return plan
+        recovery.keep_changes(engine, plan.name)
+    launch.carry_out(engine, plan)
 
 
 def last_words(yard: Yard, plan: LaunchPlan) -> str:

@@ -1,7 +1,6 @@
 """Names and texts from outside, made fit to print."""
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 
 NEAR = 0.6  # how alike two words are, from 0 to 1, before one is taken for the other misspelt
 
@@ -17,6 +16,8 @@ def printable(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, of equals the first; an empty string where none is near."""
+    from difflib import SequenceMatcher
+
     likeness = {other: SequenceMatcher(None, word, other).ratio() for other in known}
     nearest = max(likeness, key=lambda other: likeness[other], default="")
     return f"did you mean `{nearest}`?" if likeness.get(nearest, 0) >= NEAR else ""

@@ -1,13 +1,14 @@
 """`d upgrade`, up to the moment of replacement and back: production answers all along."""
 
+import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engines.world import Record, World, await_page, client_of, service_port, set_page, write
+from tests.engines.world import Record, World, await_page, client_of, disk, service_port, set_page, write
 
 PASSES = "#!/bin/sh\nexit 0\n"
 KILLED = """#!/usr/bin/env dockyard-python
@@ -85,18 +86,58 @@ def test_fault_leaves_production_alone(engine: World, web: Path, fault: object, 
     record_property("figure", f"{engine.engine} d u, {fault.__name__}: same container, {answered}")
 
 
-def test_new_one_that_crashes_makes_way(engine: World, web: Path) -> None:
-    """A new image that passes its Test and dies in production: the old container is back, and so are the tags."""
-    before, tags = engine.container_id(web.name), engine.tags(web.name)
+def crash(web: Path) -> str:
+    """Have the new container end at once; returns what is said of it."""
     write(web / "files/usr/bin/serve", "#!/bin/sh\necho no licence; exit 7\n", mode=0o755)
-    done = engine.d("u", web.name, expect=1)
-    assert "did not stay up" in done.stderr
-    assert "no licence" in done.stderr
+    return "did not stay up (exited, exit code 7)"
+
+
+def hang(web: Path) -> str:
+    """Have the new container's health check never pass."""
+    check = {"cmd": "echo lost the database; exit 1", "interval": "300ms", "timeout": "1s", "retries": 2}
+    settings = json.loads((web / "settings.yaml").read_text())
+    write(web / "settings.yaml", json.dumps({**settings, "healthcheck": check}))
+    return "healthy"
+
+
+def fail_in_production(web: Path) -> str:
+    """Have ./Test-prod fail on the new container."""
+    write(web / "Test-prod", "#!/bin/sh\necho the till is empty; exit 5\n", mode=0o755)
+    return "Test-prod ended with exit code 5"
+
+
+@pytest.mark.parametrize("fault", [crash, hang, fail_in_production])
+def test_new_one_that_does_not_prove_itself_makes_way(
+    engine: World, web: Path, fault: Callable[[Path], str], record_property: Record
+) -> None:
+    """What crashes, hangs unhealthy or fails ./Test-prod is gone; the old container and the tags are as they were.
+
+    The reason is told and kept, and the same is not tried again until it changes, or is forced.
+    """
+    before, tags = engine.container_id(web.name), engine.tags(web.name)
+    set_page(web, "page three")
+    said = fault(web)
+    with client_of(service_port(web)) as client:
+        done = engine.d("u", web.name, expect=1)
+        await_page(service_port(web), "page two")
+    assert said in done.stderr
+    assert "production is back, it was away for " in done.stderr
     assert engine.containers(web.name) == [web.name]
     assert engine.container_id(web.name) == before
-    await_page(service_port(web), "page two")
     after = engine.tags(web.name)
     assert (after["live"], after["prev"]) == (tags["live"], tags["prev"])
+    told = engine.d("why", web.name).stdout
+    root_cause = {crash: "no licence", hang: "lost the database", fail_in_production: "the till is empty"}[fault]
+    assert said in told
+    assert root_cause in told or (fault is hang and engine.engine == "podman")
+    again = engine.d("u", web.name, expect=1)
+    assert "failed in production" in again.stderr
+    assert engine.container_id(web.name) == before
+    assert "upgrade  failed" in engine.d("history", web.name).stdout
+    outage = client.failures[-1] - client.failures[0] if client.failures else 0.0
+    measured = done.stderr.split("it was away for ")[1].split("\n")[0]
+    figure = f"{outage * 1000:.0f} ms from first to last poll unanswered, told as {measured}"
+    record_property("figure", f"{engine.engine} d u, {fault.__name__}: same container back, {figure}")
 
 
 def test_new_one_that_cannot_start_makes_way(engine: World, web: Path) -> None:
@@ -130,6 +171,65 @@ def test_good_upgrade_and_back(engine: World, web: Path, record_property: Record
     engine.d("rollback", web.name)
     await_page(service_port(web), "page two")
     assert engine.tags(web.name) == {**after, "live": tags["live"], "prev": after["live"]}
+
+
+def test_dry_run_is_the_program(engine: World, web: Path) -> None:
+    """`d u -n` prints the commands in order and changes nothing; pasted into a shell, they upgrade."""
+    assert "up to date" in engine.d("u", web.name, "-n", "--exit-code").stdout
+    set_page(web, "page three")
+    listing, files = engine.listing(), disk(engine.volumes)
+    shown = engine.d("u", web.name, "-n").stdout
+    engine.d("u", web.name, "-n", "--exit-code", expect=1)
+    assert engine.listing() == listing
+    assert disk(engine.volumes) == files
+    words = [line.split()[1] for line in shown.splitlines() if line.startswith(f"{engine.engine} ")]
+    assert [word for word in words if word != "update"] == [
+        *("build", "rename", "rename", "stop", "start", "rename", "tag", "tag", "rm")
+    ]
+    assert "create --name" in shown
+    engine.run("sh", "-ec", shown)
+    await_page(service_port(web), "page three")
+    assert engine.tags(web.name)["live"] == engine.tags(web.name)["latest"]
+    assert "up to date" in engine.d("u", web.name).stdout
+
+
+def test_changes_of_the_old_container_are_kept(engine: World) -> None:
+    """What somebody mended by hand in the old container is told, and in a tar; what is expected to change is not."""
+    service = engine.idle()
+    engine.d("up", service.name)
+    engine.inside(service.name, "echo by hand >/etc/mended; echo passing >/tmp/scratch")
+    told = engine.d("restart", service.name).stderr
+    assert "/etc/mended" in told
+    assert "/tmp/scratch" not in told
+    tar = told.split("kept in ")[1].split()[0]
+    assert engine.run("tar", "-xOf", tar, "files/etc/mended").stdout == "by hand\n"
+    assert "kept in" not in engine.d("restart", service.name).stderr
+
+
+def test_restart_that_fails_keeps_the_old_one(engine: World) -> None:
+    """Settings with which nothing stays up: `d restart` puts the old container back."""
+    service = engine.idle()
+    engine.d("up", service.name)
+    before = engine.container_id(service.name)
+    settings = json.loads((service / "settings.yaml").read_text())
+    write(service / "settings.yaml", json.dumps({**settings, "cmd": ["false"]}))
+    assert "did not stay up" in engine.d("restart", service.name, expect=1).stderr
+    assert engine.container_id(service.name) == before
+    assert engine.is_up(service.name)
+    assert engine.containers(service.name) == [service.name]
+
+
+def test_one_that_the_engine_removes_at_its_end(engine: World) -> None:
+    """Production with `rm: true`: replaced where the new one stays up, launched anew from the old image where not."""
+    service = engine.idle(rm=True)
+    engine.d("up", service.name)
+    before = engine.container_id(service.name)
+    engine.d("restart", service.name)
+    assert engine.container_id(service.name) not in {"", before}
+    settings = json.loads((service / "settings.yaml").read_text())
+    write(service / "settings.yaml", json.dumps({**settings, "cmd": ["sleep", "0.3"]}))
+    engine.d("restart", service.name, expect=1)
+    assert not [name for name in engine.containers(service.name) if name != service.name]
 
 
 def test_first_upgrade_starts_what_autostarts(engine: World) -> None:

@@ -52,7 +52,7 @@ def test_spec_hides_the_puid(engine: World, up: Path) -> None:
 
 
 def test_list_up(engine: World, up: Path) -> None:
-    """`d ls` lists what is up with its service, image, address and ports; --json gives the rows."""
+    """`d ls` lists what is up with its service, status, image and ports; --json gives the rows."""
     rows = {row["name"]: row for row in json.loads(engine.d("ls", "--json").stdout)}
     row = rows[up.name]
     assert (row["service"], row["mode"], row["status"]) == (up.name, "prod", "running")

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -89,3 +90,17 @@ def test_a_child_whose_lines_nobody_reads_on_is_ended(tmp_path: Path):
 def test_our_own_programs_come_after_the_users(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "/users/own")
     assert process.own_programs_on_path() == {"PATH": f"/users/own:{Path(sys.executable).parent}"}
+
+
+def test_a_program_is_found_where_a_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By name, the first on the PATH that is a file and executable; by path, that one alone."""
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "first" / "tool").mkdir()
+    (tmp_path / "second" / "tool").touch()
+    (tmp_path / "third" / "tool").touch(0o755)
+    monkeypatch.setenv("PATH", ":".join(str(tmp_path / name) for name in ("none", "first", "second", "third")))
+    assert process.find("tool") == str(tmp_path / "third" / "tool") == shutil.which("tool")
+    assert process.find(str(tmp_path / "third" / "tool")) == str(tmp_path / "third" / "tool")
+    assert process.find(str(tmp_path / "second" / "tool")) is None
+    assert process.find("other") is None

@@ -97,3 +97,17 @@ def test_a_program_starts_without_what_it_rarely_needs(program: str):
     loaded = {name.split(".")[0] for name in done.stdout.splitlines()}
     assert "dockyard" in loaded
     assert loaded & NOT_AT_THE_START == set()
+
+
+NOT_FOR_A_LIST = {"argparse", "difflib", "shutil", "tempfile", "json", "sqlite3"}
+
+
+def test_a_list_is_made_without_what_only_other_verbs_need():
+    """`d ls`, typed all day, is to take little longer than its interpreter and its question to the engine."""
+    code = (
+        "import sys; from dockyard.cli.verb import WORDS; import dockyard.cli.d;"
+        "WORDS['ls']._read([]); import dockyard.lock, dockyard.yard, dockyard.engine.engine;"
+        "dockyard.yard.Yard().settings; print(*sys.modules, sep='\\n')"
+    )
+    done = subprocess.run((sys.executable, "-I", "-c", code), capture_output=True, text=True, check=True)
+    assert set(done.stdout.splitlines()) & NOT_FOR_A_LIST == set()

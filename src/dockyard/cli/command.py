@@ -1,14 +1,6 @@
-"""Command lines: options as data, read by argparse, which starts many times faster than the rest of its field.
+"""Command lines: options as data; parser.py reads them."""
 
-Why, with figures: docs/decisions/command-lines.md.
-"""
-
-import argparse
-from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
-
-from dockyard.errors import UsageError
-from dockyard.text import did_you_mean
+from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
@@ -34,43 +26,10 @@ def argument(name: str, **more: Any) -> Option:  # noqa: ANN401
     return Option((name,), "", more)
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are UsageErrors, each with a hint."""
+SHOW_VERSION = "show_version"
+"""The action of `--version`, as parser.py knows it."""
 
-    def __init__(self, name: str, description: str, options: Sequence[Option], **more: Any) -> None:  # noqa: ANN401
-        super().__init__(prog=name, description=description, allow_abbrev=False, formatter_class=_wide_help, **more)
-        for names, text, keywords in options:
-            self.add_argument(*names, help=text, **keywords)
+REST = "..."
+"""How many values an argument takes that takes all that is left."""
 
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError."""
-        raise UsageError(message, hint=f"`{self.prog} --help` shows what there is")
-
-    def read(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Return the options by keyword. Raises UsageError."""
-        found, rest = self.parse_known_args(arguments)
-        if rest:
-            known = [name for action in self._actions for name in action.option_strings]
-            hint = did_you_mean(rest[0], known) or f"`{self.prog} --help` shows what there is"
-            raise UsageError(f"{'no option' if rest[0].startswith('-') else 'not expected:'} `{rest[0]}`", hint)
-        return vars(found)
-
-
-def _wide_help(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=32, width=110)
-
-
-class ShowVersion(argparse.Action):
-    """`--version`: looks the version up only when asked for."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:  # noqa: ANN401
-        super().__init__(option_strings, dest, nargs=0, **more)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        """Print it and end."""
-        from importlib.metadata import version
-
-        parser.exit(message=f"{parser.prog} (dockyard {version('dockyard')})\n")
-
-
-VERSION = Option(("--version",), "show the version and exit", {"action": ShowVersion, "default": argparse.SUPPRESS})
+VERSION = Option(("--version",), "show the version and exit", {"action": SHOW_VERSION})

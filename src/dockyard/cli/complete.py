@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from dockyard.cli.command import Parser
+from dockyard.cli.parser import Parser
 from dockyard.cli.verb import VERBS, WORDS, On, Verb
 from dockyard.errors import DockyardError
 from dockyard.yard import Yard

@@ -1,7 +1,7 @@
 """d: everything, tersely."""
 
 from dockyard.cli import verbs
-from dockyard.cli.command import VERSION, Parser
+from dockyard.cli.command import VERSION
 from dockyard.cli.main import program
 from dockyard.cli.output import Result
 from dockyard.cli.verb import VERBS, WORDS
@@ -25,6 +25,8 @@ def d(arguments: list[str]) -> Result | int:
 
 
 def _without_verb(arguments: list[str]) -> Result:
+    from dockyard.cli.parser import Parser
+
     parser = Parser("d", DESCRIPTION, [VERSION], add_help=False)
     if arguments and arguments[0] not in {"-h", "--help"}:
         parser.read(arguments)

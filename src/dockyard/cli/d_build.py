@@ -4,10 +4,11 @@ import argparse
 import shlex
 
 from dockyard.build import Builder, builder_for, latest_id
-from dockyard.cli.command import VERSION, Parser, flag, option
+from dockyard.cli.command import VERSION, flag, option
 from dockyard.cli.main import program
 from dockyard.cli.making import promoted, tested_id
 from dockyard.cli.output import Result, warn
+from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion
 from dockyard.share import MAKEFILE

@@ -2,8 +2,9 @@
 
 from typing import NoReturn
 
-from dockyard.cli.command import VERSION, Parser
+from dockyard.cli.command import VERSION
 from dockyard.cli.main import program
+from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
 
 OPTIONS = (VERSION,)

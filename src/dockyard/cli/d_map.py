@@ -1,8 +1,9 @@
 """d-map: which container has which id."""
 
-from dockyard.cli.command import VERSION, Parser
+from dockyard.cli.command import VERSION
 from dockyard.cli.main import program
 from dockyard.cli.output import Result
+from dockyard.cli.parser import Parser
 from dockyard.yard import Yard
 
 OPTIONS = (VERSION,)

@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from dockyard import launch, secrets
-from dockyard.cli.command import VERSION, Option, Parser, flag, option
+from dockyard.cli.command import VERSION, Option, flag, option
 from dockyard.cli.explain import explained, explained_copies, explanation
 from dockyard.cli.main import program
 from dockyard.cli.output import Result, announce, say
+from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
 from dockyard.lock import held
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name

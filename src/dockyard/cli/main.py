@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -24,9 +25,17 @@ def program(name: str, work: Work) -> Callable[[], NoReturn]:
     """Return the entry point of a program."""
 
     def start() -> NoReturn:
-        sys.exit(run(name, work, sys.argv[1:]))
+        _end(run(name, work, sys.argv[1:]))
 
     return start
+
+
+def _end(exit_code: int) -> NoReturn:
+    """End at once: what Python does before, taking modules apart one by one, is of no use and takes 6 ms of 70."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its reader has gone
+            stream.flush()
+    os._exit(exit_code)
 
 
 def run(name: str, work: Work, arguments: list[str]) -> int:

@@ -6,13 +6,16 @@ all come from here.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from dockyard.cli.command import Option, Parser, argument, flag, option
+from dockyard.cli.command import Option, argument, flag, option
 from dockyard.cli.output import Result, say
 from dockyard.errors import NoSuchNameError, UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.cli.parser import Parser
 
 Function = TypeVar("Function", bound="Callable[..., Result | int]")
 
@@ -60,16 +63,23 @@ class Verb(NamedTuple):
         words = ["X"] if self.on is not On.NOTHING else []
         return " ".join([*words, *(_metavar(entry) for entry in self.options if not entry.names[0].startswith("-"))])
 
-    def parser(self) -> Parser:
+    def parser(self) -> "Parser":
         """Return what reads its arguments."""
+        from dockyard.cli.parser import Parser
+
         target = [argument("target", metavar="X")] if self.on is not On.NOTHING else []
         json = [flag("--json", dest="as_json", help="as JSON")] if self.report else []
         wait = [WAIT] if self.locks else []
         return Parser(f"d {self.name}", self.description, [*target, *self.options, *wait, *json])
 
+    def _read(self, arguments: list[str]) -> dict[str, Any]:
+        """Return the options by keyword; where there is nothing to read, argparse is not even imported."""
+        may_be_bare = self.on is On.NOTHING and not self.options
+        return {} if may_be_bare and not arguments else self.parser().read(arguments)
+
     def run(self, arguments: list[str]) -> Result | int:
         """Do it."""
-        given = self.parser().read(arguments)
+        given = self._read(arguments)
         as_json = given.pop("as_json", False)
         yard = Yard(wait=given.pop("wait", 0))
         if self.settles and not given.get("dry_run"):
@@ -141,11 +151,11 @@ def _resolve(yard: Yard, on: On, beginning: str) -> str:
     services = {service.name for service in yard.services}
     names = services if on in {On.SERVICE, On.EITHER} else set()
     if on in {On.RUNNING, On.EITHER}:
-        names = names | {name for _, name in yard.engine.running()}
+        names = names | {row.name for row in yard.rows if row.is_up}
     if on is On.CONTAINER:
-        names = names | {name for _, name in yard.engine.running(stopped=True)}
+        names = names | {row.name for row in yard.rows}
     if on is On.RUNNING and beginning not in names:
-        stopped = {name for _, name in yard.engine.running(stopped=True)}
+        stopped = {row.name for row in yard.rows}
         if beginning in services | stopped:
             hint = f"`d up {beginning}` starts it" if beginning in services else "`d list-up` shows what is up"
             raise NoSuchNameError(f"`{beginning}` is not up", hint)

@@ -62,8 +62,8 @@ class Dialect(NamedTuple):
     """Makes a map of the answer and of the text of /etc/subuid."""
     unshare: tuple[str, ...] = ()
     """Begins a command that is to run with the ids of containers, where these are not root's to give."""
-    label: str = '{{.Label "%s"}}'
-    """How a list of containers is asked for a label, `%s`."""
+    label: str = '{{printf "%%q" (.Label "%s")}}'
+    """How a list of containers is asked for a label, `%s`: quoted, as it may hold whatever somebody put there."""
     prune_build_cache: tuple[str, ...] = ()
     """Removes the cache of builds, where it is apart from the images."""
     state: str = "{{.State}}"
@@ -118,7 +118,7 @@ PODMAN = Dialect(
     id_map=("unshare", "cat", "/proc/self/uid_map", "/proc/self/gid_map"),
     read_id_map=_id_map_of_namespace,
     unshare=("unshare",),
-    label='{{index .Labels "%s"}}',
+    label='{{printf "%%q" (index .Labels "%s")}}',
     state="{{.ListContainer.State}}",
     testinfra="podman",
 )

@@ -1,7 +1,6 @@
 """The one door to the engine: argv in, its output or an error out."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -24,6 +23,7 @@ from dockyard.engine.models import (
     image_from,
     network_from,
     plain_id,
+    row_from,
 )
 from dockyard.errors import EngineError, EngineUnreachableError, UsageError
 from dockyard.privilege import in_namespace
@@ -86,17 +86,13 @@ class Engine:
     def rows(self) -> list[Row]:
         """Return all containers in short, by name, in one question."""
         labels = (self.dialect.label % label for label in (SERVICE_LABEL, MODE_LABEL, UPGRADE_LABEL))
-        fields = ("{{.ID}}", "{{.Names}}", self.dialect.state, *labels)
+        fields = ("{{.ID}}", "{{.Names}}", self.dialect.state, "{{.Status}}", "{{.Image}}", "{{.Ports}}", *labels)
         text = self.call("ps", "--all", "--no-trunc", "--format", "\t".join(fields))
-        cells = (line.split("\t") for line in text.splitlines())
-        rows = [Row(*row) for row in cells]
-        return sorted(rows, key=lambda row: row.name)
+        return sorted((row_from(line.split("\t")) for line in text.splitlines()), key=lambda row: row.name)
 
     def running(self, *, stopped: bool = False) -> list[tuple[str, str]]:
         """Return the short id and the name of every running container, by name; of stopped ones too where asked for."""
-        rows = self.call("ps", *(["--all"] if stopped else []), "--format", "{{.ID}} {{.Names}}").splitlines()
-        pairs = [(identifier, name) for identifier, _, name in (row.partition(" ") for row in rows)]
-        return sorted(pairs, key=lambda pair: pair[1])
+        return [(row.id[:SHORT_ID], row.name) for row in self.rows() if stopped or row.is_up]
 
     def is_up(self, container: str) -> bool:
         """Return whether a container exists and runs."""
@@ -271,7 +267,7 @@ def find_engine(wanted: str | None) -> Engine:
     Raises EngineUnreachableError where none is installed, UsageError for one that is neither.
     """
     for name in [wanted] if wanted else ["docker", "podman"]:
-        path = shutil.which(name)
+        path = process.find(name)
         if path:
             return Engine(name, dialect_of(os.path.realpath(path), _script(Path(path))))
     if wanted and "/" in wanted:

@@ -1,6 +1,6 @@
 """What the engine knows, as plain values made from its inspect answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dockyard.settings.values import Mode
@@ -108,7 +108,10 @@ class Container(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A container in short, as a list of all of them has it; `state` is `running`, `exited` or the like."""
+    """A container in short, as a list of all of them has it; `state` is `running`, `exited` or the like.
+
+    `status` is in the engine's words, such as `Up 3 minutes (healthy)`; `ports` are host addresses by `80/tcp`.
+    """
 
     id: str
     name: str
@@ -116,6 +119,21 @@ class Row(NamedTuple):
     service: str = ""
     mode: str = ""
     upgrade: str = ""
+    status: str = ""
+    image: str = ""
+    ports: Mapping[str, str] = {}
+
+    @property
+    def health(self) -> str:
+        """What its health check says; empty where nothing checks it."""
+        found = self.status.rpartition("(")[2].rstrip(")").removeprefix("health: ")
+        return found if found in {"healthy", "unhealthy", "starting"} else ""
+
+    @property
+    def uptime(self) -> str:
+        """For how long it has been up, as the engine puts it: `3 minutes`; empty where it does not tell."""
+        words, up, time = self.status.partition("Up ")
+        return time.partition(" (")[0].removesuffix(" ago") if up and not words else ""
 
     @property
     def is_up(self) -> bool:
@@ -132,6 +150,23 @@ class Row(NamedTuple):
         """Whether it looks as a switch leaves it half way."""
         unstarted = self.state == "created" and self.upgrade == LAUNCH
         return bool(self.service) and (self.name.endswith(SUFFIXES) or unstarted)
+
+
+def row_from(cells: Sequence[str]) -> Row:
+    """Make a Row of a line of a list: id, names, state, status, image, ports, and labels in quotes.
+
+    Names with `/` are those of links to it. An image that has lost its name is an id.
+    """
+    identifier, names, state, status, image, ports, *labels = cells
+    name = next((name for name in names.split(",") if "/" not in name), names)
+    service, mode, upgrade = (label[1:-1] for label in labels)
+    return Row(identifier, name, state, service, mode, upgrade, status, plain_id(image), _published(ports))
+
+
+def _published(ports: str) -> dict[str, str]:
+    """Return the first host address of each published port; `0.0.0.0:80->80/tcp, [::]:80->80/tcp, 443/tcp` are two."""
+    pairs = (part.partition("->") for part in reversed(ports.split(", ")))
+    return {inside: host for host, arrow, inside in pairs if arrow}
 
 
 UP = frozenset({"running", "paused", "restarting", "stopping"})

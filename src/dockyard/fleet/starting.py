@@ -16,10 +16,11 @@ from dockyard.watch import watch
 if TYPE_CHECKING:
     from dockyard.engine.known import Known
     from dockyard.engine.models import Row
+    from dockyard.plan.launch import LaunchPlan
     from dockyard.settings.resolve import Settings
     from dockyard.yard import Yard
 
-STAY_UP = 0.5  # seconds that the last container of a wave is watched; most others have been up for longer by then
+STAY_UP = 0.25  # seconds that the last containers of a wave are watched; the others have been up for longer by then
 
 
 class How(NamedTuple):
@@ -60,10 +61,13 @@ def up_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
     settings, finished = load(yard, watcher)
     there = waves(settings)
     running = {row.name for row in yard.rows if row.is_up}
-    names = [name for _, members in there for name in members if container_name(settings[name]) not in running]
-    known = _known(yard, settings, names)
+    up = [name for _, members in there for name in members if container_name(settings[name]) in running]
+    finished += [_told(watcher, Done(name, OK, data={"text": "up already"})) for name in up]
+    knowing = yard.with_engine(
+        _known(yard, settings, [name for _, members in there for name in members if name not in up])
+    )
     for _, members in there:
-        finished += _wave(yard, known, {name: container_name(settings[name]) for name in members}, watcher, how)
+        finished += _wave(yard, knowing, [name for name in members if name not in up], watcher, how)
     return finished
 
 
@@ -87,19 +91,24 @@ def _known(yard: "Yard", settings: "Mapping[str, Settings]", names: Iterable[str
     return known
 
 
-def _wave(yard: "Yard", known: "Known", containers: Mapping[str, str], watcher: Watcher, how: How) -> list[Done]:
-    """Launch the services of one wave; `containers` are their containers' names."""
-    up = {row.name for row in yard.rows if row.is_up}
-    finished = [
-        _told(watcher, Done(name, OK, data={"text": "up already"})) for name in containers if containers[name] in up
-    ]
-    tasks = [
-        Task(name, lambda link, name=name: _start(yard, known, name, link))  # type: ignore[misc]
-        for name in containers
-        if containers[name] not in up
-    ]
-    begun = Crew(_Starting(watcher), how.jobs, how.timeout).run(tasks)
-    return [*finished, *_watched(yard, begun, containers, watcher, how)]
+def _wave(yard: "Yard", knowing: "Yard", names: list[str], watcher: Watcher, how: How) -> list[Done]:
+    """Launch the services of one wave, which `knowing` knows all about, and see how they do."""
+    from dockyard.replace import planned
+
+    plans: dict[str, LaunchPlan] = {}
+    finished: list[Done] = []
+    for name in names:
+        try:
+            plans[name] = planned(knowing, yard.named(name), replacing=False)
+        except DockyardError as error:
+            finished.append(_told(watcher, Done(name, **failure(error))))
+    begun = Crew(_Starting(watcher), how.jobs, how.timeout).run(
+        Task(name, lambda link, plan=plan: _start(yard, plan, link))  # type: ignore[misc]
+        for name, plan in plans.items()
+    )
+    finished += _watched(yard, begun, plans, watcher, how)
+    history.record_all((done.name, "start", done.result, str(done.data.get("image", "")), {}) for done in finished)
+    return finished
 
 
 class _Starting:
@@ -118,32 +127,29 @@ class _Starting:
             self.watcher.done(done)
 
 
-def _start(yard: "Yard", known: "Known", name: str, link: Link) -> Mapping[str, Any]:
+def _start(yard: "Yard", plan: "LaunchPlan", link: Link) -> Mapping[str, Any]:
     from dockyard.replace import start
 
-    service = yard.named(name)
-    with held(yard.engine, container_name(yard.load(service)), yard.wait):
+    with held(yard.engine, plan.name, yard.wait):
         link.doing("starting")
-        plan = start(yard, service, known)
+        start(yard.engine, plan)
     return {"text": f"up, from {plan.image}, {plan.image_id[:12]}", "image": plan.image_id, "notes": list(plan.notes)}
 
 
-def _watched(yard: "Yard", begun: list[Done], containers: Mapping[str, str], watcher: Watcher, how: How) -> list[Done]:
+def _watched(
+    yard: "Yard", begun: list[Done], plans: "Mapping[str, LaunchPlan]", watcher: Watcher, how: How
+) -> list[Done]:
     """Return what was started, with those that did not stay up or get healthy as failed."""
-    verdicts = watch(
-        yard.engine, [containers[done.name] for done in begun if done.is_ok], stay_up=STAY_UP, patience=how.timeout
-    )
-    finished = []
+    names = {done.name: plans[done.name].name for done in begun if done.is_ok}
+    verdicts = watch(yard.engine, names.values(), stay_up=STAY_UP, patience=how.timeout)
+    finished = [done for done in begun if not done.is_ok]
     for done in begun:
-        verdict = verdicts.get(containers[done.name])
-        if verdict and verdict.problem:
-            words = "\n".join(["its log:", *yard.engine.last_words(containers[done.name])])
-            finished.append(_told(watcher, done._replace(result=FAILED, reason=verdict.problem, hint=words)))
-            history.record(done.name, "start", "failed", image=str(done.data["image"]), reason=verdict.problem)
-        elif verdict:
+        problem = verdicts[names[done.name]].problem if done.is_ok else ""
+        if problem:
+            words = [*plans[done.name].advice, "its log:", *yard.engine.last_words(names[done.name])]
+            finished.append(_told(watcher, done._replace(result=FAILED, reason=problem, hint="\n".join(words))))
+        elif done.is_ok:
             finished.append(_told(watcher, done))
-        else:
-            finished.append(done)
     return finished
 
 

@@ -12,8 +12,9 @@ import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
 
 from dockyard import process
-from dockyard.cli.command import Parser, flag, option
+from dockyard.cli.command import flag, option
 from dockyard.cli.main import run
+from dockyard.cli.parser import Parser
 from dockyard.errors import INTERRUPTED, WORK_FAILED, UsageError
 from dockyard.service import Service
 from dockyard.testing import plugin

@@ -10,7 +10,7 @@ import pytest
 
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect, dialect_of
 from dockyard.engine.engine import Engine, find_engine
-from dockyard.engine.models import Image
+from dockyard.engine.models import Image, Row
 from dockyard.errors import EngineError, EngineUnreachableError, UsageError
 
 Fake = Callable[..., Engine]
@@ -166,8 +166,53 @@ def test_an_answer_that_is_not_json_is_the_engines_fault(fake: Fake):
         fake("echo Emulate Docker CLI using podman").containers(["web"])
 
 
+def _line(*cells: str) -> str:
+    return f"printf '%s\\n' {shlex.quote(chr(9).join(cells))}"
+
+
+LABELS = ('""', '""', '""')
+
+
 def test_running_containers_are_sorted_by_name(fake: Fake):
-    assert fake("printf '2b web\\n1a mail\\n'").running() == [("1a", "mail"), ("2b", "web")]
+    """Of all rows, those that are up; with `stopped`, all of them."""
+    rows = (("2b", "web", "running"), ("3c", "old", "exited"), ("1a", "mail", "paused"))
+    engine = fake("\n".join(_line(*row, "", "", "", *LABELS) for row in rows))
+    assert engine.running() == [("1a", "mail"), ("2b", "web")]
+    assert engine.running(stopped=True) == [("1a", "mail"), ("3c", "old"), ("2b", "web")]
+
+
+def test_a_row_is_read_whatever_labels_and_links_there_are(fake: Fake):
+    """A label of somebody else's may hold tabs and quotes, a container may have further names by links to it."""
+    labels = (r'"a\tb\"c"', '"prod"', '""')
+    (row,) = fake(_line("1a", "web/db,db", "exited", "Exited (0) 2 hours ago", "db", "", *labels)).rows()
+    assert row == Row("1a", "db", "exited", r"a\tb\"c", "prod", "", "Exited (0) 2 hours ago", "db")
+
+
+def test_a_port_that_is_published_twice_is_listed_once(fake: Fake):
+    """Engines publish on IPv4 and IPv6; ports that are not published are left out."""
+    ports = "0.0.0.0:80->8080/tcp, [::]:80->8080/tcp, 443/tcp, 127.0.0.1:53->53/udp"
+    (row,) = fake(_line("1a", "web", "running", "Up 2 hours", "web", ports, *LABELS)).rows()
+    assert row.ports == {"8080/tcp": "0.0.0.0:80", "53/udp": "127.0.0.1:53"}
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "uptime"),
+    [
+        ("Up 2 seconds", "", "2 seconds"),
+        ("Up About a minute (healthy)", "healthy", "About a minute"),
+        ("Up 2 hours (unhealthy)", "unhealthy", "2 hours"),
+        ("Up 2 hours (health: starting)", "starting", "2 hours"),
+        ("Up 2 seconds (Paused)", "", "2 seconds"),
+        ("Up Less than a second ago (healthy)", "healthy", "Less than a second"),
+        ("Paused", "", ""),
+        ("Restarting (1) 3 seconds ago", "", ""),
+        ("Exited (0) 2 hours ago", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_engines_say_of_a_container_tells_health_and_uptime(status: str, health: str, uptime: str):
+    row = Row("1a", "web", "running", status=status)
+    assert (row.health, row.uptime) == (health, uptime)
 
 
 # ------------------------------------------------------------------------------------------------------------- images

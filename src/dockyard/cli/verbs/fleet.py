@@ -1,10 +1,9 @@
 """All services at once, in waves."""
 
-import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from dockyard.cli.command import argument, flag, option
+from dockyard.cli.command import REST, argument, flag, option
 from dockyard.cli.output import Result, say
 from dockyard.cli.verb import verb
 from dockyard.errors import UsageError
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from dockyard.fleet.crew import Done, Watcher
     from dockyard.fleet.starting import How
 
-JOBS = 8  # containers that are started at once: more do not start sooner (docs/decisions/fleet.md)
+JOBS = 16  # containers that are started at once: more do not start sooner (docs/decisions/fleet.md)
 
 COMMON = (
     option("-j", "--jobs", metavar="N", type=int, default=0, help="how many at once"),
@@ -155,7 +154,7 @@ def restart_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
     return _run(yard, given, _processors(), lambda watcher, how: work(yard, watcher, how), "restart-all")
 
 
-@verb("run-in-all", "ria", report=True, options=(*COMMON, argument("command", nargs=argparse.REMAINDER)))
+@verb("run-in-all", "ria", report=True, options=(*COMMON, argument("command", nargs=REST)))
 def run_in_all(yard: Yard, *, command: list[str], **given: Any) -> Result:  # noqa: ANN401
     """Run a command as root in every service that is up."""
     from dockyard.fleet.starting import run_in_all as work

@@ -1,9 +1,8 @@
 """Working inside a container."""
 
-import argparse
 import sys
 
-from dockyard.cli.command import argument, flag, option
+from dockyard.cli.command import REST, argument, flag, option
 from dockyard.cli.output import Result, announce, say
 from dockyard.cli.verb import On, verb
 from dockyard.errors import UsageError
@@ -23,7 +22,7 @@ def enter(yard: Yard, name: str) -> int:
     return yard.engine.attach("exec", *_terminal(), "--user", "0", name, "sh", *SHELL)
 
 
-@verb("run", on=On.RUNNING, options=(argument("command", nargs=argparse.REMAINDER),))
+@verb("run", on=On.RUNNING, options=(argument("command", nargs=REST),))
 def run(yard: Yard, name: str, command: list[str]) -> int:
     """Run a command inside, as root; its exit code is d's."""
     if not command:

@@ -1,5 +1,6 @@
 """Lists: what is up, what there is."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,37 +12,39 @@ from dockyard.service import Service, select
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
-    from dockyard.engine.models import Container
+    from dockyard.engine import models
     from dockyard.settings.resolve import Settings
 
 Row = dict[str, Any]
 
 
-def _row(container: "Container") -> Row:
+_ID = re.compile("[0-9a-f]{64}")
+
+
+def _row(found: "models.Row") -> Row:
     return {
-        "name": container.name,
-        "service": container.service,
-        "mode": container.mode,
-        "status": container.health or container.status,
-        "image": container.image,
-        "ip": next(iter(container.addresses.values()), ""),
-        "ports": [f"{host}->{port}" for port, host in container.ports.items()],
-        "started": container.started[:19].replace("T", " "),
-        "id": container.id[:12],
+        "name": found.name,
+        "service": found.service,
+        "mode": found.mode,
+        "status": found.health or found.state,
+        "uptime": found.uptime,
+        "image": found.image[:12] if _ID.fullmatch(found.image) else found.image,
+        "ports": [f"{host}->{port}" for port, host in found.ports.items()],
+        "id": found.id[:12],
     }
 
 
 @verb("list-up", "ls", "l", "ps", "p", report=True)
 def list_up(yard: Yard) -> Result:
-    """List the running containers; those that belong to no service have none named."""
-    rows = [_row(container) for container in yard.engine.all_containers()]
-    return table(rows, ("name", "service", "mode", "status", "image", "ip", "ports", "started"))
+    """List the running containers; those that belong to no service have none named. `d ips` tells their addresses."""
+    rows = [_row(row) for row in yard.rows if row.is_up]
+    return table(rows, ("name", "service", "mode", "status", "uptime", "image", "ports"))
 
 
 @verb("list-up-names", "lun", report=True)
 def list_up_names(yard: Yard) -> Result:
     """List the names of the running containers."""
-    names = [name for _, name in yard.engine.running()]
+    names = [row.name for row in yard.rows if row.is_up]
     return Result(names, names)
 
 
@@ -60,7 +63,7 @@ def _loaded(yard: Yard) -> tuple[dict[str, "Settings"], int]:
 def list_all(yard: Yard) -> Result:
     """List all services, and which of them are up."""
     settings, exit_code = _loaded(yard)
-    up = {name for _, name in yard.engine.running()}
+    up = {row.name for row in yard.rows if row.is_up}
     rows = [_service_row(service, settings.get(service.name), up) for service in yard.services]
     columns = ("service", "up", "wave", "build", "test", "directory")
     return table(rows, columns)._replace(exit_code=exit_code)
@@ -154,7 +157,7 @@ def ips(yard: Yard) -> Result:
     """List the addresses of the running containers."""
     rows = [
         {"name": container.name, "network": network, "ip": address}
-        for container in yard.engine.all_containers()
+        for container in yard.engine.containers(row.id for row in yard.rows if row.is_up)
         for network, address in container.addresses.items()
     ]
     return table(rows, ("name", "ip", "network"))

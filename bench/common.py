@@ -1,0 +1,38 @@
+"""What the benches that compare with compose share."""
+
+import compileall
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+PROGRAMS = Path(sys.executable).parent
+DOCKER = "docker"
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Return what all commands get: services below `root`, and nothing of the user's dockyard."""
+    left_out = ("PYTHON", "D_", "DOCKER_VOL", "KTOOLS_", "DBUILD_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    own = {"D_SRC_DIR": str(root / "src"), "DOCKER_VOL_BASE": str(root / "vol"), "DOCKER_EXEC": DOCKER}
+    return {**kept, **own}
+
+
+def run(*argv: str, root: Path, check: bool = True) -> str:
+    """Run a command and return its stdout; unless told otherwise it must succeed."""
+    done = subprocess.run(argv, env=environment(root), cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode and check:
+        sys.exit(f"{' '.join(argv)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def prepare(root: Path) -> None:
+    """Compile our modules, as an installation has them, and build the image that the services are made from."""
+    compileall.compile_dir(REPOSITORY / "src", quiet=2)
+    run(str(PROGRAMS / "d-build"), "--cd", str(REPOSITORY / "examples" / "base"), root=root)
+
+
+def report(what: str, ratio: float, other: str, bar: float | None = None) -> None:
+    """Print a ratio of medians, with the bar that it has to pass."""
+    print(f"{what}: {ratio:.2f} x {other} ({f'bar {bar}' if bar else 'no bar'})")

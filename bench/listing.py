@@ -1,0 +1,85 @@
+"""`d ls` with many services defined and some up, as a multiple of a bare interpreter and `docker ps` together.
+
+    .venv/bin/python bench/listing.py [ROUNDS [SERVICES [CONTAINERS]]]
+
+As root, with docker. Fifty services are defined, ten of them run. Modules are compiled first, as an installation has
+them. Prints medians in ms, their range, and the ratio of `d ls` to the sum of `python -c pass` and `docker ps`, with
+its bar.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import DOCKER, PROGRAMS, environment, prepare, report, run
+
+NAME, IMAGE = "dybench-{:02}", "ktools/base:latest"
+BAR = 3.0
+US = "d ls"
+COMMANDS = {
+    "python -c pass": (sys.executable, "-c", "pass"),
+    "docker ps": (DOCKER, "ps"),
+    US: (str(PROGRAMS / "d"), "ls"),
+    "d lun": (str(PROGRAMS / "d"), "lun"),
+    "d ls --json": (str(PROGRAMS / "d"), "ls", "--json"),
+}
+
+
+def make_services(root: Path, count: int) -> None:
+    """Define so many services, each with some settings."""
+    for number in range(count):
+        directory = root / "src" / NAME.format(number)
+        directory.mkdir(parents=True)
+        settings = {"image": IMAGE, "autostart": 1 + number % 4, "cmd": "sleep 3600", "memory": "32m"}
+        (directory / "settings.yaml").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def milliseconds(command: tuple[str, ...], variables: dict[str, str]) -> float:
+    """Run a command once; it must succeed."""
+    began = time.perf_counter()
+    subprocess.run(command, env=variables, check=True, capture_output=True)
+    return (time.perf_counter() - began) * 1000
+
+
+def measured(root: Path, rounds: int) -> dict[str, list[float]]:
+    """Measure, in turns so that noise falls on all alike."""
+    variables = environment(root)
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for _ in range(rounds):
+        for name, command in COMMANDS.items():
+            times[name].append(milliseconds(command, variables))
+    return times
+
+
+def tell(times: dict[str, list[float]]) -> None:
+    """Print the table, then the ratio with its bar."""
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, values in times.items():
+        print(f"{name:16} {medians[name]:7.1f} ms  ({min(values):.1f} to {max(values):.1f})")
+    report(US, medians[US] / (medians["python -c pass"] + medians["docker ps"]), "(python -c pass + docker ps)", BAR)
+
+
+def main(rounds: int, services: int, containers: int) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="dybench-") as directory:
+        root = Path(directory)
+        make_services(root, services)
+        prepare(root)
+        names = [NAME.format(number) for number in range(containers)]
+        try:
+            for name in names:
+                run(str(PROGRAMS / "d-run"), "--cd", name, root=root)
+            print(f"{services} services, {containers} containers up, {rounds} rounds")
+            times = measured(root, rounds)
+        finally:
+            run(DOCKER, "rm", "--force", *names, root=root, check=False)
+    tell(times)
+
+
+if __name__ == "__main__":
+    rounds, services, containers, *_ = [*sys.argv[1:], "", "", ""]
+    main(int(rounds or 21), int(services or 50), int(containers or 10))
