@@ -100,7 +100,7 @@ class Builder(NamedTuple):
         script = (f"(cd {directory} && IMAGE={reference} ./Build)",) if self.service.program("Build") else ()
         if not self.service.file("Dockerfile"):
             return script
-        command = build_command(str(self.service.directory), reference, "/dev/null", self._labelled())
+        command = build_command(str(self.service.directory), reference, "", self._labelled())
         return (*script, command.shell(self.engine.program))
 
     def _labelled(self) -> tuple[str, ...]:

@@ -138,9 +138,17 @@ class Replacement(NamedTuple):
         self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""))
 
     def _record(self, result: str, **detail: object) -> None:
-        planned = self.plan.launch
-        fingerprint = planned.labels[LAUNCH_LABEL]
-        history.record(self.service.name, self.action, result, image=planned.image_id, launch=fingerprint, **detail)
+        image, tried = self.plan.launch.image_id, trial(self.service, self.plan.launch)
+        history.record(self.service.name, self.action, result, image=image, launch=tried, **detail)
+
+
+def trial(service: Service, plan: LaunchPlan) -> str:
+    """Return what tells one try of an image in production from another: its settings, and what tests it there."""
+    import hashlib
+
+    script = service.program("Test-prod")
+    test = hashlib.sha256(script.read_bytes()).hexdigest()[:16] if script else ""
+    return f"{plan.labels[LAUNCH_LABEL]} {test}"
 
 
 def replacement(  # noqa: PLR0913

@@ -14,7 +14,7 @@ from dockyard.plan.launch import LaunchPlan, container_name
 from dockyard.plan.switch import SwitchPlan, Tags, check_owner, plan_switch
 from dockyard.plan.values import Command
 from dockyard.plan.waves import starts_here
-from dockyard.replace import Replacement, planned, production, replacement
+from dockyard.replace import Replacement, planned, production, replacement, trial
 from dockyard.service import Service
 from dockyard.yard import Yard
 
@@ -213,7 +213,7 @@ def _refuse_failed(yard: Yard, service: Service, ready: Ready, wanted: Wanted) -
     if wanted.force or not ready.reasons:
         return
     launch = planned(yard, service, ready.image, ready.live)
-    failed = history.failed_switch(service.name, ready.image, launch.labels[LAUNCH_LABEL])
+    failed = history.failed_switch(service.name, ready.image, trial(service, launch))
     if failed:
         raise DockyardError(
             f"{service.name}: {ready.image[:12]} failed in production on {failed.when}, and nothing has changed since: "

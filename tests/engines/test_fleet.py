@@ -52,7 +52,7 @@ def waves_of(names: list[str]) -> list[int]:
 
 
 def test_twelve_in_four_waves_with_one_that_fails(engine: World, twelve: list[str]) -> None:
-    """Built in the order of FROM, started wave by wave; one that crashes stops nobody; the summary and exit code say so.
+    """Built in the order of FROM, started wave by wave; one that crashes stops nobody, and is told at the end.
 
     Afterwards an upgrade changes nothing; a base that changed rebuilds and switches all that is built from it.
     """

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -285,6 +286,7 @@ class World:
         self.kept.clear()
         self.begin_removal()
         self.settle()
+        forget()
         labelled = self.call("images", "-q", "--no-trunc", "--filter", f"label={LABEL}").split()
         named = [
             row for row in self.call("images", "--format", "{{.Repository}}:{{.Tag}}").split() if f"{REPO}/" in row
@@ -304,6 +306,15 @@ class World:
 
 FROM_SCRATCH = f"FROM scratch\nLABEL {LABEL}\nCOPY files /\n"
 FROM_BASE = f"FROM {BASE}\nLABEL {LABEL}\nCOPY files /\n"
+
+
+def forget() -> None:
+    """Remove what dockyard has kept of the tests' services, and what its history says of them."""
+    for place in (STATE / "services").glob(f"{OURS}*"):
+        shutil.rmtree(place)
+    if (STATE / "history.db").exists():
+        with closing(sqlite3.connect(STATE / "history.db", timeout=30)) as database, database:
+            database.execute("DELETE FROM events WHERE service LIKE ?", (f"{OURS}%",))
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> Path:

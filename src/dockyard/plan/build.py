@@ -38,8 +38,12 @@ def image_name(service: str, settings: Settings, *, name: str = "", repository: 
 
 
 def build_command(context: str, tag: str, id_file: str, parameters: tuple[str, ...]) -> Command:
-    """Return the engine's build of a context directory; the image's id goes into a file."""
-    return Command(("build", "--tag", tag, "--iidfile", id_file, *parameters, context))
+    """Return the engine's build of a context directory; the image's id goes into a file, if one is named.
+
+    Never a device: docker's client removes what is there, and writes a file of its own.
+    """
+    written = ("--iidfile", id_file) if id_file else ()
+    return Command(("build", "--tag", tag, *written, *parameters, context))
 
 
 def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:
