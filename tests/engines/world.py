@@ -368,7 +368,7 @@ def fetch(port: int, path: str = "/") -> str:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.read().decode() if response.status == 200 else ""
-    except OSError:
+    except (OSError, http.client.HTTPException):  # it may end in the middle of an answer
         return ""
     finally:
         connection.close()

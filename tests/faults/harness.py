@@ -16,7 +16,12 @@ from tests.engines.world import FROM_BASE, IDLE, PROGRAMS, World, tree_hash, wri
 SUFFIXES = (".next", ".old", ".replaced")
 
 SHIM = """#!/bin/sh
-# Stands in front of the engine's client: counts its calls, and at call $SHIM_AT does as $SHIM_HOW says.
+# Stands in front of the engine's client: counts the calls that do something, and at call $SHIM_AT
+# does as $SHIM_HOW says.
+case $1 in
+build | tag | rmi | create | rename | update | stop | start | rm) ;;
+*) exec {real} "$@" ;;
+esac
 number=$(($(cat "$SHIM_COUNT" 2>/dev/null || echo 0) + 1))
 echo "$number" >"$SHIM_COUNT"
 echo "$number $*" >>"$SHIM_COUNT.calls"
@@ -70,13 +75,13 @@ class Victim:
 
     # --------------------------------------------------------------------------------------------------- faults
     def calls(self) -> list[str]:
-        """Return the engine's calls of an upgrade that nothing disturbs."""
+        """Return the steps of an upgrade that nothing disturbs: its calls to the engine that do something."""
         self.change()
         self._shimmed(0, "")
         return Path(f"{self.counter}.calls").read_text(encoding="utf-8").splitlines()
 
     def at_call(self, number: int, how: str) -> Outcome:
-        """Kill at one of the calls to the engine."""
+        """Kill at one of the steps."""
         self.change()
         self._shimmed(number, how)
         calls = Path(f"{self.counter}.calls").read_text(encoding="utf-8").splitlines()
@@ -153,7 +158,7 @@ class Victim:
 
 
 def every_step(victim: Victim, *, stride: int = 1) -> Iterator[Outcome]:
-    """Yield what comes of killing at every call to the engine, in every way; `stride`: only at some of them."""
+    """Yield what comes of killing at every step, in every way; `stride`: only at some of them, in one way each."""
     calls = victim.calls()
     for place, number in enumerate(range(1, len(calls) + 1, stride)):
         for how in HOWS if stride == 1 else (HOWS[place % len(HOWS)],):
