@@ -48,7 +48,7 @@ def keep(  # noqa: PLR0913
             if text:
                 _write(place_ / name, text)
         _prune(service)
-    except OSError as error:
+    except (OSError, DockyardError) as error:
         warn(f"{service}: no dossier could be kept: {error}")
         return None
     return place_

@@ -1,0 +1,162 @@
+"""A switch on an engine that is only pretended: cut short anywhere, going on or going back, it is put in order."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
+from dockyard.engine.models import LAUNCH_LABEL, SUFFIXES, Container
+from dockyard.plan.switch import Recovery, SwitchPlan, Tags, plan_recovery, plan_switch
+from dockyard.plan.values import Command
+from tests.unit.making import IMAGE_ID, plan_of, settings_of
+
+LIVE, OLD, PREVIOUS = "a" * 64, "b" * 64, "c" * 64
+REPOSITORY = "ktools/web"
+PRODUCTION = {"dockyard.service": "web", "dockyard.mode": "prod"}
+
+
+class Pretended:
+    """Containers and tags, and what commands do to them."""
+
+    def __init__(self, old: Container | None) -> None:
+        self.containers: dict[str, Container] = {"web": old} if old else {}
+        self.tags = {"live": LIVE, "prev": PREVIOUS}
+
+    def do(self, step: object) -> None:
+        """Carry out what a command does; the other steps change nothing here."""
+        if isinstance(step, Command):
+            getattr(self, f"do_{step.argv[0]}")(*step.argv[1:])
+
+    def do_create(self, *argv: str) -> None:
+        """Create a container."""
+        labels = dict(word.partition("=")[::2] for flag, word in pairwise(argv) if flag == "--label")
+        name = argv[argv.index("--name") + 1]
+        assert name not in self.containers
+        self.containers[name] = Container("new", name, "created", IMAGE_ID, labels=labels)
+
+    def do_rename(self, old: str, new: str) -> None:
+        """Rename a container; a name that is taken is refused."""
+        assert new not in self.containers
+        self.containers[new] = self.containers.pop(old)._replace(name=new)
+
+    def do_stop(self, name: str) -> None:
+        """Stop a container; one that is removed at its end goes."""
+        container = self.containers.pop(name)
+        if not container.removed_at_end:
+            self.containers[name] = container._replace(status="exited")
+
+    def do_start(self, name: str) -> None:
+        """Start a container."""
+        others = [one.name for one in self.containers.values() if one.is_up]
+        assert others in ([], [name]), "two would have the same ports and data"
+        self.containers[name] = self.containers[name]._replace(status="running")
+
+    def do_update(self, *argv: str) -> None:
+        """Set a restart policy."""
+        self.containers[argv[2]] = self.containers[argv[2]]._replace(restart=argv[1])
+
+    def do_rm(self, *argv: str) -> None:
+        """Remove a container; one that is up only by force."""
+        container = self.containers.pop(argv[-1])
+        assert "--force" in argv or not container.is_up
+
+    def do_tag(self, image: str, reference: str) -> None:
+        """Set a tag."""
+        self.tags[reference.removeprefix(f"{REPOSITORY}:")] = image.removeprefix("sha256:")
+
+    def is_in_order(self) -> bool:
+        """Return whether production runs, once, and nothing is left."""
+        return set(self.containers) == {"web"} and self.containers["web"].is_up
+
+
+def switch_of(old: Container | None, dialect: Dialect, *, tags: bool) -> SwitchPlan:
+    """Plan a switch from what runs, or from nothing."""
+    launch = plan_of(settings_of(), dialect=dialect).labelled({LAUNCH_LABEL: "0"})
+    return plan_switch(launch, old, Tags(REPOSITORY, LIVE, PREVIOUS) if tags else None, dialect)
+
+
+def recover(engine: Pretended, dialect: Dialect, cut: Iterable[int]) -> list[str]:
+    """Recover, each time cut short after so many steps, then to the end; returns the verdicts."""
+    verdicts = []
+    for steps in [*cut, 1000]:
+        recovery: Recovery = plan_recovery("web", engine.containers, dialect)
+        verdicts.append(recovery.verdict)
+        for step in (*recovery.first, *recovery.then)[:steps]:
+            engine.do(step)
+    return verdicts
+
+
+OLDS: dict[str, dict[str, Any]] = {
+    "up": {},
+    "always": {"restart": "always"},
+    "stopped": {"status": "exited"},
+    "removed at its end": {"removed_at_end": True},
+}
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    kind=st.sampled_from([*OLDS, "none"]),
+    dialect=st.sampled_from([DOCKER, PODMAN]),
+    tags=st.booleans(),
+    steps=st.integers(0, 20),
+    cut=st.lists(st.integers(0, 8), max_size=3),
+)
+def test_cut_short_anywhere_it_is_put_in_order(
+    kind: str, dialect: Dialect, tags: bool, steps: int, cut: list[int]
+) -> None:
+    """One container of the name runs, what it runs is live, and nothing else is left: unless nothing had begun."""
+    old = None
+    if kind != "none":
+        old = Container("old", "web", **{"status": "running", "image_id": LIVE, "labels": PRODUCTION, **OLDS[kind]})
+    plan = switch_of(old, dialect, tags=tags)
+    engine = Pretended(old)
+    for step in plan.steps[:steps]:
+        engine.do(step)
+    begun = any(isinstance(step, Command) for step in plan.steps[:steps])
+    recover(engine, dialect, cut)
+    if not begun and kind in {"stopped", "none"}:
+        assert list(engine.containers) == (["web"] if old else [])
+        return
+    if set(engine.containers) == set() and kind == "removed at its end":
+        raise AssertionError
+    assert engine.is_in_order(), engine.containers
+    now = engine.containers["web"]
+    if tags:
+        assert engine.tags["live"] == now.image_id
+        assert engine.tags["prev"] == (LIVE if now.id == "new" else PREVIOUS)
+    if now.id == "old":
+        assert now.restart == (old.restart if old else "")
+
+
+@given(kind=st.sampled_from([*OLDS, "none"]), dialect=st.sampled_from([DOCKER, PODMAN]))
+def test_whole_switch_needs_no_recovery(kind: str, dialect: Dialect) -> None:
+    """After all steps the new container runs, is live, and there is nothing to recover."""
+    old = None
+    if kind != "none":
+        old = Container("old", "web", **{"status": "running", "image_id": LIVE, "labels": PRODUCTION, **OLDS[kind]})
+    engine = Pretended(old)
+    for step in switch_of(old, dialect, tags=True).steps:
+        engine.do(step)
+    assert engine.is_in_order()
+    assert engine.containers["web"].id == "new"
+    assert engine.tags == {"live": IMAGE_ID, "prev": LIVE}
+    assert recover(engine, dialect, []) == [""]
+
+
+@given(names=st.sets(st.sampled_from(["web", *(f"web{suffix}" for suffix in SUFFIXES)])), up=st.booleans())
+def test_what_is_nobodys_is_never_touched(names: set[str], up: bool) -> None:
+    """Containers without our label, whatever they are called, are no switch."""
+    there = {name: Container(name, name, "running" if up else "exited", LIVE) for name in names}
+    assert plan_recovery("web", there, DOCKER) == Recovery()
+
+
+def test_tags_stay_until_the_new_one_has_proved_itself() -> None:
+    """Whatever fails before, `:live` and `:prev` need no putting back."""
+    old = Container("old", "web", "running", LIVE, labels=PRODUCTION)
+    plan = switch_of(old, DOCKER, tags=True)
+    before = [step.argv[0] for step in (*plan.prepare, *plan.switch) if isinstance(step, Command)]
+    assert before == ["create", "rename", "rename", "stop", "start"]

@@ -1,0 +1,115 @@
+"""The history: what is written is there, and nothing that is wrong with it stops any work."""
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from dockyard import history, telling
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the history in a directory of the test's own."""
+    monkeypatch.setattr(history, "state_directory", lambda: tmp_path / "state")
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the user is told."""
+    texts: list[str] = []
+    monkeypatch.setattr(telling, "listener", texts.append)
+    return texts
+
+
+def test_what_was_recorded_is_told_newest_first(state: Path) -> None:
+    """Service, action, result, image and detail come back, with who and when; others may not read it."""
+    history.record("web", "build", "ok", image="1")
+    history.record("web", "upgrade", "failed", image="2", launch="x", reason="it crashed")
+    history.record("db", "start", "ok")
+    newest, oldest = history.events("web")
+    assert (newest.action, newest.result, newest.image, newest.detail["reason"]) == (
+        "upgrade",
+        "failed",
+        "2",
+        "it crashed",
+    )
+    assert oldest.action == "build"
+    assert newest.user
+    assert newest.when.endswith("Z")
+    assert [event.service for event in history.events(limit=1)] == ["db"]
+    assert (state / "history.db").stat().st_mode & 0o077 == 0
+
+
+def test_failed_switch_is_remembered_until_one_is_good() -> None:
+    """The newest upgrade of the very image with the very settings decides."""
+    history.record("web", "upgrade", "failed", image="2", launch="x")
+    assert history.failed_switch("web", "2", "x")
+    assert not history.failed_switch("web", "2", "y")
+    assert not history.failed_switch("web", "3", "x")
+    history.record("web", "upgrade", "ok", image="2", launch="x")
+    assert not history.failed_switch("web", "2", "x")
+
+
+def _write(number: int, count: int) -> None:
+    for _ in range(count):
+        history.record(f"web{number}", "build", "ok")
+
+
+def test_many_at_once_lose_nothing() -> None:
+    """Eight processes that begin the history together and write 20 events each: all 160 are there."""
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write, args=(number, 20)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(history.events(limit=1000)) == 160
+
+
+def test_killed_while_writing_it_can_be_read() -> None:
+    """SIGKILL of a writer leaves a history that is read and written."""
+    writer = multiprocessing.get_context("fork").Process(target=_write, args=(1, 10**6))
+    writer.start()
+    while not history.events():
+        time.sleep(0.01)
+    os.kill(writer.pid or 0, signal.SIGKILL)
+    writer.join()
+    history.record("web", "build", "ok")
+    assert history.events("web")
+    assert history.events("web1")
+
+
+def test_damaged_one_is_moved_aside(state: Path) -> None:
+    """A file that is no database is kept under another name, and the history begins anew."""
+    state.mkdir()
+    (state / "history.db").write_bytes(b"no database at all" * 100)
+    history.record("web", "build", "ok")
+    assert len(history.events("web")) == 1
+    assert len(list(state.glob("history-damaged-*.db"))) == 1
+
+
+def test_history_that_cannot_be_written_stops_nothing(state: Path, told: list[str]) -> None:
+    """A file in the place of the directory, or a link in that of the history: a warning, no error."""
+    state.write_text("in the way")
+    history.record("web", "build", "ok")
+    assert "could not be written" in told[0]
+    state.unlink()
+    state.mkdir()
+    (state / "history.db").symlink_to("/etc/passwd")
+    history.record("web", "build", "ok")
+    assert "could not be written" in told[1]
+
+
+def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each service so many events are kept, the newest."""
+    monkeypatch.setattr(history, "KEPT", 3)
+    for number in range(5):
+        history.record("web", "build", "ok", image=str(number))
+    history.record("db", "build", "ok")
+    assert [event.image for event in history.events("web")] == ["4", "3", "2"]
+    assert len(history.events("db")) == 1
