@@ -58,7 +58,7 @@ def killed(_link: Link) -> Mapping[str, Any]:
 
 def noisy(_link: Link) -> Mapping[str, Any]:
     """Write more than a pipe holds."""
-    with open(1, "wb", closefd=False) as stdout:  # noqa: PTH123 - a descriptor
+    with open(1, "wb", closefd=False) as stdout:
         stdout.write(b"x" * 10**6 + b"the end\n")
     return {}
 
