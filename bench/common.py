@@ -2,6 +2,7 @@
 
 import compileall
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,11 @@ def run(*argv: str, root: Path, check: bool = True) -> str:
 
 
 def prepare(root: Path) -> None:
-    """Compile our modules, as an installation has them, and build the image that the services are made from."""
+    """Compile our modules, as an installation has them, and build the image that the services are made from.
+
+    From here on SIGTERM ends a bench as an interrupt does: what it made is removed.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     compileall.compile_dir(REPOSITORY / "src", quiet=2)
     run(str(PROGRAMS / "d-build"), "--cd", str(REPOSITORY / "examples" / "base"), root=root)
 

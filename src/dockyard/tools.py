@@ -30,7 +30,7 @@ def static_busybox() -> Path:
 
 def add_su(engine: Engine, container: str) -> None:
     """Put a `su` into a container. Raises DockyardError where there is one, or where it cannot be written."""
-    if not _fails(engine, container, "command -v su"):
+    if not _fails(engine, container, "[ -e /bin/su ] || [ -e /usr/bin/su ]"):
         raise DockyardError(f"{container} has a su already", hint=f"d enter {container}")
     with tempfile.TemporaryDirectory(prefix="dockyard-") as scratch:
         program = Path(scratch, "su")

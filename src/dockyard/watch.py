@@ -49,8 +49,9 @@ def _verdict(
     if not container:
         return Verdict("did not stay up (gone)")
     if container.status != "running":
-        code = f", exit code {container.exit_code}" if container.status == "exited" else ""
-        return Verdict(f"did not stay up ({container.status}{code})")
+        ended = container.status in {"exited", "stopped"}  # podman says both, one after the other
+        how = f"exited, exit code {container.exit_code}" if ended else container.status
+        return Verdict(f"did not stay up ({how})")
     if container.restarts:
         return Verdict(f"did not stay up (the engine has started it anew {container.restarts} times)")
     if not container.check:

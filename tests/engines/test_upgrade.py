@@ -133,8 +133,9 @@ def test_new_one_that_does_not_prove_itself_makes_way(
     again = engine.d("u", web.name, expect=1)
     assert "failed in production" in again.stderr
     assert engine.container_id(web.name) == before
-    newest = json.loads(engine.d("history", web.name, "--json", "-n", "1").stdout)[0]
-    assert (newest["action"], newest["result"], newest["user"]) == ("upgrade", "failed", "root")
+    events = json.loads(engine.d("history", web.name, "--json").stdout)
+    newest = next(event for event in events if event["action"] == "upgrade")
+    assert (newest["result"], newest["user"]) == ("failed", "root")
     outage = client.failures[-1] - client.failures[0] if client.failures else 0.0
     measured = done.stderr.split("it was away for ")[1].split("\n")[0]
     figure = f"{outage * 1000:.0f} ms from first to last poll unanswered, told as {measured}"

@@ -39,7 +39,7 @@ def plan_clean(containers: Sequence[Container], dangling: Iterable[str], *, buil
 
 def may_go(container: Container) -> bool:
     """Return whether a container is a service's, has ended, and no switch may need it."""
-    ended = container.status in {"exited", "dead"}
+    ended = container.status in {"exited", "stopped", "dead"}
     return bool(container.service) and ended and not container.name.endswith(SUFFIXES)
 
 
