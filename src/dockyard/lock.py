@@ -1,6 +1,7 @@
 """One kernel lock for each container of a host. A holder that dies frees it; dry runs and lists never wait for one.
 
-What the engine still does for a holder that was killed is waited for: its clients inherit the lock, and end soon.
+What the engine still does for a holder that was killed is waited for: the lock's file names the client that it started.
+The client does not inherit the lock: what podman starts lives as long as the container, and would hold it.
 """
 
 import errno
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dockyard import process
 from dockyard.engine.engine import Engine
@@ -25,7 +26,10 @@ LINGERING = 90  # seconds in which a client that a killed run left behind has to
 
 
 class Holder(NamedTuple):
-    """Who holds a lock: `born` is the process's start in clock ticks since boot, `since` in seconds of the epoch."""
+    """Who holds a lock: `born` is the process's start in clock ticks since boot, `since` in seconds of the epoch.
+
+    `client` is the client of the engine that it started last.
+    """
 
     pid: int
     born: int
@@ -33,6 +37,13 @@ class Holder(NamedTuple):
     command: str
     since: float
     doing: str = ""
+    client: int = 0
+    client_born: int = 0
+
+    @property
+    def lingers(self) -> bool:
+        """Whether it is dead, and what it had the engine do is not done."""
+        return not self.is_alive and bool(self.client_born) and self.client_born == _born(self.client)
 
     @property
     def is_alive(self) -> bool:
@@ -68,32 +79,43 @@ def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
     try:
         _take(descriptor, container, wait)
         holder = Holder(os.getpid(), _born(os.getpid()), user_name(), command_line(), time.time())
-        _write(descriptor, holder)
-        process.INHERITED.add(descriptor)
-        yield lambda doing: _write(descriptor, holder._replace(doing=doing))
+
+        def note(**news: Any) -> None:  # noqa: ANN401 - the holder's fields
+            nonlocal holder
+            holder = holder._replace(**news)
+            _write(descriptor, holder)
+
+        def started(client: int) -> None:
+            note(client=client, client_born=_born(client))
+
+        note()
+        process.STARTED.append(started)
+        try:
+            yield lambda doing: note(doing=doing)
+        finally:
+            process.STARTED.remove(started)
+            os.ftruncate(descriptor, 0)
     finally:
-        process.INHERITED.discard(descriptor)
         os.close(descriptor)
 
 
 def lingering(engine: Engine) -> list[str]:
-    """Return the containers whose locks are held for a run that is dead: the engine still works on what it asked."""
+    """Return the containers for which a client of the engine still works that a dead run has started."""
     begin, end = f"{engine.dialect.name}-", ".lock"
     try:
         with os.scandir(_directory()) as entries:
             locks = [entry for entry in entries if entry.name.startswith(begin) and entry.name.endswith(end)]
-            names = [entry.name for entry in locks if _lingers(entry.path)]
+            names = [entry.name for entry in locks if entry.stat().st_size and _lingers(entry.path)]
     except FileNotFoundError:
         return []
     return sorted(name.removeprefix(begin).removesuffix(end) for name in names)
 
 
 def _lingers(path: str) -> bool:
-    """Return whether a lock is held for a run that is dead; every command asks it of every lock."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        holder = None if _try(descriptor) else _holder(descriptor)
-        return bool(holder and not holder.is_alive)
+        holder = _holder(descriptor)
+        return bool(holder and holder.lingers)
     finally:
         os.close(descriptor)
 
@@ -111,14 +133,17 @@ def _open(engine: Engine, container: str) -> int:
 def _take(descriptor: int, container: str, wait: float) -> None:
     began = time.monotonic()
     told = False
-    while not _try(descriptor):
+    while True:
+        is_ours = _try(descriptor)
         holder = _holder(descriptor)
-        lingering = bool(holder and not holder.is_alive)
-        if time.monotonic() - began > (max(wait, LINGERING) if lingering else wait):
+        lingers = bool(holder and holder.lingers)
+        if is_ours and not lingers:
+            return
+        if time.monotonic() - began > (LINGERING if lingers else wait):
             who = holder or "another run"
             raise LockedError(f"`{container}` is locked by {who}", hint="--wait waits for it") from None
         if not told:
-            say(f"{container}: waiting for {'what the engine still does for ' if lingering else ''}{holder or 'a run'}")
+            say(f"{container}: waiting for {'what the engine still does for ' if lingers else ''}{holder or 'a run'}")
             told = True
         time.sleep(PAUSE)
 

@@ -3,13 +3,13 @@
 import errno
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-INHERITED: set[int] = set()
-"""Descriptors that children whose output is captured get: locks, so that a lock outlives what still works under it."""
+STARTED: list[Callable[[int], None]] = []
+"""Who is told the pid of each child whose output is captured: locks tell others what still works under them."""
 
 
 class Done(NamedTuple):
@@ -36,20 +36,22 @@ def capture(
 
     Raises OSError where it cannot start; TimeoutError, which is one too, after `timeout` seconds.
     """
-    try:
-        done = subprocess.run(
-            argv,
-            env=_environment(extra_environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-            pass_fds=tuple(INHERITED),
-        )
-    except subprocess.TimeoutExpired:
-        raise TimeoutError(errno.ETIMEDOUT, f"not done within {timeout} s", argv[0]) from None
-    stdout, stderr = (raw.decode("utf-8", "surrogateescape") for raw in (done.stdout, done.stderr))
-    return Done(done.returncode, stdout, stderr)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        argv, env=_environment(extra_environment), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    ) as child:
+        try:
+            for tell in STARTED:
+                tell(child.pid)
+            written = child.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise TimeoutError(errno.ETIMEDOUT, f"not done within {timeout} s", argv[0]) from None
+        except BaseException:
+            child.kill()
+            raise
+    stdout, stderr = (raw.decode("utf-8", "surrogateescape") for raw in written)
+    return Done(child.returncode, stdout, stderr)
 
 
 def attach(
