@@ -46,7 +46,7 @@ def _why_not(engine: str) -> str:
 
 
 @contextmanager
-def _alone(engine: str) -> Iterator[None]:
+def alone(engine: str) -> Iterator[None]:
     """Wait for another run of these tests on this machine and engine: names are the same in each."""
     with Path(tempfile.gettempdir(), f"dockyard-tests-{engine}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,7 +59,7 @@ def session_world(request: pytest.FixtureRequest) -> Iterator[World]:
     engine: str = request.param
     if reason := _why_not(engine):
         (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
-    with _alone(engine), tempfile.TemporaryDirectory(prefix=f"dytest-{engine}-", ignore_cleanup_errors=True) as root:
+    with alone(engine), tempfile.TemporaryDirectory(prefix=f"dytest-{engine}-", ignore_cleanup_errors=True) as root:
         world = World(engine, Path(root))
         world.remove()
         others = _others(world)

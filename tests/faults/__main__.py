@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.engines.conftest import alone
 from tests.engines.world import World
 from tests.faults.harness import Outcome, Victim, every_step, random_moments
 
@@ -15,7 +16,8 @@ def main(engine: str, moments: int, seed: int) -> int:
     """Kill at every step, then at random moments; print each, and what was wrong in all."""
     wrong: list[Outcome] = []
     count = 0
-    with tempfile.TemporaryDirectory(prefix="dytest-faults-", ignore_cleanup_errors=True) as root:
+    directory = tempfile.TemporaryDirectory(prefix="dytest-faults-", ignore_cleanup_errors=True)
+    with alone(engine), directory as root:
         world = World(engine, Path(root))
         world.remove()
         try:

@@ -25,6 +25,9 @@ def program(name: str, work: Work) -> Callable[[], NoReturn]:
     """Return the entry point of a program."""
 
     def start() -> NoReturn:
+        for name_of_stream in ("stdout", "stderr"):
+            if getattr(sys, name_of_stream) is None:  # it was closed: what is written goes nowhere
+                setattr(sys, name_of_stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
         _end(run(name, work, sys.argv[1:]))
 
     return start
