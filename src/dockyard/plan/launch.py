@@ -10,6 +10,7 @@ from dockyard.engine.models import (
     RUN_LABEL,
     SECRETS_LABEL,
     SERVICE_LABEL,
+    SUFFIXES,
     Container,
     Image,
 )
@@ -167,6 +168,16 @@ def container_name(settings: Settings) -> str:
     return (settings[NAME_PREFIX] or "") + settings[NAME]
 
 
+def _free_for_services(name: str) -> str:
+    """Return a container's name; raises DockyardError for one that a switch would take for what it left."""
+    if name.endswith(SUFFIXES):
+        ends = ", ".join(f"`{suffix}`" for suffix in SUFFIXES)
+        raise DockyardError(
+            f"`{name}`: no service's container is called so", hint=f"{ends} are for upgrades: set `name`"
+        )
+    return name
+
+
 def image_candidates(settings: Settings) -> tuple[str, ...]:
     """Return the references to try, the best first."""
     name, tag = settings[IMAGE], settings[TAG]
@@ -222,7 +233,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
     SettingsError for mount sources that are missing.
     """
     reference, image = _image(settings, facts)
-    name = container_name(settings)
+    name = _free_for_services(container_name(settings))
     places = places_of(settings, service, test_data=options.test_data)
     user = "0" if options.shell else settings[USER] or image.user
     mounts = mount_part(settings, places, facts, settings[USER] or image.user, options.directory)

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
 from dockyard.engine.models import LAUNCH_LABEL, SUFFIXES, Container
+from dockyard.errors import DockyardError
 from dockyard.plan.switch import Recovery, SwitchPlan, Tags, plan_recovery, plan_switch
 from dockyard.plan.values import Command
 from tests.unit.making import IMAGE_ID, plan_of, settings_of
@@ -160,3 +162,10 @@ def test_tags_stay_until_the_new_one_has_proved_itself() -> None:
     plan = switch_of(old, DOCKER, tags=True)
     before = [step.argv[0] for step in (*plan.prepare, *plan.switch) if isinstance(step, Command)]
     assert before == ["create", "rename", "rename", "stop", "start"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_service_is_called_like_half_a_switch(suffix: str) -> None:
+    """A container of such a name would be taken for what a switch left."""
+    with pytest.raises(DockyardError, match="called so"):
+        plan_of(settings_of(service=f"web{suffix}"))
