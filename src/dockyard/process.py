@@ -4,7 +4,7 @@ import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,11 +66,18 @@ def attach(
     An interrupt reaches the child as well: it is waited for, so that it can put its things in order, and then raised.
     """
     sys.stdout.flush()
-    with subprocess.Popen(
-        argv, env=_environment(extra_environment), cwd=cwd, stdout=sys.stderr if quiet else None
-    ) as child:
+    output = sys.stderr if quiet else None
+    child = subprocess.Popen(argv, env=_environment(extra_environment), cwd=cwd, stdout=output)
+    with _ended(child):
+        return child.wait()
+
+
+@contextmanager
+def _ended(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Have a child ended where the block is, by whatever; after an interrupt it is given time to end by itself."""
+    with child:
         try:
-            return child.wait()
+            yield
         except KeyboardInterrupt:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=GRACE)  # a Ctrl-C has reached it too
@@ -114,17 +121,8 @@ def tee(
     child = subprocess.Popen(
         argv, env=_environment(extra_environment), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    with child:
-        try:
-            return _passed_on(child, argv[0], timeout)
-        except KeyboardInterrupt:
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(timeout=GRACE)  # a Ctrl-C has reached it too
-            _end(child)
-            raise
-        except BaseException:
-            _end(child)
-            raise
+    with _ended(child):
+        return _passed_on(child, argv[0], timeout)
 
 
 def _passed_on(child: subprocess.Popen[bytes], program: str, timeout: float | None) -> Ran:

@@ -20,6 +20,9 @@ KEPT = 64 * 1024  # bytes of a service's output that are kept, the last ones
 TICK = 0.1  # seconds
 GRACE = 60.0  # seconds for a service's work that has timed out to put its things in order
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Kept from coming while a process is forked: Python forgets what comes in the middle of that."""
+
 OK, FAILED, SKIPPED, TIMEOUT, STOPPED, PARKED = "ok", "failed", "skipped", "timeout", "interrupted", "parked"
 
 
@@ -103,7 +106,7 @@ class Watcher(Protocol):
 class _Worker:
     """A process that works on one service, and what came from it so far."""
 
-    def __init__(self, task: Task, timeout: float | None) -> None:
+    def __init__(self, task: Task, timeout: float | None, mask: Iterable[int]) -> None:
         self.name = task.name
         self.began = time.monotonic()
         self.timeout = timeout
@@ -118,7 +121,7 @@ class _Worker:
         if not self.pid:
             for ours in (pipes["events"][0], pipes["output"][0], pipes["control"][1]):
                 os.close(ours)
-            _work(task, Link(pipes["events"][1], pipes["control"][0]), pipes["output"][1])
+            _work(task, Link(pipes["events"][1], pipes["control"][0]), pipes["output"][1], mask)
         for theirs in (pipes["events"][1], pipes["output"][1], pipes["control"][0]):
             os.close(theirs)
         self.events, self.output, self.control = pipes["events"][0], pipes["output"][0], pipes["control"][1]
@@ -198,8 +201,8 @@ def _how(exit_code: int) -> str:
     return f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
 
 
-def _work(task: Task, link: Link, output: int) -> NoReturn:
-    """Do a task in this process, which is its own, and end it."""
+def _work(task: Task, link: Link, output: int, mask: Iterable[int]) -> NoReturn:
+    """Do a task in this process, which is its own, and end it; `mask` is what it had of signals before the fork."""
     import sys
 
     code = WORK_FAILED
@@ -207,7 +210,7 @@ def _work(task: Task, link: Link, output: int) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        answer = _answer(task, link)
+        answer = _answer(task, link, mask)
         sys.stdout.flush()
         sys.stderr.flush()
         link.answer(answer)
@@ -221,8 +224,9 @@ def _work(task: Task, link: Link, output: int) -> NoReturn:
         os._exit(code)
 
 
-def _answer(task: Task, link: Link) -> dict[str, Any]:
+def _answer(task: Task, link: Link, mask: Iterable[int]) -> dict[str, Any]:
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return {"result": OK, "data": dict(task.work(link))}
     except DockyardError as error:
         return failure(error)
@@ -277,10 +281,14 @@ class Crew:
         return finished
 
     def _begin(self, task: Task, selector: selectors.BaseSelector) -> None:
-        worker = _Worker(task, self.timeout)
-        self.working[worker.pid] = worker
-        for descriptor in worker.descriptors:
-            selector.register(descriptor, selectors.EVENT_READ, worker)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            worker = _Worker(task, self.timeout, before)
+            self.working[worker.pid] = worker
+            for descriptor in worker.descriptors:
+                selector.register(descriptor, selectors.EVENT_READ, worker)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _turn(self, selector: selectors.BaseSelector) -> list[Done]:
         """Take what there is from the workers; returns those that are done or parked."""

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,20 @@ def noisy(_link: Link) -> Mapping[str, Any]:
     return {}
 
 
+def sleeper(mark: Path) -> Callable[[Link], Mapping[str, Any]]:
+    """Return work that sleeps, and that leaves a mark when it is told to end."""
+
+    def work(_link: Link) -> Mapping[str, Any]:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            time.sleep(60)
+        finally:
+            mark.touch()
+        return {}
+
+    return work
+
+
 @pytest.fixture
 def watching() -> Watching:
     """Whoever sees it all."""
@@ -95,16 +109,7 @@ def test_one_that_fails_stops_no_other(watching: Watching) -> None:
 
 def test_what_takes_too_long_is_ended_in_good_order(watching: Watching, tmp_path: Path) -> None:
     """Past its time it is told to end, and puts its things in order before it does."""
-
-    def slow(_link: Link) -> Mapping[str, Any]:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        try:
-            time.sleep(60)
-        finally:
-            (tmp_path / "in order").touch()
-        return {}
-
-    found = Crew(watching, jobs=2, timeout=0.5).run([Task("slow", slow), Task("good", good)])
+    found = Crew(watching, jobs=2, timeout=0.5).run([Task("slow", sleeper(tmp_path / "in order")), Task("good", good)])
     assert {done.name: done.result for done in found} == {"slow": TIMEOUT, "good": OK}
     assert (tmp_path / "in order").exists()
 
@@ -147,16 +152,8 @@ def test_interrupt_ends_all_of_them(watching: Watching, tmp_path: Path) -> None:
         time.sleep(60)
         return {}
 
-    def waits(_link: Link) -> Mapping[str, Any]:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        try:
-            time.sleep(60)
-        finally:
-            (tmp_path / "in order").touch()
-        return {}
-
     with pytest.raises(KeyboardInterrupt):
-        Crew(watching, jobs=2).run([Task("waits", waits), Task("interrupts", interrupts)])
+        Crew(watching, jobs=2).run([Task("waits", sleeper(tmp_path / "in order")), Task("interrupts", interrupts)])
     assert (tmp_path / "in order").exists()
     assert {done.name for done in watching.ended} == {"waits", "interrupts"}
     assert exit_code([Done("x", STOPPED)]) == 130
