@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.engines.conftest import REQUIRED
+from tests.conftest import REQUIRED
 from tests.engines.hostile import (
     NOT_PRODUCTION,
     Listeners,

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.engines.conftest import alone
+from tests.conftest import alone
 from tests.engines.world import World
 from tests.faults.harness import Outcome, Victim, every_step, random_moments
 

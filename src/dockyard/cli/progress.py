@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dockyard.cli.output import Result, say, table
-from dockyard.fleet.crew import Done, Watcher, exit_code
+from dockyard.fleet.crew import RESULTS, Done, Watcher, exit_code
 from dockyard.text import printable
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ COLUMNS = ("service", "result", "seconds", "what")
 def summary(finished: Sequence[Done], *, quiet: bool = False, **more: Any) -> Result:  # noqa: ANN401 - into the data
     """Return what a fleet's work came to: a row for each service, then how many did what."""
     listed = table([done.row for done in finished if not (quiet and done.is_ok)], COLUMNS)
-    counts = {result: sum(done.result == result for done in finished) for result in (done.result for done in finished)}
-    told = ", ".join(f"{count} {result}" for result, count in counts.items()) or "nothing to do"
+    counts = {result: sum(done.result == result for done in finished) for result in RESULTS}
+    told = ", ".join(f"{count} {result}" for result, count in counts.items() if count) or "nothing to do"
     lines = list(listed.lines) if quiet else [*listed.lines, told]
     return Result(lines, {"services": [done.row for done in finished], **more}, exit_code(finished))

@@ -24,6 +24,8 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Kept from coming while a process is forked: Python forgets what comes in the middle of that."""
 
 OK, FAILED, SKIPPED, TIMEOUT, STOPPED, PARKED = "ok", "failed", "skipped", "timeout", "interrupted", "parked"
+RESULTS = (OK, FAILED, SKIPPED, TIMEOUT, STOPPED)
+"""How the work on a service can end, in the order in which it is told."""
 
 
 class Link(NamedTuple):

@@ -19,8 +19,9 @@ REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("C
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the tests of this directory, for which alone pytest asks here."""
-    item.add_marker(pytest.mark.engine)
+    """Mark the tests that need an engine."""
+    if {"engines", "faults"} & set(item.path.parts):
+        item.add_marker(pytest.mark.engine)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
