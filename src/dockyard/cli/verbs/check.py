@@ -20,16 +20,29 @@ def check(yard: Yard, name: str) -> Result:
 
     Nothing is launched, nothing changes. A mount that tests share on purpose is told, and is no fault.
     """
+    return _told(_rows(yard, name), name)
+
+
+@verb("check-all", report=True, settles=False)
+def check_all(yard: Yard) -> Result:
+    """Check all services, as `check` does one. Nothing is launched, nothing changes."""
+    return _told([row for service in yard.services for row in _rows(yard, service.name)], "all services")
+
+
+def _rows(yard: Yard, name: str) -> list[Row]:
+    """Return what there is to say of a service, each thing once."""
     from dockyard.settings.values import Mode
 
-    service = yard.named(name)
-    rows = [row for mode in (Mode.PROD, Mode.TEST) for row in _checked(yard, service, mode)]
-    unique = [
+    rows = [row for mode in (Mode.PROD, Mode.TEST) for row in _checked(yard, yard.named(name), mode)]
+    return [
         row for number, row in enumerate(rows) if row["message"] not in {other["message"] for other in rows[:number]}
     ]
-    exit_code = WORK_FAILED if any(row["fault"] for row in unique) else 0
-    lines = [line for row in unique for line in _lines(row)]
-    return Result(lines if exit_code else [*lines, f"{name}: all ok"], unique, exit_code)
+
+
+def _told(rows: list[Row], what: str) -> Result:
+    exit_code = WORK_FAILED if any(row["fault"] for row in rows) else 0
+    lines = [line for row in rows for line in _lines(row)]
+    return Result(lines if exit_code else [*lines, f"{what}: all ok"], rows, exit_code)
 
 
 def _checked(yard: Yard, service: "Service", mode: "Mode") -> list[Row]:
@@ -56,6 +69,6 @@ def _checked(yard: Yard, service: "Service", mode: "Mode") -> list[Row]:
 
 
 def _lines(row: Row) -> list[str]:
-    where = f"{row['where']}: " if row["where"] else ""
+    where = f"{row['where']}: " if row["where"] else f"{row['service']}: "
     kind = "" if row["fault"] else "note: "
     return [f"{kind}{where}{row['message']}", *([f"  hint: {row['mend']}"] if row["mend"] else [])]
