@@ -21,7 +21,6 @@ from dockyard.plan.build import (
     build_parameters,
     image_name,
     plan_promotion,
-    plan_restore,
     plan_rollback,
     references,
 )
@@ -217,13 +216,6 @@ class Builder(NamedTuple):
         """Push what was promoted, where the repository is a registry. Raises DockyardError."""
         if self.name.in_registry:
             self.push()
-
-    def restore(self, before: dict[str, Image]) -> None:
-        """Put `:live` and `:prev` back to where `tags` saw them."""
-        now = self.tags()
-        for command in plan_restore(self.name, before):
-            if command.argv[0] == "tag" or command.argv[-1] in now:
-                self.engine.call(*command.argv)
 
     def push(self) -> None:
         """Push `:latest`, `:live` and `:prev`, as far as they exist. Raises DockyardError."""

@@ -95,15 +95,6 @@ def plan_rollback(name: ImageName, images: Mapping[str, Image]) -> Promotion:
     return Promotion((_tag(previous.id, name.tagged(LIVE)), *swap), previous.id, live.id if live else "")
 
 
-def plan_restore(name: ImageName, images: Mapping[str, Image]) -> tuple[Command, ...]:
-    """Plan that `:live` and `:prev` are again the images that they were; one that was not there is no more."""
-    commands = []
-    for tag in (LIVE, PREVIOUS):
-        reference = name.tagged(tag)
-        commands.append(_tag(images[reference].id, reference) if reference in images else Command(("rmi", reference)))
-    return tuple(commands)
-
-
 def references(name: ImageName) -> tuple[str, ...]:
     """Return the references that promoting and rolling back need to know of."""
     return tuple(name.tagged(tag) for tag in (LATEST, LIVE, PREVIOUS))

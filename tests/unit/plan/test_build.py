@@ -11,7 +11,6 @@ from dockyard.plan.build import (
     build_parameters,
     image_name,
     plan_promotion,
-    plan_restore,
     plan_rollback,
     references,
 )
@@ -84,11 +83,6 @@ def test_rolling_back_swaps_live_and_previous(before: dict[str, str], tags: list
 def test_there_is_nothing_to_roll_back_to_before_a_second_promotion():
     with pytest.raises(NoSuchNameError, match="no image ktools/web:prev"):
         plan_rollback(WEB, _images(live="a"))
-
-
-def test_restoring_sets_tags_back_and_removes_those_that_were_not_there():
-    before = _images(live="a")
-    assert _argvs(plan_restore(WEB, before)) == [*_tags(("live", "a")), ("rmi", "ktools/web:prev")]
 
 
 def test_the_tags_that_matter_are_three():
