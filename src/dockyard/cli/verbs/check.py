@@ -69,6 +69,7 @@ def _checked(yard: Yard, service: "Service", mode: "Mode") -> list[Row]:
 
 
 def _lines(row: Row) -> list[str]:
-    where = f"{row['where']}: " if row["where"] else f"{row['service']}: "
+    place = row["where"] or (row["service"] if row["fault"] else "")
+    where = f"{place}: " if place else ""
     kind = "" if row["fault"] else "note: "
     return [f"{kind}{where}{row['message']}", *([f"  hint: {row['mend']}"] if row["mend"] else [])]
