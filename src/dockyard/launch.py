@@ -120,6 +120,11 @@ def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = 
     return 0
 
 
+def last_words(engine: Engine, launch: LaunchPlan, *more: str, lines: int = 10) -> str:
+    """Return what may tell why a launched container did not stay up: advice, `more`, the last lines of its log."""
+    return "\n".join([*launch.advice, *more, "its log:", *engine.last_words(launch.name, lines)])
+
+
 def remove_never_started(engine: Engine, launch: LaunchPlan) -> None:
     """Remove the container of a launch that the engine created and then could not start."""
     for container in engine.containers([launch.name]):

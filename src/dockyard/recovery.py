@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dockyard import lock
 from dockyard.engine.models import SUFFIXES
 from dockyard.errors import DockyardError, EngineError, LockedError
-from dockyard.plan.switch import KeepChanges, Recovery, base_name, plan_recovery
+from dockyard.plan.switch import Gone, KeepChanges, Recovery, base_name, plan_recovery
 from dockyard.plan.values import Command
 from dockyard.telling import warn
 
@@ -84,11 +84,17 @@ def restore(engine: "Engine", name: str, between: Callable[[], None] | None = No
 
 
 def perform(engine: "Engine", step: "SwitchStep") -> None:
-    """Carry out one step of a recovery."""
-    if isinstance(step, Command):
-        engine.call(*step.argv)
-    elif isinstance(step, KeepChanges):
-        keep_changes(engine, step.name)
+    """Carry out one step that needs nothing but the engine. Raises DockyardError."""
+    match step:
+        case Command():
+            engine.call(*step.argv)
+        case KeepChanges():
+            keep_changes(engine, step.name)
+        case Gone():
+            if not engine.is_gone(step.name):
+                raise DockyardError(f"{step.name} was stopped, and the engine has not removed it")
+        case _:
+            raise AssertionError(step)
 
 
 def keep_changes(engine: "Engine", name: str) -> "Kept | None":

@@ -57,7 +57,7 @@ def up(yard: Yard, service: Service) -> LaunchPlan:
     history.record(service.name, "start", "ok", image=plan.image_id)
     problem = watch(yard.engine, [plan.name])[plan.name].problem
     if problem:
-        raise DockyardError(f"{plan.name}: the new container {problem}", hint=last_words(yard, plan))
+        raise DockyardError(f"{plan.name}: the new container {problem}", hint=launch.last_words(yard.engine, plan))
     return plan
 
 
@@ -69,11 +69,6 @@ def start(engine: Engine, plan: LaunchPlan) -> None:
     if any(isinstance(step, Command) for step in plan.steps[:-1]):
         recovery.keep_changes(engine, plan.name)
     launch.carry_out(engine, plan)
-
-
-def last_words(yard: Yard, plan: LaunchPlan) -> str:
-    """Return what may tell why a container did not stay up."""
-    return "\n".join([*plan.advice, "its log:", *yard.engine.last_words(plan.name)])
 
 
 class Replacement(NamedTuple):

@@ -9,6 +9,7 @@ from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH, NEXT
 from dockyard.errors import DockyardError, EngineUnreachableError
 from dockyard.plan.switch import (
+    Gone,
     KeepChanges,
     ProductionTest,
     SwitchPlan,
@@ -18,7 +19,7 @@ from dockyard.plan.switch import (
     tags_as_they_were,
 )
 from dockyard.plan.values import Command
-from dockyard.recovery import keep_changes, undisturbed
+from dockyard.recovery import undisturbed
 from dockyard.watch import watch
 
 MILLISECONDS = 1000
@@ -94,10 +95,7 @@ def seal(engine: Engine, plan: SwitchPlan) -> None:
     """Make a switch final: its tags move, what production was until then goes. A signal does not stop it half way."""
     with undisturbed():
         for step in plan.seal:
-            if isinstance(step, Command):
-                engine.call(*step.argv)
-            elif isinstance(step, KeepChanges):
-                keep_changes(engine, step.name)
+            recovery.perform(engine, step)
 
 
 def _perform(work: Work, step: SwitchStep) -> None:
@@ -108,15 +106,15 @@ def _perform(work: Work, step: SwitchStep) -> None:
             work.engine.call(*argv, secrets=secrets.values_of(wanted, work.plan.launch.settings))
         case Command(argv):
             work.tell(_DOING.get(argv[0], argv[0]))
-            work.engine.call(*argv)
+            recovery.perform(work.engine, step)
         case Watch():
             work.tell("watching")
             _watch(work, step.name)
         case ProductionTest():
             work.tell("testing in production")
             work.test()
-        case KeepChanges():
-            keep_changes(work.engine, step.name)
+        case KeepChanges() | Gone():
+            recovery.perform(work.engine, step)
         case _:
             for note in launch.do(work.engine, step):
                 work.tell(note)
@@ -137,8 +135,8 @@ def _kind(step: SwitchStep) -> str:
 def _watch(work: Work, name: str) -> None:
     verdict = watch(work.engine, [name], patience=work.patience)[name]
     if verdict.problem:
-        words = [*work.plan.launch.advice, *(["its health check:", verdict.health] if verdict.health else [])]
-        hint = "\n".join([*words, "its log:", *work.engine.last_words(name)])
+        checked = ("its health check:", verdict.health) if verdict.health else ()
+        hint = launch.last_words(work.engine, work.plan.launch, *checked)
         raise DockyardError(f"{name}: the new container {verdict.problem}", hint)
 
 
@@ -149,7 +147,8 @@ def _failed(work: Work, error: BaseException) -> BaseException:
     if not (began and own):
         return error
     assert isinstance(error, DockyardError)  # noqa: S101 - see above
-    hint = "\n".join(filter(None, [error.hint, *([] if "its log" in error.hint else work.plan.launch.advice)]))
+    advice = (line for line in work.plan.launch.advice if line not in error.hint)
+    hint = "\n".join(filter(None, [error.hint, *advice]))
     failed = SwitchFailedError(str(error), hint)
     failed.transcript = error.transcript
     return failed

@@ -47,16 +47,14 @@ def debugging_tools(engine: Engine, settings: Settings, container: str) -> Itera
         if not place:
             shutil.copy(static_busybox(), scratch)
             place = scratch
+        busybox = (f"{PLACE}/busybox",) if Path(place, "busybox").exists() else ()
+        _copy(engine, f"{place}/.", f"{container}:{PLACE}")
         try:
-            _copy(engine, f"{place}/.", f"{container}:{PLACE}")
-            if Path(place, "busybox").exists():
-                engine.call("exec", "--user", "0", container, f"{PLACE}/busybox", "--install", "-s", PLACE)
+            if busybox:
+                engine.call("exec", "--user", "0", container, *busybox, "--install", "-s", PLACE)
             yield PLACE
         finally:
-            if Path(place, "busybox").exists():
-                engine.call("exec", "--user", "0", container, f"{PLACE}/busybox", "rm", "-rf", PLACE)
-            else:
-                engine.call("exec", "--user", "0", container, "rm", "-rf", PLACE)
+            engine.call("exec", "--user", "0", container, *busybox, "rm", "-rf", PLACE)
 
 
 def _copy(engine: Engine, source: str, target: str) -> None:

@@ -11,8 +11,7 @@ from dockyard.errors import DockyardError
 from dockyard.host import host_facts
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, plan_rollback
 from dockyard.plan.launch import LaunchPlan, container_name
-from dockyard.plan.switch import SwitchPlan, Tags, check_owner, plan_switch
-from dockyard.plan.values import Command
+from dockyard.plan.switch import SwitchPlan, Tags, check_owner, moving_tags, plan_switch
 from dockyard.plan.waves import starts_here
 from dockyard.replace import Replacement, planned, production, replacement, trial
 from dockyard.service import Service
@@ -49,14 +48,17 @@ class Report(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """An image that has passed its tests; `reasons` say why production is to switch to it: none, it is not."""
+    """An image that has passed its tests; `reasons` say why production is to switch to it: none, it is not.
+
+    `runs`: production is up, or starts by itself on this host.
+    """
 
     builder: Builder
     image: str
     tested: str | None
     reasons: tuple[str, ...]
     tags: Tags
-    is_up: bool
+    runs: bool
 
     @property
     def live(self) -> str:
@@ -83,7 +85,7 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
     if not ready.reasons and not _to_promote(ready):
         if not wanted.force:
             return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
-        ready = ready._replace(reasons=("it was forced",))
+        ready = ready._replace(reasons=("it was forced",) if ready.runs else ())
     _refuse_failed(yard, service, ready, wanted)
     tell(f"testing {image[:12]}")
     return ready._replace(tested=tested(builder, image, wanted))
@@ -179,15 +181,14 @@ def look(yard: Yard, builder: Builder, image: str) -> Ready:
     """Return what there is to do to have production run an image, as things are."""
     tags = builder.tags()
     live, previous = (tags.get(builder.name.tagged(tag)) for tag in (LIVE, PREVIOUS))
-    there = Tags(builder.name.tagged("").rstrip(":"), live.id if live else "", previous.id if previous else "")
+    there = Tags(builder.name.untagged, live.id if live else "", previous.id if previous else "")
     here = production(yard, builder.service)
-    is_up = bool(here and here.is_up)
-    wanted_up = is_up or starts_here(builder.settings, host_facts().name)
+    runs = bool(here and here.is_up) or starts_here(builder.settings, host_facts().name)
     reasons: tuple[str, ...] = ()
-    if wanted_up:
+    if runs:
         launch = planned(yard, builder.service, image, builder.name.tagged(LIVE))
         reasons = _reasons(here, launch, there)
-    return Ready(builder, image, None, reasons, there, is_up)
+    return Ready(builder, image, None, reasons, there, runs)
 
 
 def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags) -> tuple[str, ...]:
@@ -237,7 +238,7 @@ def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report
         history.record(service.name, "rollback", "ok", image=promotion.live)
         text = f"{builder.name.tagged(LIVE)} is {promotion.live[:12]}"
         return Report(service.name, "promoted", text, promotion.live)
-    tags = Tags(builder.name.tagged("").rstrip(":"), promotion.previous, promotion.live)
+    tags = Tags(builder.name.untagged, promotion.previous, promotion.live)
     live = builder.name.tagged(LIVE)
     pending = replacement(
         yard, service, "rollback", tell, image=promotion.live, live=live, tags=tags, patience=wanted.timeout
@@ -268,11 +269,9 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     word = "" if current else builder.name.tagged(LATEST)
     program = yard.engine.program
     making = _making(builder, build=not current)
-    if not ready.reasons and not (ready.is_up and not current):
-        tagging = Command(("tag", builder.name.tagged(LATEST), builder.name.tagged(LIVE)))
-        keep = Command(("tag", ready.tags.live, builder.name.tagged(PREVIOUS))) if ready.tags.live else None
-        promotion = [step.shell(program) for step in (keep, tagging) if step]
-        return Outline((*making, *promotion), reasons or ("it is not live",))
+    if not ready.reasons and (current or not ready.runs):
+        promotion = moving_tags(ready.tags.repository, ready.tags.live, builder.name.tagged(LATEST))
+        return Outline((*making, *(step.shell(program) for step in promotion)), reasons or ("it is not live",))
     plan = outlined_switch(yard, service, ready, word)
     return Outline((*making, *(step.shell(program) for step in plan.steps)), reasons)
 

@@ -245,6 +245,8 @@ def test_first_upgrade_starts_what_autostarts(engine: World) -> None:
         assert engine.tags(service.name)["live"]
     assert engine.is_up(starts.name)
     assert not engine.container_id(waits.name)
+    engine.d("upgrade", "--force", waits.name)
+    assert not engine.container_id(waits.name)
 
 
 def test_the_examples_own_test(engine: World) -> None:

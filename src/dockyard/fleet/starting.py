@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dockyard import history
+from dockyard import history, launch
 from dockyard.errors import DockyardError, SettingsError
 from dockyard.fleet.crew import FAILED, OK, Crew, Done, Link, Task, Watcher, failure
 from dockyard.host import host_facts
@@ -146,8 +146,8 @@ def _watched(
     for done in begun:
         problem = verdicts[names[done.name]].problem if done.is_ok else ""
         if problem:
-            words = [*plans[done.name].advice, "its log:", *yard.engine.last_words(names[done.name])]
-            finished.append(_told(watcher, done._replace(result=FAILED, reason=problem, hint="\n".join(words))))
+            hint = launch.last_words(yard.engine, plans[done.name])
+            finished.append(_told(watcher, done._replace(result=FAILED, reason=problem, hint=hint)))
         elif done.is_ok:
             finished.append(_told(watcher, done))
     return finished

@@ -20,9 +20,14 @@ class ImageName(NamedTuple):
     repository: str
     name: str
 
+    @property
+    def untagged(self) -> str:
+        """The reference, as far as all tags have it."""
+        return f"{self.repository}/{self.name}" if self.repository else self.name
+
     def tagged(self, tag: str) -> str:
         """Return the full reference of a tag."""
-        return f"{self.repository}/{self.name}:{tag}" if self.repository else f"{self.name}:{tag}"
+        return f"{self.untagged}:{tag}"
 
     @property
     def in_registry(self) -> bool:

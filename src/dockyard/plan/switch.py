@@ -53,6 +53,16 @@ class ProductionTest(NamedTuple):
         return f"(cd {shlex.quote(self.directory)} && ./Test-prod)"
 
 
+class Gone(NamedTuple):
+    """Wait until the engine has removed a container that it removes at its end."""
+
+    name: str
+
+    def shell(self, program: str) -> str:
+        """Return what does the same in a shell."""
+        return f"while {program} inspect {self.name} >/dev/null 2>&1; do sleep 0.1; done"
+
+
 class KeepChanges(NamedTuple):
     """Keep what changed in a container's copy-on-write layer, before it goes."""
 
@@ -63,7 +73,7 @@ class KeepChanges(NamedTuple):
         return f"# what changed beside its image is kept: {program} diff {self.name}"
 
 
-SwitchStep = Command | HostStep | Watch | ProductionTest | KeepChanges
+SwitchStep = Command | HostStep | Watch | ProductionTest | KeepChanges | Gone
 
 
 class Tags(NamedTuple):
@@ -179,7 +189,7 @@ def _replacing(name: str, old: Container | None, tags: Tags | None, image: str, 
 
 def _launching(name: str, old: Container | None, tags: Tags | None, image: str) -> Parts:
     """Return the steps where nothing is left to go back to: the tags move first, so that going on is always right."""
-    stop = (Command(("stop", name)),) if old and old.is_up else ()
+    stop: tuple[SwitchStep, ...] = (Command(("stop", name)), Gone(name)) if old and old.is_up else ()
     remove: tuple[SwitchStep, ...] = (KeepChanges(name), Command(("rm", name))) if old and not old.is_up else ()
     rename = Command(("rename", f"{name}{NEXT}", name))
     return (*stop, *remove, *_tagging(tags, image), rename, Command(("start", name))), ()
@@ -187,10 +197,10 @@ def _launching(name: str, old: Container | None, tags: Tags | None, image: str) 
 
 def _tagging(tags: Tags | None, image: str) -> tuple[Command, ...]:
     """Return `:live` → `:prev`, then the new image → `:live`: so each always has a name or a container."""
-    return promote(tags.repository, tags.live, image) if tags else ()
+    return moving_tags(tags.repository, tags.live, image) if tags else ()
 
 
-def promote(repository: str, was_live: str, image: str) -> tuple[Command, ...]:
+def moving_tags(repository: str, was_live: str, image: str) -> tuple[Command, ...]:
     """Return what makes an image `:live`, and what was live `:prev`."""
     keep = (Command(("tag", was_live, f"{repository}:{PREVIOUS}")),) if was_live else ()
     return (*keep, Command(("tag", image, f"{repository}:{LIVE}")))
@@ -286,7 +296,7 @@ def _finish(name: str, state: Found) -> Recovery:
 def _promotion(new: Container) -> tuple[Command, ...]:
     """Return the tags that a new container's labels ask for."""
     repository = new.labels.get(REPOSITORY_LABEL, "")
-    return promote(repository, new.labels.get(WAS_LIVE_LABEL, ""), new.image_id) if repository else ()
+    return moving_tags(repository, new.labels.get(WAS_LIVE_LABEL, ""), new.image_id) if repository else ()
 
 
 def _undo(name: str, state: Found, dialect: Dialect) -> Recovery:

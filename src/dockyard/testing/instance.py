@@ -80,8 +80,7 @@ def _launched(engine: Engine, plan: LaunchPlan, out: str, run: str) -> Iterator[
 
 def _up(engine: Engine, plan: LaunchPlan) -> Container:
     if not engine.is_up(plan.name):
-        log = engine.last_words(plan.name, lines=20)
-        hint = "\n".join([*plan.advice, "its log:", *log])
+        hint = launch.last_words(engine, plan, lines=20)
         raise DockyardError(f"{plan.name}: ended as soon as it was launched", hint)
     return Container(engine, plan.name)
 
