@@ -23,10 +23,9 @@ from typing import Any
 
 import pytest
 
-from tests.engines.world import OURS, STATE, Done, World, wait_for
+from tests.engines.world import LOCKS, OURS, STATE, Done, World, wait_for
 
 REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
-LOCKS = Path("/run/dockyard")
 FILES = ("passwd", "group", "subuid", "subgid", "docker/daemon.json")
 """What enabling changes below /etc."""
 
@@ -44,6 +43,7 @@ class SecondEngine(World):
         self.bridge = bridge
         self.etc = root / "etc"
         self.state = root / "state"
+        self.locks = root / "run"
         self.log = root / "dockerd.log"
         self._holder: subprocess.Popen[bytes] | None = None
 
@@ -87,7 +87,7 @@ class SecondEngine(World):
         subprocess.run(("cp", "-a", "/etc", self.etc), check=True)  # noqa: S607
         (self.etc / "docker").mkdir(exist_ok=True)
         (self.etc / "docker/daemon.json").unlink(missing_ok=True)
-        mounts = {self.etc: Path("/etc"), self.state: STATE, self.root / "run": LOCKS}
+        mounts = {self.etc: Path("/etc"), self.state: STATE, self.locks: LOCKS}
         for place in (STATE, LOCKS):
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
         script = [f"mount --bind {source} {target}" for source, target in mounts.items()]
@@ -108,6 +108,16 @@ class SecondEngine(World):
         if pid := self.pid():
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: not self.processes(), "the end of the second engine", 60)
+
+    def revive(self) -> None:
+        """Start the daemon where it does not run; what it ran containers with may be left."""
+        if self.pid():
+            return
+        for pid in (pid for pid, name in self.processes() if name == "containerd"):
+            os.kill(pid, signal.SIGKILL)
+        for file in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody waits for has its number
+            (self.root / file).unlink(missing_ok=True)
+        self.start_daemon()
 
     def await_daemon(self) -> None:
         """Wait until the daemon answers."""
@@ -251,15 +261,22 @@ def _end_left_over(bridge_name: str) -> None:
             wait_for(lambda pid=pid: not Path("/proc", str(pid), "exe").exists(), "the end of an older daemon", 60)
 
 
-@pytest.fixture(scope="session")
-def remapped() -> Iterator[SecondEngine]:
-    """An engine that maps users, by `d userns enable`, with the base image."""
+@contextmanager
+def remapped_engine() -> Iterator[SecondEngine]:
+    """Have an engine that maps users, by `d userns enable`, with the base image."""
     with second_engine(f"{OURS}remap0") as engine:
         engine.d("userns", "enable", "--restart")
         for directory in ("home", "src", "vol"):
             (engine.root / directory).rmdir()
         engine.host_file.unlink()
         engine.make()
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def remapped() -> Iterator[SecondEngine]:
+    """That engine, for the whole session."""
+    with remapped_engine() as engine:
         yield engine
 
 

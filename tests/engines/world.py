@@ -52,6 +52,9 @@ class Done(NamedTuple):
         return self.stdout + self.stderr
 
 
+LOCKS = Path("/run/dockyard")
+
+
 class World:
     """One engine, and everything that the tests own on it."""
 
@@ -61,6 +64,7 @@ class World:
         self.source = root / "src"
         self.volumes = root / "vol"
         self.host_file = root / "host.yaml"
+        self.locks = LOCKS
         self.numbers = itertools.count(1)
         self.kept: set[str] = set()
         self._removal: subprocess.Popen[bytes] | None = None
@@ -83,6 +87,13 @@ class World:
             "DBUILD_PARAMS": f"--label {LABEL}",
             "CONTAINERS_CONF": os.environ.get("CONTAINERS_CONF", str(PODMAN_CONFIGURATION)),
         }
+
+    def pid(self) -> int:
+        """Return the process id of an engine of the tests' own; 0 for the host's, which is left alone."""
+        return 0
+
+    def revive(self) -> None:
+        """Have an engine answer again that a test has killed; nobody kills the host's."""
 
     # ------------------------------------------------------------------------------------------------ programs
     def run(

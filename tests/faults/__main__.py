@@ -1,21 +1,26 @@
 """The long run: `python -m tests.faults ENGINE RANDOM-MOMENTS [SEED]`; exit code 1 if anything was wrong.
 
 .venv/bin/python -m tests.faults docker 200
+.venv/bin/python -m tests.faults podman 50
+.venv/bin/python -m tests.faults killed
+
+With `killed` it is a second Docker Engine that is killed, at every step.
 """
 
 import sys
 import tempfile
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from tests.conftest import alone
+from tests.engines.remapped import remapped_engine
 from tests.engines.world import World
-from tests.faults.harness import Outcome, Victim, every_step, random_moments
+from tests.faults.harness import ENGINE_HOWS, Outcome, Victim, every_step, random_moments
 
 
 def main(engine: str, moments: int, seed: int) -> int:
     """Kill at every step, then at random moments; print each, and what was wrong in all."""
-    wrong: list[Outcome] = []
-    count = 0
     directory = tempfile.TemporaryDirectory(prefix="dytest-faults-", ignore_cleanup_errors=True)
     with alone(engine), directory as root:
         world = World(engine, Path(root))
@@ -23,16 +28,28 @@ def main(engine: str, moments: int, seed: int) -> int:
         try:
             world.make()
             victim = Victim(world)
-            for outcomes in (every_step(victim), random_moments(victim, moments, seed)):
-                for outcome in outcomes:
-                    count += 1
-                    print(f"{count:4} {outcome.what:60} {'; '.join(outcome.wrong) or 'ok'}", flush=True)
-                    wrong += [outcome] if outcome.wrong else []
+            return report(f"{engine}, seed {seed}", chain(every_step(victim), random_moments(victim, moments, seed)))
         finally:
             world.remove()
-    print(f"{engine}: {count} faults, {len(wrong)} with something wrong afterwards (seed {seed})")
-    return 1 if wrong else 0
+
+
+def main_killed() -> int:
+    """Kill an engine at every step."""
+    with remapped_engine() as world:
+        return report("killed engine", every_step(Victim(world, further="up-all"), hows=ENGINE_HOWS))
+
+
+def report(what: str, outcomes: Iterable[Outcome]) -> int:
+    """Print each outcome and what was wrong in all; returns the exit code."""
+    wrong: list[Outcome] = []
+    count = 0
+    for count, outcome in enumerate(outcomes, 1):
+        print(f"{count:4} {outcome.what:60} {'; '.join(outcome.wrong) or 'ok'}", flush=True)
+        wrong += [outcome] if outcome.wrong else []
+    print(f"{what}: {count} faults, {len(wrong)} with something wrong afterwards")
+    return 1 if wrong or not count else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1))
+    engine, moments, seed = [*sys.argv[1:], *("docker", "200", "1")[len(sys.argv) - 1 :]]
+    sys.exit(main_killed() if engine == "killed" else main(engine, int(moments), int(seed)))

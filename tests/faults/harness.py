@@ -31,11 +31,16 @@ before) kill -9 $PPID ;;
 during) setsid {real} "$@" >/dev/null 2>&1 </dev/null & kill -9 $PPID ;;
 after) {real} "$@"; kill -9 $PPID ;;
 client) setsid {real} "$@" >/dev/null 2>&1 </dev/null & kill -9 $$ ;;
+engine-before) kill -9 "$SHIM_ENGINE"; exec {real} "$@" ;;
+engine-during) {real} "$@" & sleep 0.03; kill -9 "$SHIM_ENGINE"; wait $! ;;
+engine-after) {real} "$@"; kill -9 "$SHIM_ENGINE" ;;
 esac
 """
 """`client`: the client alone is killed, and the engine does what it was asked; d lives and has to cope."""
 
 HOWS = ("before", "during", "after", "client")
+ENGINE_HOWS = ("engine-before", "engine-during", "engine-after")
+"""The engine itself is killed, which a second one of the tests' own can be; it is started again afterwards."""
 
 
 class Outcome(NamedTuple):
@@ -46,12 +51,13 @@ class Outcome(NamedTuple):
 
 
 class Victim:
-    """A service in production whose upgrades are killed."""
+    """A service in production whose upgrades are killed; `further` is the command that puts all in order."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, further: str = "list-up") -> None:
         self.world = world
+        self.further = further
         self.version = 0
-        settings = {"cmd": IDLE, "stop_timeout": 2, "mount_persistent": "data:/data"}
+        settings = {"cmd": IDLE, "stop_timeout": 2, "mount_persistent": "data:/data", "autostart": 1}
         scripts = {"Test": "#!/bin/sh\nexit 0\n", "Test-prod": "#!/bin/sh\nexit 0\n"}
         self.service = world.service(settings, dockerfile=FROM_BASE, files={"version": "0"}, scripts=scripts)
         self.name = self.service.name
@@ -67,6 +73,7 @@ class Victim:
         real = shutil.which(world.engine, path=world.environment["PATH"])
         write(self.shims / world.engine, SHIM.replace("{real}", str(real)), mode=0o755)
         self.counter = world.root / "calls"
+        self.lock = world.locks / f"{world.engine}-{self.name}.lock"
 
     def change(self) -> None:
         """Have the source change, so that there is something to upgrade to."""
@@ -84,6 +91,7 @@ class Victim:
         """Kill at one of the steps."""
         self.change()
         self._shimmed(number, how)
+        self.world.revive()
         calls = Path(f"{self.counter}.calls").read_text(encoding="utf-8").splitlines()
         words = calls[number - 1] if len(calls) >= number else "past the end"
         return Outcome(f"{how} {' '.join(words.split()[:4])}", self.wrong())
@@ -96,6 +104,7 @@ class Victim:
             "SHIM_AT": str(number),
             "SHIM_HOW": how,
             "SHIM_COUNT": str(self.counter),
+            "SHIM_ENGINE": str(self.world.pid()),
         }
         self.world.d("upgrade", self.name, env=environment, expect=None)
 
@@ -123,8 +132,8 @@ class Victim:
     # ---------------------------------------------------------------------------------------------------- after
     def wrong(self) -> list[str]:
         """Return what is not as it should be after one further command."""
-        told = self.world.d("list-up", expect=None)
-        found = [f"d list-up ended with {told.exit_code}: {told.stderr}"] if told.exit_code else []
+        told = self.world.d(self.further, expect=None)
+        found = [f"d {self.further} ended with {told.exit_code}: {told.stderr}"] if told.exit_code else []
         rows = [row.split("\t") for row in self._rows()]
         up = [row for row in rows if row[0] == self.name and row[1].startswith("Up")]
         if len(up) != 1:
@@ -148,8 +157,7 @@ class Victim:
         return [row for row in rows if row.startswith(self.name)]
 
     def _lock_is_free(self) -> bool:
-        path = Path(f"/run/dockyard/{self.world.engine}-{self.name}.lock")
-        with path.open("r+") as lock:
+        with self.lock.open("r+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -157,11 +165,11 @@ class Victim:
         return True
 
 
-def every_step(victim: Victim, *, stride: int = 1) -> Iterator[Outcome]:
+def every_step(victim: Victim, *, stride: int = 1, hows: tuple[str, ...] = HOWS) -> Iterator[Outcome]:
     """Yield what comes of killing at every step, in every way; `stride`: only at some of them, in one way each."""
     calls = victim.calls()
     for place, number in enumerate(range(1, len(calls) + 1, stride)):
-        for how in HOWS if stride == 1 else (HOWS[place % len(HOWS)],):
+        for how in hows if stride == 1 else (hows[place % len(hows)],):
             yield victim.at_call(number, how)
 
 

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import time
-from pathlib import Path
 
 import pytest
 
@@ -37,7 +36,7 @@ def test_two_upgrades_at_once(victim: Victim) -> None:
     write(victim.service / "Test", "#!/bin/sh\nsleep 2\n", mode=0o755)
     victim.change()
     first = victim.world.start(PROGRAMS / "d", "upgrade", victim.name)
-    lock = Path(f"/run/dockyard/{victim.world.engine}-{victim.name}.lock")
+    lock = victim.lock
     wait_for(lambda: f'"pid": {first.pid}' in lock.read_text() and "testing" in lock.read_text(), "its tests")
     told = victim.world.d("upgrade", victim.name, expect=4).stderr
     assert f"pid {first.pid}, root: d upgrade {victim.name} (testing" in told
@@ -51,7 +50,7 @@ def test_two_upgrades_at_once(victim: Victim) -> None:
 
 def test_dead_holder_never_blocks(victim: Victim) -> None:
     """What the lock's file says of a run that is dead is no lock."""
-    lock = Path(f"/run/dockyard/{victim.world.engine}-{victim.name}.lock")
+    lock = victim.lock
     holder = {"pid": 1, "born": 1, "user": "root", "command": "d", "since": time.time(), "doing": ""}
     lock.write_text(json.dumps(holder), encoding="utf-8")
     victim.change()

@@ -1,0 +1,15 @@
+"""The engine itself is killed in the middle of an upgrade, and started again."""
+
+from tests.engines.world import Record, World
+from tests.faults.harness import ENGINE_HOWS, Victim, every_step
+
+pytest_plugins = ["tests.engines.remapped"]
+
+
+def test_engine_killed_at_steps(remapped: World, record_property: Record) -> None:
+    """Killed before, during or after steps of an upgrade: `d up-all`, as at boot, has one container up, and no rest."""
+    victim = Victim(remapped, further="up-all")
+    outcomes = list(every_step(victim, stride=2, hows=ENGINE_HOWS))
+    record_property("figure", f"docker: the engine killed at {len(outcomes)} steps, all put in order")
+    assert [outcome for outcome in outcomes if outcome.wrong] == []
+    assert len(outcomes) > 4
