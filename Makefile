@@ -10,7 +10,7 @@ demo: ## install what is missing, then build, test, promote and launch a web ser
 	@scripts/demo
 
 test: ## install what is missing, then all tests, with real engines (as root)
-	@scripts/setup python engine podman filesystems registry shells
+	@scripts/setup python engine podman filesystems registry shells tracing
 	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/pytest $(ARGS)
 
 check: ## lint, formatting, types, generated documentation

@@ -1,4 +1,4 @@
-"""`d and` d-map: the verbs that look, start and stop."""
+"""d: the verbs that look, start and stop."""
 
 import json
 from collections.abc import Iterator
@@ -19,14 +19,6 @@ def up(session_world: World) -> Iterator[Path]:
     yield service
     session_world.kept.discard(service.name)
     session_world.tidy()
-
-
-def test_map_is_what_the_engine_says(engine: World, up: Path) -> None:
-    """d-map lists ID and NAME of the running containers, as `ps` does."""
-    engine.settle()
-    rows = engine.run("d-map").stdout.splitlines()
-    assert sorted(rows) == sorted(engine.call("ps", "--format", "{{.ID}} {{.Names}}").splitlines())
-    assert f"{engine.container_id(up.name)[:12]} {up.name}" in rows
 
 
 def test_pid(engine: World, up: Path) -> None:
@@ -200,7 +192,6 @@ def test_unreachable_engine(engine: World) -> None:
     remote = {"DOCKER_HOST": "unix:///nonexistent", "CONTAINER_HOST": "unix:///nonexistent/podman.sock"}
     for words in (("ls",), ("up", "dyt-base")):
         assert engine.d(*words, env=remote, expect=3).stdout == ""
-    assert engine.run("d-map", env=remote, expect=3).stdout == ""
 
 
 def test_service_with_its_own_test_up(engine: World) -> None:
