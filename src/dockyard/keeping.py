@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from dockyard.copying.opening import directory, opened, pin, readable
 from dockyard.errors import DockyardError
 from dockyard.scan.expected import is_expected
-from dockyard.scan.layer import DELETED, Change, changes
+from dockyard.scan.layer import DELETED, NEW, REPLACED, TOUCHED, Budget, Change, Walk
+from dockyard.text import escaped
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
@@ -21,6 +22,7 @@ KEPT = 5  # tars of a service
 LARGEST = 256 * 1024**2  # bytes of files in one tar
 SHARE = 10  # at most this part of what is free
 TOLD = 3  # changes that are named where all are counted
+BUDGET = Budget(entries=200_000, seconds=20)
 
 
 class Kept(NamedTuple):
@@ -34,7 +36,7 @@ class Kept(NamedTuple):
         """Return what a person should know; nothing where nothing had changed."""
         if not self.changes and not self.incomplete:
             return []
-        named = ", ".join(change.path for change in self.changes[:TOLD])
+        named = ", ".join(escaped(change.path) for change in self.changes[:TOLD])
         more = f" and {len(self.changes) - TOLD} more" if len(self.changes) > TOLD else ""
         kept = f"; kept in {self.tar}" if self.tar else ""
         told = f"{name}: the old container had changed {named}{more}{kept}" if self.changes else name
@@ -52,12 +54,15 @@ def keep_changes(engine: "Engine", container: "Container", place: Path) -> Kept:
     if not image or not image.layers:
         return _told_by_engine(engine, container)
     try:
+        walk = Walk(container.layer, image.layers, BUDGET)
         found = tuple(
             change
-            for change in changes(container.layer, image.layers)
-            if not is_expected(change.path, container.mounts)
+            for change in walk.changes()
+            if change.what != TOUCHED and not is_expected(change.path, container.mounts)
         )
-        return _packed(container, found, place) if found else Kept()
+        kept = _packed(container, found, place) if found else Kept()
+        missing = ", ".join(f"{reason} ({count})" for reason, count in walk.unjudged.items())
+        return kept._replace(incomplete=kept.incomplete or f"not all could be read: {missing}") if missing else kept
     except OSError as error:
         raise DockyardError(f"{container.layer}: {error.strerror}") from None
 
@@ -66,7 +71,7 @@ def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
     """Return the engine's own list of changes, where the layer is not ours to read."""
     rows = [line.partition(" ")[::2] for line in engine.call("diff", container.id).splitlines()]
     found = tuple(
-        Change(path, {"A": "new", "D": DELETED}.get(what, "changed"), "?")
+        Change(path, {"A": NEW, "D": DELETED}.get(what, REPLACED), "?")
         for what, path in rows
         if what != "C" and not is_expected(path, container.mounts)
     )
@@ -76,7 +81,7 @@ def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
 def _packed(container: "Container", found: tuple[Change, ...], place: Path) -> Kept:
     free = os.statvfs(place)
     limit = min(LARGEST, free.f_bavail * free.f_frsize // SHARE)
-    size = sum(change.size for change in found if change.kind == "-" and change.what != DELETED)
+    size = sum(change.size for change in found if change.kind == "file" and change.what != DELETED)
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
     target = place / f"changes-{stamp}-{container.id[:12]}.tar"
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -14,6 +14,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def escaped(name: str) -> str:
+    r"""Return a file's name with every byte that could act on a terminal, or end a line, as `\xNN`.
+
+    >>> escaped("a\nb\udcff\\")
+    'a\\x0ab\\xff\\\\'
+    """
+    return "".join(c if c.isprintable() and c != "\\" else "\\\\" if c == "\\" else _bytes_of(c) for c in name)
+
+
+def _bytes_of(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, of equals the first; an empty string where none is near."""
     from difflib import SequenceMatcher

@@ -64,7 +64,10 @@ class Check(NamedTuple):
 
 
 class Container(NamedTuple):
-    """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it."""
+    """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it.
+
+    `layer` is where it writes, `layers` are what lies below, the uppermost first; empty where the engine does not tell.
+    """
 
     id: str
     name: str
@@ -79,6 +82,8 @@ class Container(NamedTuple):
     ports: Mapping[str, str] = {}
     mounts: Mapping[str, str] = {}
     layer: str = ""
+    layers: tuple[str, ...] = ()
+    driver: str = ""
     removed_at_end: bool = False
     restart: str = ""
     restarts: int = 0
@@ -181,6 +186,10 @@ class Network(NamedTuple):
     subnets: tuple[str, ...] = ()
 
 
+NOBODY = 65534
+"""As what the kernel shows an owner that has no id there."""
+
+
 class IdRange(NamedTuple):
     """`size` ids that follow each other, as a container has them and as the host does."""
 
@@ -202,6 +211,17 @@ class IdMap(NamedTuple):
     def gid(self, inside: int) -> int | None:
         """Return the host's gid of a gid inside; None where the engine maps it to none."""
         return _outside(self.gids, inside)
+
+    def owner(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return what a container sees of an owner on the host; 65534 for an id that it has not."""
+        return _inside(self.uids, uid), _inside(self.gids, gid)
+
+
+def _inside(ranges: tuple[IdRange, ...], outside: int) -> int:
+    if not ranges:
+        return outside
+    found = (one.inside + outside - one.outside for one in ranges if 0 <= outside - one.outside < one.size)
+    return next(found, NOBODY)
 
 
 def _outside(ranges: tuple[IdRange, ...], inside: int) -> int | None:
@@ -229,6 +249,8 @@ def image_from(answer: Answer) -> Image:
 def container_from(answer: Answer) -> Container:
     """Make a Container of `container inspect`."""
     state, config, network = answer["State"], answer.get("Config") or {}, answer.get("NetworkSettings") or {}
+    storage = answer.get("GraphDriver") or {}
+    places = storage.get("Data") or {}
     health = state.get("Health") or state.get("Healthcheck") or {}
     return Container(
         id=answer["Id"],
@@ -249,7 +271,9 @@ def container_from(answer: Answer) -> Container:
         check=_check(config.get("Healthcheck") or {}),
         health_output=((health.get("Log") or [{}])[-1].get("Output") or "").strip(),
         exit_code=state.get("ExitCode") or 0,
-        layer=((answer.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or "",
+        layer=places.get("UpperDir") or "",
+        layers=tuple(filter(None, (places.get("LowerDir") or "").split(":"))),
+        driver=storage.get("Name") or "",
     )
 
 

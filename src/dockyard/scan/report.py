@@ -1,0 +1,167 @@
+"""What a scan found, as people and as machines read it."""
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from dockyard.scan.attributes import OWNER
+from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Change
+from dockyard.text import escaped
+
+OK, DRIFT, INCOMPLETE = "ok", "drift", "INCOMPLETE"
+HIGH, MEDIUM, LOW = "high", "medium", "low"
+ALL_OK = "all ok"
+LISTED = 200  # findings of a container that people get to see
+
+SETUID, SETGID, ANY_EXECUTE, OTHERS_WRITE = 0o4000, 0o2000, 0o111, 0o002
+PROGRAMS = ("/bin/", "/sbin/", "/lib/", "/lib64/", "/usr/", "/opt/")
+CONFIGURATION = ("/etc/", "/root/", "/var/spool/cron/")
+
+
+class Finding(NamedTuple):
+    """A change that nothing expects, how bad it may be, and why."""
+
+    change: Change
+    severity: str
+    reason: str
+
+    def fingerprint(self, container: str) -> str:
+        """Return what is the same as long as the change is."""
+        change = self.change
+        told = (container, change.path, change.what, change.kind, change.mode, change.size, change.owner, change.detail)
+        return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def detail(self) -> list[str]:
+        """Return what is different, in words."""
+        change = self.change
+        owners = f"owner {change.before[0]}:{change.before[1]} → {change.owner[0]}:{change.owner[1]}"
+        return [owners if word == OWNER else word for word in change.detail]
+
+    def line(self) -> str:
+        """Return it for a person."""
+        change = self.change
+        facts = [change.kind]
+        if change.what != DELETED:
+            facts += [f"{change.mode:04o} {change.owner[0]}:{change.owner[1]}"]
+            facts += [f"{change.size} bytes"] if change.kind == "file" else []
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(change.changed))
+        told = ", ".join((*facts, *self.detail(), f"since {when}"))
+        return f"  {self.severity:6} {change.what:8} {escaped(change.path)}  ({told}): {self.reason}"
+
+    def row(self, container: str) -> dict[str, Any]:
+        """Return it for a machine; `path_base64` is there where the path is no UTF-8."""
+        change = self.change
+        raw = os.fsencode(change.path)
+        exact = (
+            {} if raw.decode("utf-8", "replace").encode() == raw else {"path_base64": base64.b64encode(raw).decode()}
+        )
+        return {
+            "path": escaped(change.path) if exact else change.path,
+            **exact,
+            "what": change.what,
+            "kind": change.kind,
+            "severity": self.severity,
+            "reason": self.reason,
+            "size": change.size,
+            "mode": f"{change.mode:04o}",
+            "owner": list(change.owner),
+            "changed": change.changed,
+            "links": change.links,
+            "detail": self.detail(),
+            "fingerprint": self.fingerprint(container),
+        }
+
+
+def judged(change: Change) -> Finding:
+    """Return how bad a change may be: what can give rights first, then what can run, then what steers."""
+    severity, reason = next((severity, reason) for applies, severity, reason in _SEVERITIES if applies(change))
+    return Finding(change, severity, reason)
+
+
+def _gives_rights(change: Change) -> bool:
+    special = change.mode & (SETUID | SETGID) or "security.capability" in change.attributes
+    return change.kind == "file" and change.what != DELETED and bool(special)
+
+
+def _can_be_run(change: Change) -> bool:
+    return change.kind == "file" and bool(change.mode & ANY_EXECUTE) and change.what in {NEW, REPLACED, EDITED, TYPE}
+
+
+def _is_open_to_all(change: Change) -> bool:
+    return change.kind == "directory" and change.what == METADATA and bool(change.mode & OTHERS_WRITE)
+
+
+def _steers(change: Change) -> bool:
+    return change.path.startswith(CONFIGURATION)
+
+
+_SEVERITIES: tuple[tuple[Callable[[Change], bool], str, str], ...] = (
+    (lambda change: change.what == TOUCHED, LOW, "it is as in the image: something was there"),
+    (_gives_rights, HIGH, "it gives rights to whoever runs it"),
+    (lambda change: change.kind == "device" and change.what != DELETED, HIGH, "a device"),
+    (_can_be_run, HIGH, "it can be run, and the image has no such thing"),
+    (_is_open_to_all, HIGH, "anybody may write there"),
+    (lambda change: _steers(change) and change.what in {EDITED, REPLACED}, HIGH, "it steers what is run, and as whom"),
+    (_steers, MEDIUM, "it steers what is run, and as whom"),
+    (lambda change: change.path.startswith(PROGRAMS), MEDIUM, "programs and what they load are there"),
+    (lambda change: change.what in {DELETED, TYPE}, MEDIUM, "the image has it"),
+    (lambda _: True, LOW, "nothing says that it is expected"),
+)
+
+
+class Scanned(NamedTuple):
+    """One container's scan: `unjudged` are reasons with counts, and one path of each where there is one."""
+
+    name: str
+    id: str
+    findings: tuple[Finding, ...] = ()
+    unjudged: Mapping[str, int] = {}
+    example: Mapping[str, str] = {}
+    entries: int = 0
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """`drift` where there is any, INCOMPLETE where something else could not be judged, else `ok`."""
+        told = [finding for finding in self.findings if finding.change.what != TOUCHED]
+        return DRIFT if told else INCOMPLETE if self.unjudged else OK
+
+    def lines(self) -> list[str]:
+        """Return it for a person; nothing where nothing is to be told."""
+        if not self.findings and not self.unjudged:
+            return []
+        name = escaped(self.name)
+        found = sorted(self.findings, key=lambda one: ((HIGH, MEDIUM, LOW).index(one.severity), one.change.path))
+        lines = [f"{name}: {len(found)} unexpected"] if found else []
+        lines += [finding.line() for finding in found[:LISTED]]
+        if len(found) > LISTED:
+            lines.append(f"  and {len(found) - LISTED} more (--json has all)")
+        for reason, count in self.unjudged.items():
+            where = f", such as {escaped(self.example[reason])}" if self.example.get(reason) else ""
+            lines.append(f"{name}: INCOMPLETE: {escaped(reason)} ({count}{where})")
+        return lines
+
+    def row(self) -> dict[str, Any]:
+        """Return it for a machine."""
+        unjudged = [
+            {"reason": reason, "count": count, "example": escaped(self.example.get(reason, ""))}
+            for reason, count in self.unjudged.items()
+        ]
+        return {
+            "container": self.name,
+            "id": self.id,
+            "verdict": self.verdict,
+            "findings": [finding.row(self.name) for finding in self.findings],
+            "incomplete": unjudged,
+            "entries": self.entries,
+            "seconds": round(self.seconds, 4),
+        }
+
+
+def verdict(scanned: list[Scanned]) -> str:
+    """Return the verdict on all: drift is told even where the rest could not be judged."""
+    found = {one.verdict for one in scanned}
+    return DRIFT if DRIFT in found else INCOMPLETE if INCOMPLETE in found else OK

@@ -1,0 +1,85 @@
+"""Where a container's layers are on the host, and what is mounted in it: from the kernel first, the engine second."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from dockyard.engine.models import Container, IdMap, IdRange
+from dockyard.errors import DockyardError
+
+
+class Place(NamedTuple):
+    """A container's upper directory, the image's directories, the uppermost first, and the points of its mounts."""
+
+    upper: str
+    layers: tuple[str, ...]
+    mounted: frozenset[str]
+    ids: IdMap = IdMap()
+
+
+def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
+    """Return where to read a container's layers; `ids` tells the ids of one that has no process.
+
+    Raises DockyardError where that cannot be told.
+    """
+    points = frozenset(container.mounts)
+    if container.pid:
+        try:
+            process = Path(f"/proc/{container.pid}")
+            table = (process / "mountinfo").read_bytes()
+            own = IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
+        except OSError as error:
+            raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
+        found = place_in(table)
+        if found and (not container.layer or found.upper == container.layer):
+            return found._replace(ids=own)
+        if found:
+            raise DockyardError("its process has other layers than the engine tells")
+        points |= _points(table)
+    if not container.layer or not container.layers:
+        driver = container.driver or "unknown"
+        raise DockyardError(f"its storage driver, {driver}, does not tell where its layers are")
+    return Place(container.layer, container.layers, points, ids())
+
+
+def _ranges(file: Path) -> tuple[IdRange, ...]:
+    return tuple(IdRange(*map(int, line.split())) for line in file.read_text(encoding="ascii").splitlines())
+
+
+def place_in(table: bytes) -> Place | None:
+    """Return the place that a process's mountinfo tells of its root; None where that is no overlay.
+
+    See proc(5) for the table, and Documentation/filesystems/overlayfs.rst of Linux for its options.
+    """
+    for line in reversed(table.split(b"\n")[:-1]):
+        before, _, after = line.partition(b" - ")
+        kind, _, options = [*after.split(b" ", 2), b"", b""][:3]
+        if before.split(b" ")[4] != b"/" or kind != b"overlay":
+            continue
+        upper, layers = "", list[str]()
+        for option in options.split(b","):
+            name, _, value = option.partition(b"=")
+            if name == b"upperdir":
+                upper = _plain(_octal(value))
+            elif name == b"lowerdir":
+                layers = [_plain(part) for part in re.split(r"(?<!\\):", _octal(value)) if part]
+            elif name == b"lowerdir+":
+                layers.append(_octal(value))
+        return Place(upper, tuple(layers), _points(table)) if upper and layers else None
+    return None
+
+
+def _points(table: bytes) -> frozenset[str]:
+    return frozenset(_octal(line.split(b" ", 5)[4]) for line in table.split(b"\n")[:-1]) - {"/"}
+
+
+def _octal(field: bytes) -> str:
+    """Undo the kernel's own escapes: a backslash and three octal digits."""
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes((int(found[1], 8),)), field))
+
+
+def _plain(path: str) -> str:
+    """Undo the overlay's escapes of commas, colons and backslashes."""
+    return re.sub(r"\\(.)", r"\1", path)
