@@ -298,6 +298,7 @@ class World:
         self.begin_removal()
         self.settle()
         forget()
+        self.d("images", expect=None)  # mends what a kill in the middle of a build left of podman's images
         labelled = self.call("images", "-q", "--no-trunc", "--filter", f"label={LABEL}").split()
         named = [
             row for row in self.call("images", "--format", "{{.Repository}}:{{.Tag}}").split() if f"{REPO}/" in row

@@ -45,6 +45,9 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when the engine does not answer."""
     missing: tuple[str, ...]
     """Parts of what the client writes when what was asked for does not exist."""
+    half_written: str = ""
+    """Matches what the client writes where an image was cut short while it was made, so that it tells nothing of any
+    image; its group is the image's id."""
     removal: tuple[str, ...] = ("rm", "--force")
     """Removes a container at once, up or not."""
     reading: tuple[str, ...] = ("cp",)
@@ -111,6 +114,7 @@ PODMAN = Dialect(
     },
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),
+    half_written=r'image with ID "([0-9a-f]{64})" \(consider removing the image',
     removal=("rm", "--force", "--time", "0"),  # podman would give it ten seconds to end by itself
     health_check=("healthcheck", "run"),
     has_shared_package_cache=True,

@@ -1,6 +1,7 @@
 """The one door to the engine: argv in, its output or an error out."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -37,6 +38,8 @@ SHORT_ID = 12  # how many characters of an id the engine shows
 PAUSE = 0.02  # seconds between two looks at a container that is on its way out
 
 PATIENCE = 60  # seconds in which an engine has to answer a question
+
+SETTLING = 1.0  # seconds in which an image that somebody makes right now is whole
 
 
 class Engine:
@@ -220,6 +223,26 @@ class Engine:
 
     def _capture(
         self, argv: tuple[str, ...], secrets: Mapping[str, str] | None, timeout: float | None = None
+    ) -> process.Done:
+        done = self._captured(argv, secrets, timeout)
+        if (image := self._half_written(done)) is None:
+            return done
+        time.sleep(SETTLING)
+        done = self._captured(argv, secrets, timeout)
+        if self._half_written(done) != image:
+            return done
+        self._captured(("rmi", "--force", image), None, PATIENCE)
+        return self._captured(argv, secrets, timeout)
+
+    def _half_written(self, done: process.Done) -> str | None:
+        """Return the id of an image that was cut short while it was made, and that keeps the engine from answering."""
+        if not done.exit_code or not self.dialect.half_written:
+            return None
+        found = re.search(self.dialect.half_written, done.stderr)
+        return found[1] if found else None
+
+    def _captured(
+        self, argv: tuple[str, ...], secrets: Mapping[str, str] | None, timeout: float | None
     ) -> process.Done:
         try:
             done = process.capture((self.program, *argv), extra_environment=secrets, timeout=timeout)

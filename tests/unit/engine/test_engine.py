@@ -345,3 +345,30 @@ def test_a_program_is_known_by_its_own_name(program: str, dialect: Dialect):
 @pytest.mark.parametrize("dialect", [DOCKER, PODMAN], ids=lambda dialect: dialect.name)
 def test_every_flag_of_a_log_driver_is_text(dialect: Dialect):
     assert {type(word) for words in dialect.logs.values() for word in words} == {str}
+
+
+HALF_WRITTEN = (
+    f'Error: locating item named "manifest" for image with ID "{"4" * 64}" '
+    "(consider removing the image to resolve the issue): file does not exist"
+)
+
+
+def test_half_written_image_is_removed(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that was cut short while podman made it keeps podman from answering: it goes, and that asks anew."""
+    monkeypatch.setattr("dockyard.engine.engine.SETTLING", 0)
+    gone = shlex.quote(str(tmp_path / "gone"))
+    script = f"""[ "$1 $2" = "rmi --force" ] && {{ echo "$3" >{gone}; exit; }}
+[ -e {gone} ] && {{ echo fine; exit; }}
+printf %s {shlex.quote(HALF_WRITTEN)} >&2; exit 125"""
+    assert fake(script, PODMAN).call("images") == "fine\n"
+    assert (tmp_path / "gone").read_text() == f"{'4' * 64}\n"
+
+
+def test_image_that_is_just_being_made_stays(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the same question has an answer a moment later, nothing is removed."""
+    monkeypatch.setattr("dockyard.engine.engine.SETTLING", 0)
+    once = shlex.quote(str(tmp_path / "once"))
+    script = f"""[ "$1" = rmi ] && {{ echo removed >{once}; exit; }}
+[ -e {once} ] && {{ cat {once}; exit; }}
+echo whole >{once}; printf %s {shlex.quote(HALF_WRITTEN)} >&2; exit 125"""
+    assert fake(script, PODMAN).call("images") == "whole\n"
