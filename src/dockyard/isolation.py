@@ -84,7 +84,7 @@ def _productions(
     for each, file in services:
         try:
             settings = yard.load(each, file=file)
-            flags = _production_flags(each, settings, yard.engine.dialect, with_addresses=with_addresses)
+            flags = production_flags(each, settings, yard.engine.dialect, with_addresses=with_addresses)
         except DockyardError as error:
             notes.append(f"{each.name}: not compared with its production, whose settings cannot be used: {error}")
             continue
@@ -94,7 +94,7 @@ def _productions(
     return found, notes
 
 
-def _production_flags(
+def production_flags(
     service: "Service", settings: "Settings", dialect: "Dialect", *, with_addresses: bool
 ) -> tuple[str, ...]:
     """Return what launching production would tell the engine, were all that it needs there. Raises DockyardError."""

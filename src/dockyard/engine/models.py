@@ -44,6 +44,7 @@ class Image(NamedTuple):
     digests: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     source: str = ""
+    volumes: frozenset[str] = frozenset()
 
 
 _UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
@@ -84,6 +85,8 @@ class Container(NamedTuple):
     layer: str = ""
     layers: tuple[str, ...] = ()
     driver: str = ""
+    tmpfs: frozenset[str] = frozenset()
+    is_read_only: bool = False
     removed_at_end: bool = False
     restart: str = ""
     restarts: int = 0
@@ -243,13 +246,14 @@ def image_from(answer: Answer) -> Image:
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
     source = (config.get("Labels") or {}).get(SOURCE_LABEL) or ""
     found = tuple(filter(None, places.split(":")))
-    return Image(plain_id(answer["Id"]), config.get("User") or "", tags, digests, found, source)
+    volumes = frozenset(config.get("Volumes") or ())
+    return Image(plain_id(answer["Id"]), config.get("User") or "", tags, digests, found, source, volumes)
 
 
 def container_from(answer: Answer) -> Container:
     """Make a Container of `container inspect`."""
     state, config, network = answer["State"], answer.get("Config") or {}, answer.get("NetworkSettings") or {}
-    storage = answer.get("GraphDriver") or {}
+    storage, host = answer.get("GraphDriver") or {}, answer.get("HostConfig") or {}
     places = storage.get("Data") or {}
     health = state.get("Health") or state.get("Healthcheck") or {}
     return Container(
@@ -265,8 +269,8 @@ def container_from(answer: Answer) -> Container:
         addresses=_addresses(network),
         ports=_ports(network.get("Ports") or {}),
         mounts={mount["Destination"]: mount["Source"] for mount in answer.get("Mounts") or () if mount.get("Source")},
-        removed_at_end=bool((answer.get("HostConfig") or {}).get("AutoRemove")),
-        restart=((answer.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
+        removed_at_end=bool(host.get("AutoRemove")),
+        restart=(host.get("RestartPolicy") or {}).get("Name") or "",
         restarts=answer.get("RestartCount") or 0,
         check=_check(config.get("Healthcheck") or {}),
         health_output=((health.get("Log") or [{}])[-1].get("Output") or "").strip(),
@@ -274,6 +278,8 @@ def container_from(answer: Answer) -> Container:
         layer=places.get("UpperDir") or "",
         layers=tuple(filter(None, (places.get("LowerDir") or "").split(":"))),
         driver=storage.get("Name") or "",
+        tmpfs=frozenset(host.get("Tmpfs") or ()),
+        is_read_only=bool(host.get("ReadonlyRootfs")),
     )
 
 

@@ -38,3 +38,11 @@ def mount_fields(value: str) -> dict[str, str]:
         return {}
     words = ((name.strip().lower(), text if equals else "true") for name, equals, text in fields)
     return {names.get(name, name): text for name, text in words}
+
+
+def mount_targets(argv: Sequence[str]) -> frozenset[str]:
+    """Return where a `run` command mounts something in the container."""
+    mounts = (mount_fields(value).get("target", "") for value in flag_values(argv, "mount"))
+    volumes = (value.split(":")[:2][-1] for value in flag_values(argv, "volume", "v"))
+    passing = (value.partition(":")[0] for value in flag_values(argv, "tmpfs"))
+    return frozenset(f"/{path.strip('/')}" for path in (*mounts, *volumes, *passing) if path)

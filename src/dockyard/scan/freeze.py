@@ -1,0 +1,203 @@
+"""Holding a container still while its layer is read: its control group is frozen, never for longer than a cap.
+
+A guard does it, a process of its own: whatever becomes of the scan meanwhile (killed, stuck on a disk), the guard thaws
+what it has frozen when the cap is over, or as soon as the scan is gone.
+"""
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from dockyard.errors import DockyardError
+
+CAP = 0.1  # seconds that a container may stand still
+PATIENCE = 0.05  # seconds for all of its processes to come to rest
+SWITCHES = (
+    ("freezer", Path("/sys/fs/cgroup/freezer"), "freezer.state", b"FROZEN", b"THAWED", "freezer.state", b"FROZEN"),
+    ("", Path("/sys/fs/cgroup"), "cgroup.freeze", b"1", b"0", "cgroup.events", b"frozen 1"),
+    ("", Path("/sys/fs/cgroup/unified"), "cgroup.freeze", b"1", b"0", "cgroup.events", b"frozen 1"),
+)
+"""Version 1 of control groups, version 2, and both side by side: controller, where they are, how one is frozen and
+thawed, and where it is told that nothing moves any more (Documentation/admin-guide/cgroup-{v1,v2} of Linux)."""
+
+
+class Group(NamedTuple):
+    """A container's control group, and how it is frozen."""
+
+    path: Path
+    switch: str
+    on: bytes
+    off: bytes
+    state: str
+    still: bytes
+
+    def is_still(self) -> bool:
+        """Return whether nothing in it moves."""
+        return self.still in (self.path / self.state).read_bytes()
+
+    def set(self, value: bytes) -> None:
+        """Freeze or thaw it."""
+        (self.path / self.switch).write_bytes(value)
+
+    def processes(self) -> list[int]:
+        """Return the processes in it and in all groups below it, as the host numbers them."""
+        found = (file.read_text(encoding="ascii").split() for file in self.path.rglob("cgroup.procs"))
+        return sorted({int(pid) for pids in found for pid in pids})
+
+
+def group_of(identifier: str, pid: int) -> Group:
+    """Return the control group of a container: the one that is called after it, however deep its processes are in it.
+
+    Raises DockyardError where there is none that can be frozen.
+    """
+    try:
+        table = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise DockyardError(f"its control group cannot be told: {error.strerror}") from None
+    for controller, top, *how in SWITCHES:
+        for line in table.splitlines():
+            _, controllers, path = line.split(":", 2)
+            own = _own(path, identifier)
+            if controller in controllers.split(",") and own and (top / own / str(how[0])).exists():
+                return Group(top / own, *how)  # type: ignore[arg-type]
+    raise DockyardError("its control group cannot be frozen here")
+
+
+def _own(path: str, identifier: str) -> str:
+    """Return the part of a path that ends with the group of a container."""
+    parts = path.strip("/").split("/")
+    places = [place for place, part in enumerate(parts) if identifier in part]
+    return "/".join(parts[: places[0] + 1]) if places else ""
+
+
+class Pause:
+    """How long a container stood still, in seconds, and whether that was until all was read."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.was_whole = False
+
+
+class Freezer:
+    """Freezes one container at a time, through a guard that it starts at the first; `close` ends the guard."""
+
+    def __init__(self, cap: float = CAP) -> None:
+        self.cap = cap
+        self._guard: socket.socket | None = None
+        self._pid = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def frozen(self, group: Group) -> Iterator[Pause]:
+        """Hold a container still during the block; see afterwards whether it did.
+
+        Raises DockyardError where it cannot be frozen.
+        """
+        guard = self._guard or self._start()
+        guard.send(os.fsencode("\0".join((str(group.path), str(self.cap)))) + b"\0" + _packed(group))
+        answer = self._heard(guard)
+        if answer != "frozen":
+            raise DockyardError(f"it could not be frozen: {answer}")
+        pause = Pause()
+        try:
+            yield pause
+        finally:
+            with suppress(OSError):
+                guard.send(b"thaw")
+            words = self._heard(guard).split()
+            if len(words) == 2 and words[0] != "gone":  # noqa: PLR2004 - seconds, and whether in time
+                pause.seconds, pause.was_whole = float(words[0]), words[1] == "whole"
+            else:
+                group.set(group.off)
+
+    def close(self) -> None:
+        """End the guard."""
+        if self._guard is None:
+            return
+        self._guard.close()
+        self._guard = None
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+    def _heard(self, guard: socket.socket) -> str:
+        try:
+            answer = guard.recv(4096).decode()
+        except OSError as error:
+            answer = f"the guard is gone ({error.strerror})"
+        return answer or "gone"
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid = os.fork()
+        if self._pid:
+            theirs.close()
+            self._guard = ours
+            return ours
+        try:
+            ours.close()
+            _be_a_guard(theirs)
+        finally:
+            os._exit(0)
+
+
+def _packed(group: Group) -> bytes:
+    return b"\0".join((group.switch.encode(), group.on, group.off, group.state.encode(), group.still))
+
+
+def _unpacked(message: bytes) -> tuple[Group, float]:
+    path, cap, switch, on, off, state, still = message.split(b"\0")
+    return Group(Path(os.fsdecode(path)), switch.decode(), on, off, state.decode(), still), float(cap)
+
+
+def _be_a_guard(asker: socket.socket) -> None:
+    """Freeze and thaw as asked, until nobody is there to ask. An interrupt is for the scan, not for its guard."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    while message := asker.recv(4096):
+        group, cap = _unpacked(message)
+        try:
+            _freeze(group)
+        except OSError as error:
+            asker.send(str(error.strerror or error).encode())
+            continue
+        began = time.monotonic()
+        try:
+            asker.send(b"frozen")
+            in_time, _, _ = select.select([asker], [], [], cap)
+        finally:
+            group.set(group.off)
+        seconds = time.monotonic() - began
+        if not asker.recv(4096):
+            return
+        asker.send(f"{seconds} {'whole' if in_time else 'cut'}".encode())
+
+
+def _freeze(group: Group) -> None:
+    """Freeze a group and wait until nothing moves; raises OSError, with it thawed, where that takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    try:
+        group.set(group.on)
+        while not group.is_still():
+            _check_time(deadline)
+            time.sleep(0.0005)
+    except BaseException:
+        with suppress(OSError):
+            group.set(group.off)
+        raise
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError(f"its processes did not come to rest within {PATIENCE * 1000:.0f} ms")

@@ -1,0 +1,150 @@
+"""What no source declares: containers of no service, images that are not live or not built, mounts of nobody's."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.engine.models import SOURCE_LABEL, Container, Image
+from dockyard.errors import DockyardError
+from dockyard.plan.flags import mount_targets
+from dockyard.plan.places import is_within
+from dockyard.scan.layer import Change
+from dockyard.settings.values import Mode
+
+if TYPE_CHECKING:
+    from dockyard.service import Service
+    from dockyard.yard import Yard
+
+UNDECLARED = "undeclared"
+MOUNT, IMAGE, CONTAINER = "mount", "image", "container"
+
+_TREES = ("/proc", "/sys", "/dev")
+_FILES = frozenset((
+    *("/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/.dockerenv", "/run/.containerenv"),
+    *("/run/secrets", "/sbin/docker-init", "/dev/init", "/run/podman-init", "/catatonit"),
+))  # fmt: skip
+"""What engines mount by themselves."""
+_PASSING = frozenset(("/tmp", "/run", "/var/tmp"))  # noqa: S108 - what podman mounts where the rest is read-only
+
+WORKERS = 8  # questions that the engine is asked at once
+
+
+class Undeclared(NamedTuple):
+    """What was found of one container, and why not all could be compared."""
+
+    changes: tuple[Change, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Sources:
+    """What the sources of this host's services declare, read once for many containers."""
+
+    def __init__(self, yard: "Yard", containers: Iterable[Container]) -> None:
+        self.yard = yard
+        self.containers = list(containers)
+
+    @cached_property
+    def services(self) -> Mapping[str, "Service"]:
+        """All services by name; none where nobody has told where they are."""
+        return {service.name: service for service in self.yard.services}
+
+    def compared(self, container: Container, mounted: frozenset[str]) -> Undeclared:
+        """Return what a container has that its source does not declare; `mounted` is what the kernel tells is in it.
+
+        Where no services are defined at all, containers and images are compared with nothing.
+        """
+        found = [_mount(point, "nothing declares it") for point in sorted(mounted) if not _is_engines(point, container)]
+        if not self.services:
+            return Undeclared(tuple(found))
+        service = self.services.get(container.service)
+        if not service:
+            return Undeclared((*found, _change(f"/{container.name}", CONTAINER, "it belongs to no service")))
+        problems = []
+        try:
+            found += self._of_service(service, container)
+        except DockyardError as error:
+            problems.append(f"not compared with its source: {error}")
+        return Undeclared(tuple(found), tuple(problems))
+
+    def _of_service(self, service: "Service", container: Container) -> Iterable[Change]:
+        yield from self._image(service, container)
+        if container.mode != Mode.PROD.value:
+            return
+        live = self._live.get(service.name)
+        if live != container.image_id:
+            why = f"{service.name} is to run {live[:12] if live else 'an image that is not there'}"
+            yield _change(f"/{container.image}", IMAGE, why)
+        declared = self._declared(service)
+        of_image = self._images[container.image_id].volumes if container.image_id in self._images else frozenset()
+        for point in sorted({*container.mounts, *container.tmpfs} - declared - of_image):
+            yield _mount(point, f"the settings of {service.name} do not declare it")
+
+    def _image(self, service: "Service", container: Container) -> Iterable[Change]:
+        """Yield a finding where an image of a service has more in it than its source has built."""
+        image = self._images.get(container.image_id)
+        if not image or not service.file("Dockerfile"):
+            return
+        step = self._newest_steps.get(image.id, "")
+        if image.source and (SOURCE_LABEL not in step or image.source not in step):
+            yield _change(f"/{container.image}", IMAGE, "it has more layers than its source has built")
+        elif not image.source and not service.file("Build"):
+            yield _change(f"/{container.image}", IMAGE, "it was not built from its source by d-build")
+
+    def _declared(self, service: "Service") -> frozenset[str]:
+        from dockyard.isolation import production_flags
+
+        settings = self.yard.load(service)
+        return mount_targets(production_flags(service, settings, self.yard.engine.dialect, with_addresses=False))
+
+    @cached_property
+    def _ours(self) -> list[Container]:
+        return [container for container in self.containers if container.service in self.services]
+
+    @cached_property
+    def _images(self) -> Mapping[str, Image]:
+        """The images of all containers of services, by id."""
+        wanted = {f"sha256:{container.image_id}" for container in self._ours}
+        return {image.id: image for image in self.yard.engine.images(wanted).values()}
+
+    @cached_property
+    def _newest_steps(self) -> Mapping[str, str]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        built = [image.id for image in self._images.values() if image.source]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return dict(zip(built, pool.map(self.yard.engine.newest_step, built), strict=True))
+
+    @cached_property
+    def _live(self) -> Mapping[str, str]:
+        """The id of the image that production of each service that has a container is to run."""
+        from dockyard.plan.launch import image_candidates
+
+        wanted: dict[str, tuple[str, ...]] = {}
+        for name in {container.service for container in self._ours}:
+            try:
+                wanted[name] = tuple(image_candidates(self.yard.load(self.services[name])))
+            except DockyardError:  # told where its mounts are compared
+                continue
+        images = self.yard.engine.images([reference for several in wanted.values() for reference in several])
+        first = {
+            name: next((images[one] for one in several if one in images), None) for name, several in wanted.items()
+        }
+        return {name: image.id for name, image in first.items() if image}
+
+
+def _is_engines(point: str, container: Container) -> bool:
+    """Return whether the engine has mounted something there, as it was told to or by itself."""
+    if point in _FILES or any(is_within(point, tree) for tree in _TREES):
+        return True
+    # What is mounted below a mount came with it from the host.
+    return any(is_within(point, place) for place in (*container.mounts, *container.tmpfs)) or (
+        container.is_read_only and point in _PASSING
+    )
+
+
+def _mount(point: str, why: str) -> Change:
+    return _change(point, MOUNT, why)
+
+
+def _change(path: str, kind: str, why: str) -> Change:
+    return Change(path, UNDECLARED, kind, detail=(why,))
