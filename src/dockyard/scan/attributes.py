@@ -3,50 +3,90 @@
 import errno
 import os
 import stat
+from typing import NamedTuple
 
-NOT_ITS_OWN = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "security.selinux")
-"""Attributes that are the overlay's or the host's."""
+KERNELS: tuple[str, ...] = ("trusted.overlay.",)
+USERS: tuple[str, ...] = ("user.overlay.", "user.fuseoverlayfs.")
+"""What the names of the overlay's marks begin with: of the kernel's overlay, and of one that a user mounted.
 
+Only where an overlay is of the kind in question are they its own, and no container can write them: elsewhere they are
+attributes like others, and say nothing.
+"""
+NESTED = "overlay."
+"""What begins an attribute that was set from within in the overlay's own namespace: it is put one level down."""
+
+NOT_ITS_OWN = "security.selinux"
 OWNER = "owner"
 
 
-def _listed(above: int, name: str) -> list[str]:
+class Attributes(NamedTuple):
+    """An entry's extended attributes, and the words of the marks that the overlay has set there."""
+
+    own: dict[str, bytes]
+    noted: frozenset[str]
+
+
+NONE = Attributes({}, frozenset())
+
+
+def namespaces() -> tuple[str, ...]:
+    """Return what begins the marks of an overlay of which nothing is known: only root has the kernel's."""
+    return KERNELS if os.geteuid() == 0 else USERS
+
+
+def attributes_of(above: int, name: str, marks: tuple[str, ...]) -> Attributes:
+    """Return what an entry has."""
     # No call takes a directory's descriptor and a name: the way through /proc does, and follows no link at its end.
+    path = f"/proc/self/fd/{above}/{name}"
+    listed = _listed(path)
+    if not listed:
+        return NONE
+    own = [one for one in listed if one != NOT_ITS_OWN and _word(one, marks) is None]
+    values = {one: os.getxattr(path, one, follow_symlinks=False) for one in own}
+    return Attributes(values, frozenset(filter(None, (_word(one, marks) for one in listed))))
+
+
+def noted_at(opened: int, marks: tuple[str, ...]) -> frozenset[str]:
+    """Return the words of the marks that an open directory has."""
+    return frozenset(filter(None, (_word(one, marks) for one in _listed(opened))))
+
+
+def value_at(path: str | int, word: str, marks: tuple[str, ...]) -> bytes:
+    """Return what a mark says that is there."""
+    for prefix in marks:
+        try:
+            return os.getxattr(path, f"{prefix}{word}", follow_symlinks=isinstance(path, int))
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+    raise OSError(errno.ESTALE, "its marks changed while they were read")
+
+
+def mark_of(above: int, name: str, word: str, marks: tuple[str, ...]) -> bytes:
+    """Return what a mark of an entry says that is there."""
+    return value_at(f"/proc/self/fd/{above}/{name}", word, marks)
+
+
+def is_opaque(opened: int, noted: frozenset[str], marks: tuple[str, ...]) -> bool:
+    """Return whether an open directory with these marks hides what is below it; `x` says something else."""
+    return "opaque" in noted and value_at(opened, "opaque", marks) == b"y"
+
+
+def _listed(place: str | int) -> list[str]:
     try:
-        return os.listxattr(f"/proc/self/fd/{above}/{name}", follow_symlinks=False)
+        return os.listxattr(place, follow_symlinks=isinstance(place, int))
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return []
         raise
 
 
-def _value(above: int, name: str, attribute: str) -> bytes:
-    return os.getxattr(f"/proc/self/fd/{above}/{name}", attribute, follow_symlinks=False)
-
-
-def attributes_of(above: int, name: str) -> dict[str, bytes]:
-    """Return an entry's extended attributes, without those that are the overlay's or the host's."""
-    return {one: _value(above, name, one) for one in _listed(above, name) if not one.startswith(NOT_ITS_OWN)}
-
-
-def marks(above: int, name: str) -> list[str]:
-    """Return what the overlay itself has noted at an entry; a container cannot."""
-    return [one for one in _listed(above, name) if one.startswith(("trusted.overlay.", "user.overlay."))]
-
-
-def has_mark(above: int, name: str, word: str) -> bool:
-    return any(one in {f"trusted.overlay.{word}", f"user.overlay.{word}"} for one in marks(above, name))
-
-
-def mark(opened_directory: int, word: str) -> bytes:
-    """Return what the overlay has noted at a directory; nothing where it has not."""
-    for name in (f"trusted.overlay.{word}", f"user.overlay.{word}"):
-        try:
-            return os.getxattr(opened_directory, name)
-        except OSError as error:
-            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
-                raise
-    return b""
+def _word(attribute: str, marks: tuple[str, ...]) -> str | None:
+    for prefix in marks:
+        if attribute.startswith(prefix):
+            word = attribute[len(prefix) :]
+            return None if word.startswith(NESTED) else word
+    return None
 
 
 def metadata(
@@ -59,5 +99,7 @@ def metadata(
         found.append(f"mode {old:04o} → {new:04o}")
     if (status.st_uid, status.st_gid) != (before.st_uid, before.st_gid):
         found.append(OWNER)
-    found += [f"attribute {name}" for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+    if ours or theirs:
+        names = sorted(ours.keys() | theirs.keys())
+        found += [f"attribute {name}" for name in names if ours.get(name) != theirs.get(name)]
     return tuple(found)

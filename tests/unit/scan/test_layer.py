@@ -173,6 +173,7 @@ def test_errors_are_never_silent(
     (upper / "bin/sh").chmod(0o4755)
     (upper / "bin/new").touch()
     (upper / "bin/new").chmod(0o755)
+    os.setxattr(upper / "bin/new", "user.note", b"1")
     expected = set(found(upper, image))
     real = getattr(os, call)
     times = 0

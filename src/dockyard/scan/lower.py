@@ -1,0 +1,130 @@
+"""Looking things up in the image's layers, as the kernel's overlay does (Linux, filesystems/overlayfs.rst)."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple
+
+from dockyard.copying.opening import directory, opened, pin
+from dockyard.scan.attributes import attributes_of, mark_of
+
+MOST = 10_000  # entries of a deleted directory that are counted
+
+
+class Lower(NamedTuple):
+    """What the image has under a name: in which of its directories, and what it is."""
+
+    layer: int
+    status: os.stat_result
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Return whether an entry marks that the image's one is deleted."""
+    return status.st_rdev == 0 and stat.S_ISCHR(status.st_mode)
+
+
+def found(layers: Sequence[int], name: str, marks: tuple[str, ...]) -> Lower | None:
+    """Return what the image has under a name, or None."""
+    for layer in layers:
+        status = _status(layer, name)
+        if status:
+            return None if _is_hidden(layer, name, status, marks) else Lower(layer, status)
+    return None
+
+
+def _status(layer: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=layer, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _is_hidden(layer: int, name: str, status: os.stat_result, marks: tuple[str, ...]) -> bool:
+    if is_whiteout(status):
+        return True
+    is_empty = not status.st_size and stat.S_ISREG(status.st_mode)
+    return is_empty and "whiteout" in attributes_of(layer, name, marks).noted
+
+
+def directories(layers: Sequence[int], name: str, marks: tuple[str, ...], stack: ExitStack) -> list[int]:
+    """Return descriptors of the image's directories of a name, the uppermost first, down to one that hides the others.
+
+    They are closed with the stack. Raises OSError where it cannot be told which they are.
+    """
+    below: list[int] = []
+    for layer in layers:
+        status = _status(layer, name)
+        if not status:
+            _check_absent(layer, name)
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            break
+        inner = stack.enter_context(opened(pin(name, layer)))
+        if os.fstat(inner).st_ino != status.st_ino:
+            raise OSError(errno.ESTALE, "the image changed while it was read")
+        below.append(inner)
+        noted = attributes_of(layer, name, marks).noted
+        if "redirect" in noted:
+            raise OSError(errno.ENOTSUP, "a renamed directory within the image: what is in it is elsewhere")
+        if "opaque" in noted and _is_opaque(layer, name, marks):
+            break
+    return below
+
+
+def _is_opaque(layer: int, name: str, marks: tuple[str, ...]) -> bool:
+    return mark_of(layer, name, "opaque", marks) == b"y"  # `x` says that whiteouts are attributes there
+
+
+def _check_absent(layer: int, name: str) -> None:
+    """Look again for what is not there: all that a directory hides would be missed."""
+    with suppress(FileNotFoundError), opened(pin(name, layer)):
+        raise OSError(errno.ESTALE, "the image changed while it was read")
+
+
+def redirected(
+    top: Sequence[int], here: Sequence[int], value: bytes, marks: tuple[str, ...], stack: ExitStack
+) -> tuple[Sequence[int], str]:
+    """Return where the image has what the overlay says was renamed: its directories, and the name in them."""
+    *above, name = os.fsdecode(value).lstrip("/").split("/")
+    layers = top if value.startswith(b"/") else here
+    for part in above:
+        layers = directories(layers, part, marks, stack)
+    return layers, name
+
+
+def missing(layers: Sequence[int], here: int | None, marks: tuple[str, ...]) -> Iterator[tuple[str, Lower]]:
+    """Yield what the image has in a directory, and what is not here, by name; each name once."""
+    for layer in layers:
+        with opened(directory(".", layer)) as inner, os.scandir(inner) as entries:
+            for entry in entries:
+                under = found(layers, entry.name, marks)
+                if under and under.layer == layer and (here is None or not _status(here, entry.name)):
+                    yield entry.name, under
+
+
+def size_below(under: Lower, name: str, count: Callable[[], None]) -> int:
+    """Return how many entries are below a directory of one layer of the image: `MOST` and one for more."""
+    total = 0
+    waiting = [(os.dup(under.layer), [name])]
+    try:
+        while waiting and total <= MOST:
+            above, names = waiting[-1]
+            if not names:
+                os.close(waiting.pop()[0])
+                continue
+            inner = directory(names.pop(), above)
+            waiting.append((inner, deeper := []))
+            with os.scandir(inner) as entries:
+                for entry in entries:
+                    count()
+                    total += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        deeper.append(entry.name)
+    except OSError:
+        pass  # it is told as deleted, with those that could be counted
+    finally:
+        for descriptor, _ in waiting:
+            os.close(descriptor)
+    return min(total, MOST + 1)
