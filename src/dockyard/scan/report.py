@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from dockyard.scan.attributes import OWNER
 from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Change
+from dockyard.scan.running import RUNS
+from dockyard.scan.undeclared import CONTAINER, UNDECLARED
 from dockyard.text import escaped
 
 OK, DRIFT, INCOMPLETE = "ok", "drift", "INCOMPLETE"
@@ -22,17 +24,29 @@ CONFIGURATION = ("/etc/", "/root/", "/var/spool/cron/")
 
 
 class Finding(NamedTuple):
-    """A change that nothing expects, how bad it may be, and why."""
+    """A change that nothing expects, how bad it may be, and why; `difference` are lines of text, already escaped."""
 
     change: Change
     severity: str
     reason: str
+    difference: tuple[str, ...] = ()
 
     def fingerprint(self, container: str) -> str:
-        """Return what is the same as long as the change is."""
+        """Return what is the same as long as it is the same finding, however it grows."""
         change = self.change
-        told = (container, change.path, change.what, change.kind, change.mode, change.size, change.owner, change.detail)
-        return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        told = (container, change.path, change.what, change.kind, change.mode, change.owner, change.attributes)
+        why = change.detail if change.what == UNDECLARED else change.detail[:1] if change.what == RUNS else ()
+        return _hashed((*told, why))
+
+    def state(self) -> str:
+        """Return what is another as soon as the content may be."""
+        change = self.change
+        return _hashed((change.size, change.changed, change.inode)) if change.what not in {UNDECLARED, RUNS} else ""
+
+    @property
+    def group(self) -> str:
+        """`changed` for what differs in the layer, `runs` and `undeclared` for what is beside it."""
+        return self.change.what if self.change.what in {UNDECLARED, RUNS} else "changed"
 
     def detail(self) -> list[str]:
         """Return what is different, in words."""
@@ -44,11 +58,11 @@ class Finding(NamedTuple):
         """Return it for a person."""
         change = self.change
         facts = [change.kind]
-        if change.what != DELETED:
+        if change.what not in {DELETED, UNDECLARED}:
             facts += [f"{change.mode:04o} {change.owner[0]}:{change.owner[1]}"]
             facts += [f"{change.size} bytes"] if change.kind == "file" else []
-        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(change.changed))
-        told = ", ".join((*facts, *self.detail(), f"since {when}"))
+        when = [time.strftime("since %Y-%m-%dT%H:%M:%SZ", time.gmtime(change.changed))] if change.changed else []
+        told = ", ".join((*facts, *map(escaped, self.detail()), *when))
         return f"  {self.severity:6} {change.what:8} {escaped(change.path)}  ({told}): {self.reason}"
 
     def row(self, container: str) -> dict[str, Any]:
@@ -61,6 +75,7 @@ class Finding(NamedTuple):
         return {
             "path": escaped(change.path) if exact else change.path,
             **exact,
+            "group": self.group,
             "what": change.what,
             "kind": change.kind,
             "severity": self.severity,
@@ -70,9 +85,15 @@ class Finding(NamedTuple):
             "owner": list(change.owner),
             "changed": change.changed,
             "links": change.links,
-            "detail": self.detail(),
+            "detail": [escaped(word) for word in self.detail()],
+            "difference": list(self.difference),
             "fingerprint": self.fingerprint(container),
+            "state": self.state(),
         }
+
+
+def _hashed(told: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def judged(change: Change) -> Finding:
@@ -99,6 +120,13 @@ def _steers(change: Change) -> bool:
 
 
 _SEVERITIES: tuple[tuple[Callable[[Change], bool], str, str], ...] = (
+    (lambda change: change.what == RUNS, HIGH, "it runs, and is not the image's"),
+    (
+        lambda change: change.what == UNDECLARED and change.kind == CONTAINER,
+        MEDIUM,
+        "nobody's source says that it is to run",
+    ),
+    (lambda change: change.what == UNDECLARED, HIGH, "its source does not say so"),
     (lambda change: change.what == TOUCHED, LOW, "it is as in the image: something was there"),
     (_gives_rights, HIGH, "it gives rights to whoever runs it"),
     (lambda change: change.kind == "device" and change.what != DELETED, HIGH, "a device"),
@@ -113,7 +141,12 @@ _SEVERITIES: tuple[tuple[Callable[[Change], bool], str, str], ...] = (
 
 
 class Scanned(NamedTuple):
-    """One container's scan: `unjudged` are reasons with counts, and one path of each where there is one."""
+    """One container's scan: `unjudged` are reasons with counts, and one path of each where there is one.
+
+    `omitted` findings were more than can be kept; `how` the picture was kept consistent is one of `reading`'s words,
+    `paused` the seconds that the container stood still. `proven` are the kinds of changes that the scan made itself and
+    found.
+    """
 
     name: str
     id: str
@@ -122,12 +155,17 @@ class Scanned(NamedTuple):
     example: Mapping[str, str] = {}
     entries: int = 0
     seconds: float = 0.0
+    omitted: int = 0
+    how: str = ""
+    paused: float = 0.0
+    proven: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
         """`drift` where there is any, INCOMPLETE where something else could not be judged, else `ok`."""
         told = [finding for finding in self.findings if finding.change.what != TOUCHED]
-        return DRIFT if told else INCOMPLETE if self.unjudged else OK
+        return DRIFT if told or self.omitted else INCOMPLETE if self.unjudged else OK
 
     def lines(self) -> list[str]:
         """Return it for a person; nothing where nothing is to be told."""
@@ -135,10 +173,11 @@ class Scanned(NamedTuple):
             return []
         name = escaped(self.name)
         found = sorted(self.findings, key=lambda one: ((HIGH, MEDIUM, LOW).index(one.severity), one.change.path))
-        lines = [f"{name}: {len(found)} unexpected"] if found else []
-        lines += [finding.line() for finding in found[:LISTED]]
-        if len(found) > LISTED:
-            lines.append(f"  and {len(found) - LISTED} more (--json has all)")
+        lines = [f"{name}: {len(found) + self.omitted} unexpected"] if found else []
+        for finding in found[:LISTED]:
+            lines += [finding.line(), *(f"      {line}" for line in finding.difference)]
+        if len(found) + self.omitted > LISTED:
+            lines.append(f"  and {len(found) + self.omitted - LISTED} more (--json has {len(found)})")
         for reason, count in self.unjudged.items():
             where = f", such as {escaped(self.example[reason])}" if self.example.get(reason) else ""
             lines.append(f"{name}: INCOMPLETE: {escaped(reason)} ({count}{where})")
@@ -155,9 +194,14 @@ class Scanned(NamedTuple):
             "id": self.id,
             "verdict": self.verdict,
             "findings": [finding.row(self.name) for finding in self.findings],
+            "omitted": self.omitted,
             "incomplete": unjudged,
             "entries": self.entries,
             "seconds": round(self.seconds, 4),
+            "consistent": self.how,
+            "paused_ms": round(self.paused * 1000, 3),
+            "proven": list(self.proven),
+            "notes": [escaped(note) for note in self.notes],
         }
 
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,31 +27,27 @@ class Mounted(NamedTuple):
     is_read_only: bool
 
 
-class _Code(NamedTuple):
-    """Something that a process runs: the path that the kernel tells, and what it is."""
+class Code(NamedTuple):
+    """Something that a process runs: the path that the kernel tells, what it is, and whose process it is."""
 
     path: str
     status: os.stat_result
+    process: os.stat_result
+    pid: int
 
 
-def running(
-    pids: Iterable[int], root: int, mounts: Iterable[Mounted], changed: Callable[[str], bool]
-) -> tuple[list[Change], int]:
-    """Return the code that processes run and that is not the image's, and how many of them could not be looked at.
+def codes(pids: Iterable[int]) -> tuple[list[Code], int]:
+    """Return what processes run, each file once, and how many processes could not be looked at.
 
-    `root` is the device of the container's root, `mounts` what is mounted in it; `changed` tells whether a path of its
-    layer differs from the image. A process that has ended meanwhile says nothing.
+    One that has ended meanwhile says nothing.
     """
-    at = {mount.device: mount for mount in mounts}
-    found: dict[tuple[str, str], Change] = {}
+    found: dict[tuple[int, int], Code] = {}
     unseen = 0
     for pid in pids:
         try:
-            owner = Path(f"/proc/{pid}").stat()
-            for code in _codes(pid):
-                reason = _reason(code, root, at, changed)
-                if reason:
-                    found.setdefault((code.path, reason), _change(code, reason, owner, pid))
+            process = Path(f"/proc/{pid}").stat()
+            for path, status in _codes(pid):
+                found.setdefault((status.st_dev, status.st_ino), Code(path, status, process, pid))
         except (FileNotFoundError, ProcessLookupError):
             continue
         except OSError:
@@ -59,17 +55,27 @@ def running(
     return list(found.values()), unseen
 
 
-def _codes(pid: int) -> Iterator[_Code]:
+def not_of_the_image(
+    found: Iterable[Code], root: int, mounts: Iterable[Mounted], changed: Container[str]
+) -> list[Change]:
+    """Return what is run and is not the image's.
+
+    `root` is the device of the container's root, `mounts` what is mounted in it, `changed` the paths that are not as
+    in the image.
+    """
+    at = {mount.device: mount for mount in mounts}
+    reasons = ((code, _reason(code, root, at, changed)) for code in found)
+    return [_change(code, reason) for code, reason in reasons if reason]
+
+
+def _codes(pid: int) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the program of a process and each file of which it has code mapped."""
-    seen: set[tuple[int, int]] = set()
     for link in (f"/proc/{pid}/exe", *_executable_mappings(pid)):
         try:
             path, status = os.fsdecode(os.readlink(os.fsencode(link))), os.stat(link)  # noqa: PTH115, PTH116 - as they are
         except FileNotFoundError:  # the kernel's own threads have none, and mappings come and go
             continue
-        if (status.st_dev, status.st_ino) not in seen:
-            seen.add((status.st_dev, status.st_ino))
-            yield _Code(path, status)
+        yield path, status
 
 
 def _executable_mappings(pid: int) -> Iterator[str]:
@@ -81,7 +87,7 @@ def _executable_mappings(pid: int) -> Iterator[str]:
             yield f"/proc/{pid}/map_files/{int(start, 16):x}-{int(end, 16):x}"
 
 
-def _reason(code: _Code, root: int, mounts: dict[int, Mounted], changed: Callable[[str], bool]) -> str:
+def _reason(code: Code, root: int, mounts: dict[int, Mounted], changed: Container[str]) -> str:
     """Return why code is not the image's; nothing where it is."""
     if code.path.startswith(_MEMORY):
         return "in memory alone"
@@ -92,11 +98,11 @@ def _reason(code: _Code, root: int, mounts: dict[int, Mounted], changed: Callabl
         if code.path in _INIT or (mount and mount.is_read_only):
             return ""
         return f"in {mount.kind} at {mount.point}" if mount else "of a file that is mounted nowhere in it"
-    return "of a file that is not as in the image" if changed(code.path) else ""
+    return "of a file that is not as in the image" if code.path in changed else ""
 
 
-def _change(code: _Code, reason: str, process: os.stat_result, pid: int) -> Change:
-    status = code.status
+def _change(code: Code, reason: str) -> Change:
+    status, process = code.status, code.process
     return Change(
         code.path.removesuffix(_GONE),
         RUNS,
@@ -106,5 +112,5 @@ def _change(code: _Code, reason: str, process: os.stat_result, pid: int) -> Chan
         (process.st_uid, process.st_gid),
         status.st_ctime,
         (status.st_dev, status.st_ino),
-        detail=(reason, f"such as pid {pid}"),
+        detail=(reason, f"such as pid {code.pid}"),
     )

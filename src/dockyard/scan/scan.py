@@ -2,82 +2,168 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError
-from dockyard.scan.layer import BUDGET, NEW, TOUCHED, Budget, Change, Walk
-from dockyard.scan.report import Scanned, judged
-from dockyard.scan.rules import Rule, unexpected
+from dockyard.plan.places import is_within
+from dockyard.scan.freeze import Freezer
+from dockyard.scan.layer import BUDGET, NEW, TOUCHED, Budget, Change
+from dockyard.scan.reading import Proof, Reading, reading_of, root_device
+from dockyard.scan.report import Finding, Scanned, judged
+from dockyard.scan.rules import Expectations, Rule
+from dockyard.scan.running import not_of_the_image
+from dockyard.scan.undeclared import Sources
 from dockyard.scan.where import Place, place_of
 
 if TYPE_CHECKING:
-    from dockyard.engine.engine import Engine
     from dockyard.engine.models import Container
+    from dockyard.yard import Yard
+
+KEPT = 20_000  # findings of a container; more are counted
 
 
-def scan_all(
-    engine: "Engine", rules: Iterable[Rule], *, stopped: bool = False, touched: bool = False, budget: Budget = BUDGET
-) -> list[Scanned]:
-    """Scan every running container, with `stopped` the others too; `touched` tells what says least as well.
+class Options(NamedTuple):
+    """What is scanned, and how; `names` limits it to some containers, `rules` say what is expected.
 
-    A container that came or went meanwhile is told as not judged.
+    `stopped` takes in containers that do not run, `touched` tells what says least as well. `difference` says how a text
+    differs, in lines that are fit to print.
     """
-    rules = list(rules)
-    before = {row.id: row.name for row in engine.rows() if stopped or row.is_up}
-    containers = engine.containers(list(before)) if before else []
-    found = [
-        scan(container, rules, ids=lambda: engine.id_map, touched=touched, budget=budget) for container in containers
-    ]
-    after = {row.id: row.name for row in engine.rows() if stopped or row.is_up}
+
+    rules: tuple[Rule, ...] = ()
+    names: frozenset[str] = frozenset()
+    stopped: bool = False
+    touched: bool = False
+    freeze: bool = True
+    proof: Proof = Proof()
+    budget: Budget = BUDGET
+    difference: Callable[[Place, Change], list[str]] | None = None
+
+
+def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
+    """Scan every container that is wanted. One that came or went meanwhile is told as not judged."""
+    before = _wanted(yard, options)
+    containers = yard.engine.containers(list(before)) if before else []
+    sources = Sources(yard, containers)
+    with Freezer() as freezer:
+        found = [scan(container, sources, freezer, options) for container in containers]
+    after = _wanted(yard, options)
     done = {one.id for one in found}
-    found += [
-        Scanned(name, identifier, unjudged={"it was gone before it was read": 1})
-        for identifier, name in before.items()
-        if identifier not in done
-    ]
-    found += [
-        Scanned(name, identifier, unjudged={"it came while the others were read": 1})
-        for identifier, name in after.items()
-        if identifier not in before
-    ]
+    gone = [(name, one, "it was gone before it was read") for one, name in before.items() if one not in done]
+    came = [(name, one, "it came while the others were read") for one, name in after.items() if one not in before]
+    found += [Scanned(name, one, unjudged={reason: 1}) for name, one, reason in (*gone, *came)]
     return sorted(found, key=lambda one: one.name)
 
 
-def scan(
-    container: "Container",
-    rules: list[Rule],
-    *,
-    ids: Callable[[], IdMap] = IdMap,
-    touched: bool = False,
-    budget: Budget = BUDGET,
-) -> Scanned:
-    """Scan one container; whatever keeps it from being judged is told in what is returned. `ids` as in `place_of`."""
+def _wanted(yard: "Yard", options: Options) -> dict[str, str]:
+    """Return the names of the containers to scan, by id."""
+    rows = (row for row in yard.engine.rows() if options.stopped or row.is_up)
+    return {
+        row.id: row.name for row in rows if not options.names or row.name in options.names or row.id in options.names
+    }
+
+
+def scan(container: "Container", sources: Sources, freezer: Freezer, options: Options) -> Scanned:
+    """Scan one container; whatever keeps it from being judged is told in what is returned."""
     began = time.monotonic()
-    try:
-        place = place_of(container, ids)
-        walk = Walk(place.upper, place.layers, budget)
-        changes = [
-            change.seen_by(place.ids)
-            for change in walk.changes()
-            if (touched or change.what != TOUCHED) and not _is_stub(change, place)
-        ]
-    except DockyardError as error:
-        return Scanned(container.name, container.id, unjudged={str(error): 1})
-    except OSError as error:
-        reason = f"its layers cannot be read: {error.strerror}"
+
+    def unread(reason: str) -> Scanned:
         return Scanned(container.name, container.id, unjudged={reason: 1})
-    told = unexpected(container.name, changes, rules, dt.datetime.now(tz=dt.UTC).date())
-    return Scanned(
-        container.name,
-        container.id,
-        tuple(judged(change) for change in told),
-        dict(walk.unjudged),
-        dict(walk.example),
-        walk.entries,
-        time.monotonic() - began,
-    )
+
+    try:
+        place = place_of(container, lambda: sources.yard.engine.id_map)
+        reading = reading_of(container, place, freezer if options.freeze else None, options.proof, options.budget)
+        told = _Told(container, sources, reading, options)
+        told.read()
+    except DockyardError as error:
+        return unread(str(error))
+    except OSError as error:
+        return unread(f"its layers cannot be read: {error.strerror}")
+    return told.scanned(time.monotonic() - began)
+
+
+class _Told:
+    """What is to be told of one container, as far as it has been read."""
+
+    def __init__(self, container: "Container", sources: Sources, reading: Reading, options: Options) -> None:
+        self.container, self.sources, self.reading, self.options = container, sources, reading, options
+        self.findings: dict[str, Finding] = {}
+        self.omitted = 0
+        self.problems: list[str] = []
+
+    def read(self) -> None:
+        """Read all, and keep what nothing expects. Raises OSError where there is nothing to read."""
+        today = dt.datetime.now(tz=dt.UTC).date()
+        expected = Expectations(self.container.name, self.options.rules, today)
+        for change in expected.told(self._changes()):
+            self._forget_moved()
+            self._keep(change)
+        for change in expected.told(self._beside()):
+            self._keep(change)
+
+    def _changes(self) -> Iterator[Change]:
+        """Yield what differs, less the scan's own and what says nothing."""
+        reading, place = self.reading, self.reading.place
+        for change in reading.changes:
+            if reading.tokens and reading.tokens.owns(change):
+                continue
+            if change.what == TOUCHED and not self.options.touched:
+                continue
+            if not _is_stub(change, place):
+                yield change.seen_by(place.ids)
+
+    def _beside(self) -> Iterator[Change]:
+        """Yield what is run and is not the image's, and what no source declares."""
+        place = self.reading.place
+        if self.container.pid:
+            device = root_device(self.container.pid)
+            runs = not_of_the_image(self.reading.codes, device, place.mounts, self.reading.changed_codes)
+            yield from (change.seen_by(place.ids) for change in runs)
+        compared = self.sources.compared(self.container, place.mounted if self.container.pid else frozenset())
+        self.problems += compared.problems
+        yield from compared.changes
+
+    def _forget_moved(self) -> None:
+        """Forget what was told of entries that moved: they are being read again."""
+        while self.reading.moved:
+            path = self.reading.moved.pop()
+            for key, finding in list(self.findings.items()):
+                if is_within(finding.change.path, path):
+                    del self.findings[key]
+
+    def _keep(self, change: Change) -> None:
+        key = f"{change.path}\0{change.what}"
+        if key not in self.findings and len(self.findings) >= KEPT:
+            self.omitted += 1
+            return
+        finding = judged(change)
+        if self.options.difference:
+            finding = finding._replace(difference=tuple(self.options.difference(self.reading.place, change)))
+        self.findings[key] = finding
+
+    def scanned(self, seconds: float) -> Scanned:
+        """Return the whole of it."""
+        reading, walk = self.reading, self.reading.walk
+        tokens = reading.tokens
+        unseen = tokens.missing if tokens else []
+        problems = [*reading.problems, *self.problems, *(f"a token was not seen: {what}" for what in unseen)]
+        unjudged = dict(walk.unjudged)
+        for problem in problems:
+            unjudged[problem] = unjudged.get(problem, 0) + 1
+        return Scanned(
+            self.container.name,
+            self.container.id,
+            tuple(self.findings.values()),
+            unjudged,
+            dict(walk.example),
+            walk.entries,
+            seconds,
+            self.omitted,
+            reading.how,
+            reading.paused,
+            tuple(what for path, what in tokens.planted.items() if path in tokens.found) if tokens else (),
+            tuple(reading.notes),
+        )
 
 
 def _is_stub(change: Change, place: Place) -> bool:

@@ -4,12 +4,12 @@ They are made from the host, in the container's own root, one component of a pat
 the container stands still; nothing of them is left when it goes on. Their names and contents cannot be foreseen.
 """
 
+import errno
 import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from dockyard.copying.opening import directory, opened, pin, readable
 from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, Change
@@ -21,34 +21,44 @@ HARMLESS = ("/usr/share/doc", "/usr/share/common-licenses", "/usr/share/licenses
 """Where an image keeps what nothing reads while it runs."""
 
 
-class Token(NamedTuple):
-    """One change of the scan's own: where it is, and what it has to be found as."""
+class Tokens:
+    """What was planted, by what it has to be found as, and which of it was found."""
 
-    path: str
-    what: str
+    def __init__(self, nonce: str) -> None:
+        self.nonce = nonce
+        self.planted: dict[str, str] = {}
+        self.found: set[str] = set()
 
-    def is_shown_by(self, change: Change) -> bool:
-        """Return whether a change is this one."""
-        return change.path == self.path and change.what == self.what
+    def owns(self, change: Change) -> bool:
+        """Return whether a change is the scan's own, and note it as found."""
+        if self.planted.get(change.path) == change.what:
+            self.found.add(change.path)
+            return True
+        return change.path in self.planted or self.nonce in change.path.rpartition("/")[2]
+
+    @property
+    def missing(self) -> list[str]:
+        """What was planted and not found."""
+        return [what for path, what in self.planted.items() if path not in self.found]
 
 
 @contextmanager
-def planted(pid: int, file: str = "", *, prove: bool = False) -> Iterator[tuple[Token, ...]]:
-    """Have tokens in a container for the block: a new file, with `prove` also one that is edited, deleted, given a mode.
+def planted(pid: int, file: str = "", *, prove: bool = False) -> Iterator[Tokens]:
+    """Have tokens in a container for the block: a new file; with `prove` also an edited one, a deleted one, a mode.
 
-    `file` is where the new one is to be, by default in the root. Raises OSError where one cannot be made, FileExistsError
-    where something is there already; whatever was made is undone all the same.
+    `file` is where the new one is to be, by default in the root. Raises OSError where one cannot be made, which is
+    FileExistsError where something is there already; whatever was made is undone all the same.
     """
+    tokens = Tokens(secrets.token_hex(16))
     with ExitStack() as stack:
         root = stack.enter_context(opened(os.open(f"/proc/{pid}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)))
-        nonce = secrets.token_hex(16)
-        path = file or f"/{PREFIX}{nonce}"
-        stack.enter_context(_added(root, path, nonce))
-        tokens = [Token(path, NEW)]
+        path = file or f"/{PREFIX}{tokens.nonce}"
+        stack.enter_context(_added(root, path, tokens.nonce))
+        tokens.planted[path] = NEW
         for found, (what, altered) in zip(_harmless(root) if prove else (), _ALTERATIONS.items(), strict=False):
-            stack.enter_context(altered(root, found, nonce))
-            tokens.append(Token(found, what))
-        yield tuple(tokens)
+            stack.enter_context(altered(root, found, tokens.nonce))
+            tokens.planted[found] = what
+        yield tokens
 
 
 @contextmanager
@@ -60,7 +70,7 @@ def _above(root: int, path: str) -> Iterator[tuple[int, str]]:
         for part in parts:
             here = stack.enter_context(opened(directory(part, here)))
         if os.fstat(here).st_dev != os.fstat(root).st_dev:
-            raise OSError(18, f"{path} is in something that is mounted")
+            raise OSError(errno.EXDEV, f"{path} is in something that is mounted")
         before = os.fstat(here)
         try:
             yield here, name
@@ -129,8 +139,11 @@ def _given_a_mode(root: int, path: str, _nonce: str) -> Iterator[None]:
 
 
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_Alteration = Callable[[int, str, str], "_GeneratorContextManager"]
-_ALTERATIONS = {EDITED: _edited, DELETED: _deleted, METADATA: _given_a_mode}
+_ALTERATIONS: dict[str, Callable[[int, str, str], AbstractContextManager[None]]] = {
+    EDITED: _edited,
+    DELETED: _deleted,
+    METADATA: _given_a_mode,
+}
 
 
 def _harmless(root: int) -> Iterator[str]:

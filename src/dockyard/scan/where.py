@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dockyard.engine.models import Container, IdMap, IdRange
 from dockyard.errors import DockyardError
+from dockyard.scan.running import Mounted
 
 
 class Place(NamedTuple):
@@ -17,6 +18,7 @@ class Place(NamedTuple):
     layers: tuple[str, ...]
     mounted: frozenset[str]
     ids: IdMap = IdMap()
+    mounts: tuple[Mounted, ...] = ()
 
 
 def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
@@ -37,7 +39,7 @@ def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
             return found._replace(ids=own)
         if found:
             raise DockyardError("its process has other layers than the engine tells")
-        points |= _points(table)
+        points |= {mount.point for mount in _mounts(table)} - {"/"}
     if not container.layer or not container.layers:
         driver = container.driver or "unknown"
         raise DockyardError(f"its storage driver, {driver}, does not tell where its layers are")
@@ -67,12 +69,21 @@ def place_in(table: bytes) -> Place | None:
                 layers = [_plain(part) for part in re.split(r"(?<!\\):", _octal(value)) if part]
             elif name == b"lowerdir+":
                 layers.append(_octal(value))
-        return Place(upper, tuple(layers), _points(table)) if upper and layers else None
+        own = frozenset(mount.point for mount in _mounts(table)) - {"/"}
+        return Place(upper, tuple(layers), own, mounts=_mounts(table)) if upper and layers else None
     return None
 
 
-def _points(table: bytes) -> frozenset[str]:
-    return frozenset(_octal(line.split(b" ", 5)[4]) for line in table.split(b"\n")[:-1]) - {"/"}
+def _mounts(table: bytes) -> tuple[Mounted, ...]:
+    return tuple(_mounted(line) for line in table.split(b"\n")[:-1])
+
+
+def _mounted(line: bytes) -> Mounted:
+    before, _, after = line.partition(b" - ")
+    _, _, device, _, point, options, *_ = before.split(b" ")
+    major, _, minor = device.partition(b":")
+    number = os.makedev(int(major), int(minor))
+    return Mounted(number, _octal(point), after.split(b" ", 1)[0].decode(), b"ro" in options.split(b","))
 
 
 def _octal(field: bytes) -> str:

@@ -6,6 +6,13 @@ from dockyard.engine.models import Container
 from dockyard.errors import DockyardError
 from dockyard.scan.where import Place, place_in, place_of
 
+
+def read(table: bytes) -> Place | None:
+    """Return what a table tells, its mounts apart."""
+    found = place_in(table)
+    return found._replace(mounts=()) if found else None
+
+
 TABLE = rb"""1 2 0:9 / / rw - ext4 /dev/sda1 rw
 612 498 0:55 / / rw,relatime - overlay overlay rw,lowerdir=/l/TOP:/l/BASE,upperdir=/o/abc/diff,workdir=/o/abc/work
 613 612 0:57 / /proc rw - proc proc rw
@@ -15,26 +22,26 @@ TABLE = rb"""1 2 0:9 / / rw - ext4 /dev/sda1 rw
 
 def test_overlay() -> None:
     """The root's own line names the directories; all other points are mounts."""
-    assert place_in(TABLE) == Place("/o/abc/diff", ("/l/TOP", "/l/BASE"), frozenset({"/proc", "/data/a b"}))
+    assert read(TABLE) == Place("/o/abc/diff", ("/l/TOP", "/l/BASE"), frozenset({"/proc", "/data/a b"}))
 
 
 def test_last_mount_of_the_root_counts() -> None:
     """What was mounted over the root is what the container sees."""
     more = b"700 612 0:60 / / rw - overlay overlay rw,lowerdir=/x,upperdir=/y,workdir=/z\n"
-    assert place_in(TABLE + more) == Place("/y", ("/x",), frozenset({"/proc", "/data/a b"}))
+    assert read(TABLE + more) == Place("/y", ("/x",), frozenset({"/proc", "/data/a b"}))
 
 
 def test_names_with_commas_colons_and_spaces() -> None:
     r"""The kernel writes `\134,` for an escaped comma, and `\040` for a space."""
     line = rb"5 4 0:5 / / rw - overlay o rw,lowerdir=/a\134:b:/c\040d,upperdir=/e\134\054f,workdir=/w" + b"\n"
-    found = place_in(line)
+    found = read(line)
     assert found == Place("/e,f", ("/a:b", "/c d"), frozenset())
 
 
 def test_layers_one_by_one() -> None:
     """The newer way of mounting names each layer in an option of its own."""
     line = b"5 4 0:5 / / rw - overlay o rw,lowerdir+=/a,lowerdir+=/b,upperdir=/u,workdir=/w\n"
-    assert place_in(line) == Place("/u", ("/a", "/b"), frozenset())
+    assert read(line) == Place("/u", ("/a", "/b"), frozenset())
 
 
 @pytest.mark.parametrize(

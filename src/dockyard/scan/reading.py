@@ -1,0 +1,199 @@
+"""One consistent picture of a container: read while it stands still, or with all that moves meanwhile read again."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from itertools import takewhile
+from typing import NamedTuple
+
+from dockyard.engine.models import Container
+from dockyard.errors import DockyardError
+from dockyard.scan.freeze import Freezer, Group, group_of
+from dockyard.scan.layer import BUDGET, TOUCHED, Budget, Change, Walk
+from dockyard.scan.running import Code, codes
+from dockyard.scan.token import Tokens, planted
+from dockyard.scan.where import Place
+
+ROUNDS = 5  # how often what moved during a walk is read again
+STILL, FROZEN, WATCHED = "still", "frozen", "watched"
+"""How a picture is kept consistent: nothing runs, nothing was let run, or what moved was read again."""
+
+
+class Proof(NamedTuple):
+    """Which changes a scan makes itself: none, a new file, or with `all_kinds` one of each kind.
+
+    `container` limits them to one; `file` is where the new one is to be.
+    """
+
+    wanted: bool = True
+    all_kinds: bool = False
+    container: str = ""
+    file: str = ""
+
+    def concerns(self, container: Container) -> bool:
+        """Return whether they are made in a container."""
+        return self.wanted and bool(container.pid) and (not self.container or self.container == container.name)
+
+
+class Reading:
+    """What is being read of a container; all but `changes` is final when that is through."""
+
+    def __init__(self, place: Place, budget: Budget, *, defer: bool) -> None:
+        self.walk = Walk(place.upper, place.layers, budget, defer=defer)
+        self.place = place
+        self.changes: Iterable[Change] = ()
+        self.how = STILL
+        self.paused = 0.0
+        self.codes: list[Code] = []
+        self.changed_codes: frozenset[str] = frozenset()
+        self.tokens: Tokens | None = None
+        self.notes: list[str] = []
+        self.problems: list[str] = []
+        self.moved: list[str] = []
+
+    def note_processes(self, pids: Iterable[int]) -> None:
+        """Note what processes run, and which of it differs from the image."""
+        self.codes, unseen = codes(pids)
+        walk = Walk(self.place.upper, self.place.layers, self.walk.tally.budget)
+        paths = {code.path for code in self.codes}
+        self.changed_codes = frozenset(change.path for change in walk.again(paths) if change.what != TOUCHED)
+        unseen += sum(walk.unjudged.values())
+        if unseen:
+            self.problems.append(f"{unseen} processes could not be looked at")
+
+
+def reading_of(
+    container: Container, place: Place, freezer: Freezer | None, proof: Proof, budget: Budget = BUDGET
+) -> Reading:
+    """Begin to read a container; without a freezer, or where that takes too long, with a journal of what moves.
+
+    Raises OSError where there is nothing to read.
+    """
+    if not container.pid:
+        return _still(place, budget)
+    group: Group | None = None
+    problem = ""
+    try:
+        group = group_of(container.id, container.pid)
+        if freezer and container.status != "paused":
+            frozen = _frozen(container, place, freezer, group, proof, budget)
+            if frozen:
+                return frozen
+    except DockyardError as error:
+        problem = str(error)
+    watched = _watched(container, place, group, proof, budget)
+    if problem:
+        watched.notes.append(problem)
+    return watched
+
+
+def _still(place: Place, budget: Budget) -> Reading:
+    reading = Reading(place, budget, defer=False)
+    reading.changes = reading.walk.changes()
+    return reading
+
+
+def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
+    container: Container, place: Place, freezer: Freezer, group: Group, proof: Proof, budget: Budget
+) -> Reading | None:
+    """Read all but contents while a container stands still; None where there is too much for that."""
+    reading = Reading(place, budget, defer=True)
+    reading.how = FROZEN
+    with freezer.frozen(group) as pause, _Planting(container, reading, proof):
+        deadline = time.monotonic() + freezer.cap
+        found = list(takewhile(lambda _: time.monotonic() < deadline, reading.walk.changes()))
+        found += _edited_tokens(reading)
+        reading.note_processes(group.processes())
+    if not pause.was_whole:
+        return None
+    reading.paused = pause.seconds
+    reading.changes = _then(found, reading.walk)
+    return reading
+
+
+def _then(found: list[Change], walk: Walk) -> Iterator[Change]:
+    yield from found
+    yield from walk.compare()
+
+
+def _edited_tokens(reading: Reading) -> list[Change]:
+    """Return what tells of tokens that only bytes tell of, which have to be read before they are gone."""
+    tokens = reading.tokens
+    if not tokens or len(tokens.planted) < 2:  # noqa: PLR2004 - the new file alone needs no reading
+        return []
+    return list(Walk(reading.place.upper, reading.place.layers).again(tokens.planted))
+
+
+def _watched(container: Container, place: Place, group: Group | None, proof: Proof, budget: Budget) -> Reading:
+    reading = Reading(place, budget, defer=False)
+    reading.how = WATCHED
+    reading.changes = _followed(container, reading, group, proof)
+    return reading
+
+
+def _followed(container: Container, reading: Reading, group: Group | None, proof: Proof) -> Iterator[Change]:
+    """Yield what differs; what moves meanwhile is yielded again, after it was put into `moved`."""
+    from dockyard.scan.fanotify import Journal, events_below
+
+    upper = reading.place.upper
+    with ExitStack() as stack:
+        journal = None
+        if container.status != "paused":
+            try:
+                journal = stack.enter_context(Journal([upper]))
+            except DockyardError as error:
+                reading.problems.append(f"it was neither held still nor watched: {error}")
+        with _Planting(container, reading, proof):
+            yield from reading.walk.changes()
+            reading.note_processes(group.processes() if group else [container.pid])
+        told: set[str] = set()
+        for _ in range(ROUNDS if journal else 0):
+            assert journal  # noqa: S101 - else there are no rounds
+            batch = journal.read(0)
+            if not batch.is_certain:
+                reading.problems.append("more moved in it than could be followed")
+            moved = events_below(batch, upper) - told
+            if not moved:
+                return
+            reading.moved += moved
+            for change in reading.walk.again(moved):
+                told.add(change.path)
+                yield change
+        if journal and events_below(journal.read(0), upper) - told:
+            reading.problems.append("it changes faster than it can be read")
+
+
+class _Planting:
+    """Have tokens for the block, where they are wanted; that they cannot be had is no reason not to scan."""
+
+    def __init__(self, container: Container, reading: Reading, proof: Proof) -> None:
+        self.container, self.reading, self.proof = container, reading, proof
+        self.stack = ExitStack()
+
+    def __enter__(self) -> None:
+        container, proof = self.container, self.proof
+        if not proof.concerns(container):
+            return
+        if container.is_read_only:
+            self.reading.notes.append("no token: it is read-only")
+            return
+        try:
+            tokens = planted(container.pid, proof.file, prove=proof.all_kinds)
+            self.reading.tokens = self.stack.enter_context(tokens)
+        except OSError as error:
+            place = f"{proof.file}: " if proof.file else ""
+            self.reading.problems.append(f"no token could be put into it: {place}{error.strerror}")
+
+    def __exit__(self, *failure: object) -> None:
+        try:
+            self.stack.close()
+        except OSError as error:
+            self.reading.problems.append(f"a token could not be taken away: {error.strerror}")
+
+
+def root_device(pid: int) -> int:
+    """Return the device of a container's root as its processes' files have it; 0 where that cannot be told."""
+    with suppress(OSError):
+        return os.stat(f"/proc/{pid}/root").st_dev  # noqa: PTH116 - a link of the kernel's
+    return 0
