@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from functools import lru_cache
 from typing import NamedTuple
 
 KERNELS: tuple[str, ...] = ("trusted.overlay.",)
@@ -41,14 +42,15 @@ def attributes_of(above: int, name: str, marks: tuple[str, ...]) -> Attributes:
     listed = _listed(path)
     if not listed:
         return NONE
-    own = [one for one in listed if one != NOT_ITS_OWN and _word(one, marks) is None]
-    values = {one: os.getxattr(path, one, follow_symlinks=False) for one in own}
-    return Attributes(values, frozenset(filter(None, (_word(one, marks) for one in listed))))
+    own, noted = _parted(tuple(listed), marks)
+    if not own:
+        return Attributes({}, noted)
+    return Attributes({one: os.getxattr(path, one, follow_symlinks=False) for one in own}, noted)
 
 
 def noted_at(opened: int, marks: tuple[str, ...]) -> frozenset[str]:
     """Return the words of the marks that an open directory has."""
-    return frozenset(filter(None, (_word(one, marks) for one in _listed(opened))))
+    return _parted(tuple(_listed(opened)), marks)[1]
 
 
 def value_at(path: str | int, word: str, marks: tuple[str, ...]) -> bytes:
@@ -81,12 +83,21 @@ def _listed(place: str | int) -> list[str]:
         raise
 
 
-def _word(attribute: str, marks: tuple[str, ...]) -> str | None:
+@lru_cache(maxsize=256)
+def _parted(listed: tuple[str, ...], marks: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the attributes that are an entry's own, and the words of the overlay's."""
+    words = {one: _word(one, marks) for one in listed}
+    own = tuple(one for one, word in words.items() if not word and one != NOT_ITS_OWN)
+    return own, frozenset(word for word in words.values() if word)
+
+
+def _word(attribute: str, marks: tuple[str, ...]) -> str:
+    """Return the word of one of the overlay's marks; nothing for any other attribute."""
     for prefix in marks:
         if attribute.startswith(prefix):
             word = attribute[len(prefix) :]
-            return None if word.startswith(NESTED) else word
-    return None
+            return "" if word.startswith(NESTED) else word
+    return ""
 
 
 def metadata(

@@ -5,10 +5,9 @@ import marshal
 import os
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack
 from typing import NamedTuple
 
-from dockyard.copying.opening import opened, pin, readable
+from dockyard.copying.opening import pin, readable
 from dockyard.scan.budget import Tally, is_within
 from dockyard.scan.change import Change
 
@@ -27,11 +26,15 @@ class Identity(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A copy of an image's file: what is told if its bytes are the same, the word for it if they are not."""
+    """A copy of an image's file: what is told if its bytes are the same, the word for it if they are not.
+
+    `is_bare` says that the overlay has left the content where it was: what stands here reads as zeros.
+    """
 
     change: Change
     edited: str
     known: Identity
+    is_bare: bool = False
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -53,35 +56,51 @@ def same_bytes(file: tuple[int, str], known: Identity, other: tuple[int, str], t
     if tally.compared + known.size > tally.budget.compared:
         raise OSError(errno.EFBIG, f"more than {tally.budget.compared} bytes to compare")
     tally.compared += known.size
-    with ExitStack() as stack:
-        ours = _pinned(file, stack)
+    ours = _open_known(file, known)
+    try:
+        theirs = _open(other)
+        try:
+            is_same = _same(ours, theirs, known.size, tally)
+        finally:
+            os.close(theirs)
         check_identity(os.fstat(ours), known)
-        ours = stack.enter_context(opened(readable(ours)))
-        theirs = stack.enter_context(opened(readable(_pinned(other, stack))))
-        is_same = _same(ours, theirs, tally)
-        check_identity(os.fstat(ours), known)
+    finally:
+        os.close(ours)
     return is_same
 
 
-def _pinned(place: tuple[int, str], stack: ExitStack) -> int:
+def _open_known(place: tuple[int, str], known: Identity) -> int:
     above, name = place
-    return stack.enter_context(opened(pin(name, above)))
+    pinned = pin(name, above)
+    try:
+        check_identity(os.fstat(pinned), known)
+        return readable(pinned)
+    finally:
+        os.close(pinned)
 
 
-def _same(ours: int, theirs: int, tally: Tally) -> bool:
+def _open(place: tuple[int, str]) -> int:
+    """Open a file of the image, which nothing changes."""
+    above, name = place
+    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
+
+
+def _same(ours: int, theirs: int, size: int, tally: Tally) -> bool:
+    if size <= CHUNK:  # nearly all are: one read each tells that it is all, too
+        return os.read(ours, size + 1) == os.read(theirs, size + 1)
     while True:
-        chunk = os.read(ours, CHUNK)
-        if chunk != _exactly(theirs, len(chunk)):
+        chunk = _exactly(ours, CHUNK)
+        if chunk != _exactly(theirs, CHUNK):
             return False
         if not chunk:
-            return not os.read(theirs, 1)
+            return True
         tally.check_time()
 
 
 def _exactly(descriptor: int, size: int) -> bytes:
     """Read so many bytes, or all that there are."""
     found = os.read(descriptor, size)
-    while len(found) < size and (more := os.read(descriptor, size - len(found))):
+    while found and len(found) < size and (more := os.read(descriptor, size - len(found))):
         found += more
     return found
 
@@ -98,7 +117,7 @@ class Pending:
 
     def add(self, directory: str, name: str, copy: Copy) -> bool:
         """Remember a file; return whether there was room."""
-        record = marshal.dumps((name, copy.change[1:], copy.edited, tuple(copy.known)))
+        record = marshal.dumps((name, copy.change[1:], copy.edited, tuple(copy.known), copy.is_bare))
         size = len(record) + OVERHEAD + (0 if directory in self._records else len(directory) + OVERHEAD)
         if self._size + size > PENDING:
             return False
@@ -128,5 +147,5 @@ class Pending:
 
 def remembered(directory: str, record: bytes) -> tuple[str, Copy]:
     """Return a record's name and file, as they were added."""
-    name, change, edited, known = marshal.loads(record)  # noqa: S302 - our own, and never out of this process
-    return name, Copy(Change(f"{directory}/{name}", *change), edited, Identity(*known))
+    name, change, edited, known, is_bare = marshal.loads(record)  # noqa: S302 - our own, and never out of this process
+    return name, Copy(Change(f"{directory}/{name}", *change), edited, Identity(*known), is_bare)

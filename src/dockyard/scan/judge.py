@@ -95,19 +95,36 @@ class Judge:
         what = METADATA if detail else TOUCHED
         change = change_of(f"{path}/{name}", what, kind, status, detail, tuple(ours.own), owner)
         edited = EDITED if "origin" in ours.noted else REPLACED
-        if kind == "file":
-            copy = Copy(change, edited, identity_of(status))
-            return self._file(frame, path, name, copy, under)
-        if kind == "directory":
-            if "redirect" in ours.noted:
-                return change._replace(what=REPLACED, detail=(*detail, *self._moved(here, name, ours.noted)))
+        if kind != "file":
+            return self._special(frame, name, change, edited, (status, under), ours.noted)
+        if "metacopy" in theirs.noted:
+            return self._untold(change, OSError(errno.ENOTSUP, "a file of the image with its content elsewhere"))
+        copy = Copy(change, edited, identity_of(status), "metacopy" in ours.noted)
+        return self._file(frame, path, name, copy, under)
+
+    def _special(  # noqa: PLR0913, PLR0917 - an entry, and all that is known of it
+        self,
+        frame: Frame,
+        name: str,
+        change: Change,
+        edited: str,
+        both: tuple[os.stat_result, Lower],
+        noted: frozenset[str],
+    ) -> Change | None:
+        """Return what is told of anything but a file."""
+        here, (status, (layer, before)) = frame.here, both
+        detail: tuple[str, ...] = ()
+        if change.kind == "directory" and "redirect" in noted:
+            edited, detail = REPLACED, self._moved(here, name, noted)
+        elif change.kind == "directory":
             # It is there because something below it changed, or because something came and went: then it is later.
-            return change if detail or status.st_mtime_ns != before.st_mtime_ns else None
-        if kind == "link" and os.readlink(name, dir_fd=here) != os.readlink(name, dir_fd=under.layer):
-            return change._replace(what=edited, detail=(*detail, _arrow(here, name)))
-        if kind == "device" and status.st_rdev != before.st_rdev:
-            return change._replace(what=edited)
-        return change
+            is_quiet = change.what == TOUCHED and status.st_mtime_ns == before.st_mtime_ns
+            return None if is_quiet else change
+        elif change.kind == "link" and os.readlink(name, dir_fd=here) != os.readlink(name, dir_fd=layer):
+            detail = (_arrow(here, name),)
+        elif status.st_rdev == before.st_rdev:
+            return change
+        return change._replace(what=edited, detail=(*change.detail, *detail))
 
     def _file(self, frame: Frame, path: str, name: str, copy: Copy, under: Lower) -> Change | None:
         """Size and times prove nothing but a difference."""
@@ -117,26 +134,26 @@ class Judge:
             return self._settled(frame, name, copy, under)
         if self.pending.add(path, name, copy):
             return None
-        return self._untold(copy, OSError(errno.E2BIG, "too many copies to compare"))
+        return self._untold(copy.change, OSError(errno.E2BIG, "too many copies to compare"))
 
     def _settled(self, frame: Frame, name: str, copy: Copy, under: Lower | None) -> Change | None:
         try:
             is_same = self._is_same(frame, name, copy, under)
         except OSError as error:
-            return self._untold(copy, error)
+            return self._untold(copy.change, error)
         return copy.change if is_same else copy.change._replace(what=copy.edited)
 
-    def _untold(self, copy: Copy, error: OSError) -> Change | None:
+    def _untold(self, change: Change, error: OSError) -> Change | None:
         """Tell that a copy could not be compared; what else is different in it is told as well."""
-        self.tally.fail(copy.change.path, error)
-        return copy.change if copy.change.what == METADATA else None
+        self.tally.fail(change.path, error)
+        return change if change.what == METADATA else None
 
     def _is_same(self, frame: Frame, name: str, copy: Copy, under: Lower | None) -> bool:
-        if not under or "metacopy" in attributes_of(under.layer, name, self.marks).noted:
-            raise OSError(errno.ENOTSUP, "the image's own file is not where its content is")
-        noted = attributes_of(frame.here, name, self.marks).noted
-        if "metacopy" not in noted:
+        if not under:
+            raise OSError(errno.ESTALE, "the image changed while it was read")
+        if not copy.is_bare:
             return same_bytes((frame.here, name), copy.known, (under.layer, name), self.tally)
+        noted = attributes_of(frame.here, name, self.marks).noted
         check_identity(os.stat(name, dir_fd=frame.here, follow_symlinks=False), copy.known)
         return "redirect" not in noted or self._is_same_elsewhere(frame, name, under)
 
