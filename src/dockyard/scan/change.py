@@ -2,6 +2,7 @@
 
 import os
 import stat
+from functools import lru_cache
 from typing import NamedTuple
 
 from dockyard.engine.models import IdMap
@@ -46,7 +47,16 @@ class Change(NamedTuple):
         """Return it with owners as a container sees them."""
         if not ids.uids and not ids.gids:
             return self
-        return self._replace(owner=ids.owner(*self.owner), before=ids.owner(*self.before))
+        owner, before = _seen(ids, self.owner), _seen(ids, self.before)
+        return Change(*self[:OWNER_FIELD], owner, *self[OWNER_FIELD + 1 : -1], before)  # _replace is far slower
+
+
+OWNER_FIELD = Change._fields.index("owner")
+
+
+@lru_cache(maxsize=1024)
+def _seen(ids: IdMap, owner: tuple[int, int]) -> tuple[int, int]:
+    return ids.owner(*owner)
 
 
 def kind_of(status: os.stat_result) -> str:

@@ -1,0 +1,226 @@
+"""A container's scan, as a multiple of `docker diff`; many containers at once; memory for very many entries.
+
+    .venv/bin/python bench/scan.py [ROUNDS [CONTAINERS [ENTRIES]]]
+
+As root, with docker. Containers of our own with new files on a small image, with files of the image edited (the same
+size, other bytes), and with nothing changed on an image of 100,000 files. A scan is `dockyard.scan` within a running
+program: where the layers are, the walk, the rules, the verdict; a walk is that part of it alone. `d-cowscan` is the
+whole program, which scans all that runs: what else does is told. Prints medians in ms, their range, and the ratios with
+their bars. Memory is what a process of its own had at most (VmHWM), after it walked ENTRIES empty files.
+"""
+
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from common import DOCKER, PROGRAMS, environment, prepare, report, run
+
+from dockyard.scan.layer import Walk
+from dockyard.scan.scan import scan
+from dockyard.scan.where import Place, place_of
+from dockyard.yard import Yard
+
+BASE, PREFIX = "ktools/base:latest", "dybench-scan-"
+AT_ONCE = 8
+FEW, MANY = 10_000, 100_000
+IN_EACH = 500  # files of a directory
+IN_ONE = 200_000  # files of one directory, among the very many
+DIFF, PROGRAM, SCAN, FIND, ONLY_WALK = "docker diff", "d-cowscan", "scan", "find -printf", "walk"
+WALK = """
+import sys
+from dockyard.scan.layer import Walk
+walk = Walk(sys.argv[1], [sys.argv[2]], defer=True)
+count = sum(1 for _ in walk.changes()) + sum(1 for _ in walk.compare())
+assert walk.is_complete and count >= int(sys.argv[3]), (count, walk.unjudged)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+class Case(NamedTuple):
+    """A container: how many files its image has besides, what is changed, and the bar of its scan to `docker diff`."""
+
+    files: int
+    new: int = 0
+    edited: int = 0
+    bar: float = 0.5
+
+    def __str__(self) -> str:
+        changed = f"{self.new} new" if self.new else f"{self.edited} edited" if self.edited else "clean"
+        return f"{changed}, on {self.files} files"
+
+
+CASES = (Case(MANY, bar=1 / 500), Case(0, new=FEW), Case(0, new=MANY), Case(FEW, edited=FEW), Case(MANY, edited=MANY))
+
+
+def image(root: Path, files: int) -> str:
+    """Build an image with so many files in `/files`, and return its name."""
+    if not files:
+        return BASE
+    name, place = f"{PREFIX}files:{files}", root / f"image-{files}"
+    if place.exists():
+        return name
+    place.mkdir()
+    with tarfile.open(place / "files.tar", "w") as tar:
+        for number in range(files):
+            data = f"{number:064}".encode()
+            member = tarfile.TarInfo(f"files/{number // IN_EACH}/{number}")
+            member.size, member.mtime = len(data), 1_700_000_000
+            tar.addfile(member, io.BytesIO(data))
+    (place / "Dockerfile").write_text(f"FROM {BASE}\nADD files.tar /\n", encoding="utf-8")
+    run(DOCKER, "build", "--quiet", "--tag", name, str(place), root=root)
+    return name
+
+
+@contextmanager
+def container(root: Path, case: Case) -> Iterator[str]:
+    """Have a container of a case, and yield its name."""
+    name = f"{PREFIX}{case.files}-{case.new}-{case.edited}"
+    try:
+        start(root, name, image(root, case.files))
+        inside = Path("/proc") / run(DOCKER, "inspect", "--format", "{{.State.Pid}}", name, root=root).strip() / "root"
+        for number in range(case.new):
+            directory = inside / f"new/{number // IN_EACH}"
+            if not number % IN_EACH:
+                directory.mkdir(parents=True)
+            (directory / str(number)).write_bytes(b"new")
+        for number in range(case.edited):
+            (inside / f"files/{number // IN_EACH}/{number}").write_bytes(b"%064d" % (number + 1))
+        yield name
+    finally:
+        run(DOCKER, "rm", "--force", "--volumes", name, root=root, check=False)
+
+
+def start(root: Path, name: str, of: str) -> None:
+    """Start a container that does nothing."""
+    run(DOCKER, "run", "--detach", "--network", "none", "--name", name, of, "sleep", "7200", root=root)
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    """Measure one call."""
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1000
+
+
+def program(*argv: str, root: Path, codes: tuple[int, ...] = (0,)) -> Callable[[], object]:
+    """Return a call of a program that has to end with one of these codes."""
+
+    def called() -> None:
+        done = subprocess.run(argv, env=environment(root), stdout=subprocess.DEVNULL, check=False)
+        if done.returncode not in codes:
+            sys.exit(f"{' '.join(argv)}: exit code {done.returncode}")
+
+    return called
+
+
+def scanner(name: str, expected: int) -> tuple[Callable[[], object], Place]:
+    """Return a call that scans a container, which has to find so many files; and where its layers are."""
+    engine = Yard().engine
+    one = next(iter(engine.containers([name])))
+
+    def called() -> None:
+        found = scan(one, [])
+        files = sum(finding.change.kind == "file" for finding in found.findings)
+        if files != expected or found.unjudged:
+            sys.exit(f"{name}: {files} of {expected} files, {dict(found.unjudged)}")
+
+    return called, place_of(one)
+
+
+def compare(root: Path, case: Case, rounds: int) -> None:
+    """Measure one container, in turns so that noise falls on all alike, and print it."""
+    with container(root, case) as name:
+        scanned, place = scanner(name, case.new or case.edited)
+        calls = {
+            DIFF: program(DOCKER, "diff", name, root=root),
+            ONLY_WALK: lambda: sum(1 for _ in Walk(place.upper, place.layers).changes()),
+            SCAN: scanned,
+            PROGRAM: program(str(PROGRAMS / PROGRAM), "--json", root=root, codes=(0, 1)),
+            FIND: program("find", place.upper, "-printf", "%p %s %m %U %G\\n", root=root),
+        }
+        scanned()  # once before: whatever is read by all is in memory for all
+        times: dict[str, list[float]] = {what: [] for what in calls}
+        for _ in range(rounds):
+            for what, call in calls.items():
+                times[what].append(milliseconds(call))
+    medians = {what: statistics.median(values) for what, values in times.items()}
+    print(f"{case}:")
+    for what, values in times.items():
+        print(f"  {what:16} {medians[what]:9.2f} ms  ({min(values):.2f} to {max(values):.2f})")
+    for what in (SCAN, PROGRAM):
+        print(f"  {DIFF} takes {medians[DIFF] / medians[what]:.1f} times as long as {what}")
+    if case.new + case.edited:
+        report(f"  {ONLY_WALK}", medians[ONLY_WALK] / medians[DIFF], DIFF, case.bar)
+        report(f"  {SCAN}", medians[SCAN] / medians[DIFF], DIFF, case.bar)
+        report(f"  {PROGRAM}", medians[PROGRAM] / medians[DIFF], DIFF)
+        report(f"  {SCAN}", medians[SCAN] / medians[FIND], FIND, 10 if case.new == MANY else None)
+    else:
+        print(f"  (bar: 500 times as long as {SCAN})")
+
+
+def many(root: Path, count: int, rounds: int) -> None:
+    """Measure the program while so many containers run in which nothing changed."""
+    names = [f"{PREFIX}idle-{number}" for number in range(count)]
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda name: start(root, name, BASE), names))
+        call = program(str(PROGRAMS / PROGRAM), root=root)
+        times = [milliseconds(call) for _ in range(rounds)]
+    finally:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda name: run(DOCKER, "rm", "--force", name, root=root, check=False), names))
+    told = f"{statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f}; bar 1500)"
+    print(f"{PROGRAM} with {count} clean containers: {told}")
+
+
+def memory(root: Path, entries: int) -> None:
+    """Walk very many files, one large directory among them, in a process of its own, and print what that took."""
+    upper, lower = root / "upper", root / "lower"
+    lower.mkdir()
+    for directory, count in _places(upper, entries):
+        directory.mkdir(parents=True)
+        above = os.open(directory, os.O_RDONLY)
+        for number in range(count):
+            os.mknod(f"a-file-of-many-{number}", dir_fd=above)
+        os.close(above)
+    took = run(sys.executable, "-c", WALK, str(upper), str(lower), str(entries), root=root)
+    print(f"memory of a walk of {entries} entries: {int(took) / 1024:.1f} MB (bar 64)")
+
+
+def _places(upper: Path, entries: int) -> Iterator[tuple[Path, int]]:
+    yield upper / "large", min(IN_ONE, entries)
+    rest = max(0, entries - IN_ONE)
+    for number in range(0, rest, IN_EACH):
+        yield upper / f"small/{number // IN_EACH}", min(IN_EACH, rest - number)
+
+
+def main(rounds: int, containers: int, entries: int) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="dybench-") as directory:
+        root = Path(directory)
+        prepare(root)
+        running = json.loads(f"[{','.join(run(DOCKER, 'ps', '--format', '{{json .Names}}', root=root).split())}]")
+        print(f"{rounds} rounds; {len(running)} other containers run, which d-cowscan scans as well")
+        try:
+            for case in CASES:
+                compare(root, case, rounds)
+            many(root, containers, rounds)
+        finally:
+            run(DOCKER, "rmi", *(f"{PREFIX}files:{files}" for files in (FEW, MANY)), root=root, check=False)
+        memory(root, entries)
+
+
+if __name__ == "__main__":
+    rounds, containers, entries, *_ = [*sys.argv[1:], "", "", ""]
+    main(int(rounds or 5), int(containers or 100), int(entries or 1_000_000))

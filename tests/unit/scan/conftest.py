@@ -1,0 +1,71 @@
+"""Real overlays, mounted by the kernel, as containers have them."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from dockyard.scan.layer import TOUCHED, Change, Walk
+
+
+class Overlay(NamedTuple):
+    """A mounted overlay: its merged directory is what a container sees."""
+
+    upper: Path
+    layers: tuple[Path, ...]
+    merged: Path
+
+    def walk(self, *, defer: bool = False) -> Walk:
+        """Return a walk of it."""
+        return Walk(str(self.upper), [str(layer) for layer in self.layers], defer=defer)
+
+    def changes(self) -> dict[str, Change]:
+        """Return what changed, by path; all of it was judged, and later comparing tells the same."""
+        walk, late = self.walk(), self.walk(defer=True)
+        told = [*walk.changes()]
+        assert walk.is_complete, walk.unjudged
+        assert sorted(told) == sorted([*late.changes(), *late.compare()])
+        assert late.is_complete, late.unjudged
+        return {change.path: change for change in told}
+
+    def found(self) -> dict[str, str]:
+        """Return the words for what changed, by path, without what was only touched."""
+        return {path: change.what for path, change in self.changes().items() if change.what != TOUCHED}
+
+
+Mount = Callable[..., Overlay]
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Mount an overlay over directories, the uppermost first, and return it."""
+    mounted: list[Path] = []
+
+    def make(*layers: Path, options: str = "", name: str = "container") -> Overlay:
+        place = tmp_path / name
+        for part in ("upper", "work", "merged"):
+            (place / part).mkdir(parents=True)
+        given = f"lowerdir={':'.join(map(str, layers))},upperdir={place / 'upper'},workdir={place / 'work'}{options}"
+        argv = ("mount", "-t", "overlay", "overlay", "-o", given, str(place / "merged"))
+        subprocess.run(argv, check=True)
+        mounted.append(place / "merged")
+        return Overlay(place / "upper", layers, place / "merged")
+
+    yield make
+    for point in reversed(mounted):
+        argv = ("umount", str(point))
+        subprocess.run(argv, check=True)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Return an image's one layer."""
+    image = tmp_path / "image"
+    for path in ("etc/ssl", "bin", "opt/tool/deep"):
+        (image / path).mkdir(parents=True)
+    for path in ("etc/passwd", "etc/ssl/cert", "bin/sh", "opt/tool/run", "opt/tool/deep/file"):
+        (image / path).write_text(f"the image's {path}")
+    (image / "etc/link").symlink_to("passwd")
+    return image
