@@ -1,5 +1,6 @@
 """Real overlays, mounted by the kernel, as containers have them."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,3 +70,41 @@ def image(tmp_path: Path) -> Path:
         (image / path).write_text(f"the image's {path}")
     (image / "etc/link").symlink_to("passwd")
     return image
+
+
+class Layered(NamedTuple):
+    """A mounted overlay, and the file system that its directories are on."""
+
+    system: Path
+    upper: Path
+    merged: Path
+
+
+@pytest.fixture
+def layered(tmp_path: Path) -> Iterator[Layered]:
+    """An overlay of an image with some entries, as a container has it."""
+    if os.geteuid():
+        pytest.skip("only root mounts overlays")
+    system = tmp_path / "system"
+    system.mkdir()
+    subprocess.run(("mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", system), check=True)  # noqa: S607
+    try:
+        yield from _mounted(system)
+    finally:
+        subprocess.run(("umount", system), check=True)  # noqa: S607
+
+
+def _mounted(system: Path) -> Iterator[Layered]:
+    made = {name: system / name for name in ("lower", "upper", "work", "merged", "host")}
+    for path in made.values():
+        path.mkdir()
+    (made["lower"] / "etc").mkdir()
+    (made["lower"] / "etc/passwd").write_text("root")
+    (made["lower"] / "etc/motd").write_text("welcome")
+    (made["lower"] / "bin").mkdir()
+    options = ",".join(f"{key}dir={made[key]}" for key in ("lower", "upper", "work"))
+    subprocess.run(("mount", "-t", "overlay", "-o", options, "overlay", made["merged"]), check=True)  # noqa: S607
+    try:
+        yield Layered(system, made["upper"], made["merged"])
+    finally:
+        subprocess.run(("umount", made["merged"]), check=True)  # noqa: S607
