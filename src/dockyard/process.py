@@ -212,6 +212,19 @@ def start_detached(argv: tuple[str, ...], *, environment: Mapping[str, str], cwd
         )
 
 
+def start_piped(argv: tuple[str, ...]) -> Child:
+    """Start a program whose stdout is read while it runs, by its descriptor; `end` ends it. Raises OSError."""
+    return subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+    )
+
+
+def end(child: Child) -> None:
+    """End a child, whether it still runs or not, and close what it wrote to."""
+    with child:
+        _end(child)
+
+
 def find(program: str) -> str | None:
     """Return the path of a program, a name or a path, as a shell finds it; None where there is none.
 

@@ -1,8 +1,8 @@
 """The kernel's journal of whole file systems: who changes what below the upper directories, while it happens.
 
 One mark on a file system tells of every container that has its layer there, and of everything else on it: what lies
-elsewhere is left out before it costs much. The queue is the kernel's own, with its limit (fs.fanotify.max_queued_events):
-an attacker can fill it, and is answered by a scan of everything, never by memory. See fanotify(7).
+elsewhere is left out before it costs much. The queue has the kernel's own limit (fs.fanotify.max_queued_events): an
+attacker can fill it, and is answered by a scan of everything, never by memory. See fanotify(7).
 """
 
 import os
@@ -38,6 +38,8 @@ OVERFLOW = 0x4000
 _ENDS_WITH_US, _WITHOUT_WAITING, _NAMES, _TARGETS = 0x1, 0x2, 0xC00, 0x1200
 _ADD, _REMOVE, _FILE_SYSTEM = 0x1, 0x2, 0x100
 
+_TELLS_OF_WRITES = (6, 5)  # of Linux
+
 GATHER = 0.03  # seconds after the first event in which others come: a wake-up for each slows down whoever causes them
 BUFFER = 256 * 1024
 MOST = 16 * BUFFER  # bytes of events that are read before anybody is told
@@ -46,9 +48,9 @@ MOST = 16 * BUFFER  # bytes of events that are read before anybody is told
 class Event(NamedTuple):
     """What happened to one name, or in short succession to it; `kinds` are in no order.
 
-    `upper` is as it was given, `directory` a path on the host below it; with an empty name the directory itself is meant.
-    Both are empty where a directory is gone, and nothing tells whose it was. One that lies deeper than any path that the kernel
-    tells has the nearest above it, and no name. Of an overlay's own moves, the names are what they are by now.
+    `upper` is as it was given, `directory` a path on the host below it; with an empty name the directory is meant. Both
+    are empty where a directory is gone, and nothing tells whose it was. For one that lies deeper than any path that the
+    kernel tells, it is the nearest above, without a name. Directories that have moved since are where they are by now.
     `pid` is as we see it; 0 is a process that we cannot see.
     """
 
@@ -166,7 +168,7 @@ class Journal:
         raws: list[Raw] = []
         for chunk in self._chunks():
             for raw in raw_events(chunk):
-                overflowed |= bool(raw.mask & OVERFLOW)
+                overflowed |= bool(raw.mask & OVERFLOW) or not raw.directory
                 if raw.pid != own and raw.directory:
                     raws.append(raw)
         events, is_whole = located(raws, self.uppers)
@@ -186,10 +188,10 @@ class Journal:
 def blind_spot(release: str = "") -> str:
     """Return what the running kernel keeps from us; empty where it tells all that it can.
 
-    Overlays open the files of their layers without telling anybody up to Linux 6.4 (`FMODE_NONOTIFY` in fs/overlayfs/file.c).
+    Up to Linux 6.4 overlays open the files of their layers without notice (`FMODE_NONOTIFY` in fs/overlayfs/file.c).
     """
-    major, minor, *_ = (int("".join(filter(str.isdigit, part)) or 0) for part in (release or os.uname().release).split("."))
-    if (major, minor) >= (6, 5):
+    major, minor, *_ = (release or os.uname().release).split(".")
+    if (int(major), int(minor)) >= _TELLS_OF_WRITES:
         return ""
     return "before Linux 6.5 the kernel does not tell when a file is written that a container has changed before"
 

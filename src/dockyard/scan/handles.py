@@ -1,4 +1,4 @@
-"""What fanotify writes, and which directories its handles are of: see fanotify(7), "Fanotify events", and name_to_handle_at(2)."""
+"""What fanotify writes, and which directories its handles are of: see fanotify(7) and open_by_handle_at(2)."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ PATIENCE = 2.0  # seconds in which the directories of one batch are found: an at
 
 
 class Raw(NamedTuple):
-    """An event as the kernel has it: a directory, and the directory that a name led to, are a file system and a handle."""
+    """An event as the kernel has it: a directory, and what its name leads to, are a file system's id and a handle."""
 
     mask: int
     pid: int
