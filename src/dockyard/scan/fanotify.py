@@ -168,8 +168,8 @@ class Journal:
         raws: list[Raw] = []
         for chunk in self._chunks():
             for raw in raw_events(chunk):
-                overflowed |= bool(raw.mask & OVERFLOW) or not raw.directory
-                if raw.pid != own and raw.directory:
+                overflowed |= bool(raw.mask & OVERFLOW)
+                if raw.pid != own and not raw.mask & OVERFLOW:
                     raws.append(raw)
         events, is_whole = located(raws, self.uppers)
         return Batch(events, overflowed or not is_whole)
@@ -233,7 +233,8 @@ def _mark(group: int, action: int, descriptor: int, path: str) -> None:
     mask = sum(MASKS)
     if _library().fanotify_mark(group, action | _FILE_SYSTEM, mask, descriptor, None) < 0:
         reason = os.strerror(ctypes.get_errno())
-        raise DockyardError(f"{path}: its file system cannot be watched: {reason}", hint="scan it by the clock")
+        hint = "it takes the host's root, and a file system that finds directories by handles; else, scan by the clock"
+        raise DockyardError(f"{path}: its file system cannot be watched: {reason}", hint)
 
 
 def _library() -> "ctypes.CDLL":

@@ -24,6 +24,8 @@ _OF_TARGET, _OF_DIRECTORY = 1, frozenset({2, 3})
 _ENTRY = 0x40 | 0x80 | 0x100 | 0x200  # a name came or went
 _ON_DIRECTORY = 0x40000000
 
+_PIN = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
 PATIENCE = 2.0  # seconds in which the directories of one batch are found: an attacker makes them as deep as may be
 
 
@@ -79,14 +81,32 @@ class Spot(NamedTuple):
 _ELSEWHERE = Spot("", "")
 
 
+def _with_names(raws: list[Raw], finder: "_Finder") -> list[Raw]:
+    """Return the events with the names of files that had none just then, as while an overlay makes a copy.
+
+    What was done to a file that has no name any more is left out: it is in no directory. One that has, and was opened
+    without it (by a handle), stays without.
+    """
+    if all(raw.directory for raw in raws):
+        return raws
+    entries = {raw.target: (raw.directory, raw.name) for raw in raws if raw.directory and raw.mask & _ENTRY}
+    found = []
+    for raw in raws:
+        directory, name = (raw.directory, raw.name) if raw.directory else entries.get(raw.target, (b"", b""))
+        if directory or finder.has_name(raw.target):
+            found.append(raw._replace(directory=directory, name=name))
+    return found
+
+
 def located(raws: list[Raw], uppers: "Mapping[str, Upper]") -> tuple[list[Event], bool]:
     """Return the events below upper directories, and those of nobody knows where; and whether that is all of them."""
     finder = _Finder(uppers)
-    spots = finder.spots(raws)
+    raws = _with_names(raws, finder)
+    spots = finder.spots([raw for raw in raws if raw.directory])
     given = {upper.real: path for path, upper in uppers.items()}
     events = []
     for raw in raws:
-        spot = spots.get(raw.directory)
+        spot = spots[raw.directory] if raw.directory else None
         if spot is None:
             events.append(Event("", os.fsdecode(raw.name), _kinds(raw.mask), raw.pid, "", is_gone=True))
         elif spot.upper:
@@ -112,6 +132,16 @@ class _Finder:
         self._deadline = time.monotonic() + PATIENCE
         self._open = _opener()
         self.is_whole = True
+        self._has_name: dict[bytes, bool] = {}
+
+    def has_name(self, key: bytes) -> bool:
+        """Return whether a file is in any directory."""
+        if key not in self._has_name:
+            descriptor = self._opened(key)
+            self._has_name[key] = descriptor is not None and bool(os.fstat(descriptor).st_nlink)
+            if descriptor is not None:
+                os.close(descriptor)
+        return self._has_name[key]
 
     def spots(self, raws: list[Raw]) -> dict[bytes, Spot | None]:
         """Return where the events' directories are, or were; None for one that nothing tells of."""
@@ -136,9 +166,7 @@ class _Finder:
                 found[raw.target] = above.below(raw.name)
 
     def _look(self, key: bytes) -> Spot | None:
-        low, high = _SYSTEM.unpack_from(key)
-        mount = self._mounts.get(low | high << 32)
-        descriptor = None if mount is None else self._open(mount, key[_SYSTEM.size :])
+        descriptor = self._opened(key)
         if descriptor is None:
             return None
         try:
@@ -148,6 +176,11 @@ class _Finder:
         finally:
             os.close(descriptor)
 
+    def _opened(self, key: bytes) -> int | None:
+        low, high = _SYSTEM.unpack_from(key)
+        mount = self._mounts.get(low | high << 32)
+        return None if mount is None else self._open(mount, key[_SYSTEM.size :])
+
     def _spot(self, descriptor: int) -> Spot:
         real, is_exact = self._nameable(descriptor)
         is_gone = is_exact and real.endswith(" (deleted)") and not os.fstat(descriptor).st_nlink
@@ -156,26 +189,33 @@ class _Finder:
 
     def _nameable(self, descriptor: int) -> tuple[str, bool]:
         """Return the path of a directory, or of the nearest above it that has one, and whether it is its own."""
+        real = _path(descriptor)
+        if real is not None:
+            return real, True
+        above = os.open("..", _PIN, dir_fd=descriptor)
         try:
-            return place_of(descriptor), True
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-        above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=descriptor)
-        while True:
-            try:
-                return place_of(above), False
-            except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
-                    raise
-                below, above = above, os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+            while (real := _path(above)) is None:
+                below, above = above, os.open("..", _PIN, dir_fd=above)
                 os.close(below)
+        finally:
+            os.close(above)
+        return real, False
 
     def _upper_of(self, real: str) -> str:
         for length in self._lengths:
             if real[:length] in self._reals and real[length : length + 1] in {"", "/"}:
                 return real[:length]
         return ""
+
+
+def _path(descriptor: int) -> str | None:
+    """Return the path of a directory; None for one that is longer than the kernel tells."""
+    try:
+        return place_of(descriptor)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return None
 
 
 def _opener() -> Callable[[int, bytes], int | None]:

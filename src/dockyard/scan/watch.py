@@ -76,8 +76,9 @@ class Watcher:
         self.turns = 0
 
     def turn(self) -> None:
-        """Do what is due, wait for whatever comes first, and take note of it."""
+        """Wait for whatever comes first, take note of it, and do what is due."""
         self.turns += 1
+        self._wait()
         now = time.monotonic()
         if self._engine.begins <= now:
             self._begin(now)
@@ -88,7 +89,6 @@ class Watcher:
         if self._is_stale or EVERYTHING in self.schedule.due(now):
             self._refresh()
         self._scan()
-        self._wait()
 
     def _begin(self, now: float) -> None:
         """Start the engine's events. What came before is told again, and yet everything is looked at."""
