@@ -58,7 +58,7 @@ def settings_page() -> str:
 _SETTINGS_INTRODUCTION = """\
 For every key the first hit wins: flag of d-run, the service's `settings.yaml`, environment variable, host file,
 default. The host file is `$DOCKYARD_HOST`, else `~/.config/dockyard/host.yaml`, else `/etc/dockyard/host.yaml`.
-Besides the variables below, every key can be set as `DOCKYARD_KEY`.
+Besides the variables below, every key but `cowscan` can be set as `DOCKYARD_KEY`.
 
 In test mode `test_KEY` wins over `KEY` of the same layer; in dev mode `dev_KEY` does, and where there is none
 `test_KEY`. An override may be empty (`test_mount_ro: []`), and that empties the key. `d-run --explain` shows each

@@ -458,10 +458,10 @@ def test_wrong_rules(engine: World) -> None:
         "- path: log\n  reason: x": "does not begin with `/`",
         "- path: /x": "no `reason`",
         "- path: /x\n  reason: x\n  whot: new": "unknown key `whot`",
-        "- path: /x\n  reason: x\n  what: gone": "none of new",
-        "- path: /x\n  reason: x\n  until: soon": "not a day",
+        "- path: /x\n  reason: x\n  what: gone": "not `gone`",
+        "- path: /x\n  reason: x\n  until: soon": "must be a day",
         "path: /x": "not a list",
-        "- [": "no YAML",
+        "- [": "not valid YAML",
     }
     rules = engine.root / "wrong.yaml"
     for text, reason in wrong.items():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dockyard.plan.copies import ChosenCopy
 from dockyard.settings.keys import NOTIFY, PUID
 from dockyard.settings.resolve import Settings
+from dockyard.settings.rule_type import Rule
 from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Volume, VolumeDefaults, Wave
 
 Row = dict[str, str]
@@ -62,6 +63,8 @@ def written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
             return _map(value)
         case Variable():
             return f"{value.name}=*{value.secret}" if value.secret else f"{value.name}={value.value}"
+        case Rule():
+            return value.path
         case Wave():
             return f"{value.number},host={value.host}" if value.host else str(value.number)
         case LogDriver():

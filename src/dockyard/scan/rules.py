@@ -1,176 +1,206 @@
-"""What is expected to change: rules that a person wrote, each as narrow as it says."""
+"""What is expected to change: rules that a person wrote, each as narrow as it says. Files of them: see rule_file.py."""
 
 import datetime as dt
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import NamedTuple
 
-from dockyard.errors import UsageError
-from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, REPLACED, TYPE, Change
+from dockyard.scan.content import Content, is_program
+from dockyard.scan.layer import DELETED, EDITED, METADATA, REPLACED, Change
+from dockyard.scan.rule_file import default_file, load, load_all
+from dockyard.settings.rule_pattern import read
+from dockyard.settings.rule_type import KINDS, WHAT, Rule
 
-WHAT = (NEW, REPLACED, EDITED, METADATA, DELETED, TYPE)
-KINDS = ("file", "directory", "link", "pipe", "socket", "device")
+__all__ = ["KINDS", "WHAT", "Expectations", "Rule", "covers", "default_file", "load", "load_all", "unexpected"]
+
 SPECIAL = 0o7000  # setuid, setgid, sticky
 EXECUTABLE = 0o111
+CAPABILITY = "security.capability"
+HELD = 20_000  # names of files with several names that wait until the others have been seen
+
+Numbered = tuple[int, Change]
+"""A change, and the how-manieth it is."""
 
 
-class Rule(NamedTuple):
-    """One expectation: a pattern as in .gitignore that begins with `/`, and what a change has to be besides.
+def applies(rule: Rule, container: str, today: dt.date) -> bool:
+    """Return whether a rule counts in a container on that day."""
+    return (
+        (rule.until is None or today <= rule.until)
+        and (rule.only is None or container in rule.only)
+        and any(fnmatchcase(container, pattern) for pattern in rule.containers)
+    )
 
-    `executable` allows files that can be run; nothing allows setuid files and capabilities. `until` is the last day
-    on which it counts.
+
+def covers(rule: Rule, container: str, change: Change, today: dt.date, content: Content | None = None) -> bool:
+    """Return whether a change is expected, by this name of it and for itself alone.
+
+    `content` is asked only where all else fits; without it no rule covers what it would have to be asked of.
     """
-
-    path: str
-    where: str
-    matches: Callable[[str], bool]
-    containers: tuple[str, ...] = ("*",)
-    what: tuple[str, ...] = (NEW, EDITED, REPLACED)
-    kinds: tuple[str, ...] = ("file", "directory")
-    owner: int | None = None
-    executable: bool = False
-    max_size: int | None = None
-    reason: str = ""
-    by: str = ""
-    until: dt.date | None = None
-
-    def covers(self, container: str, change: Change, today: dt.date) -> bool:
-        """Return whether the change is expected, by this name of it."""
-        return (
-            any(fnmatchcase(container, pattern) for pattern in self.containers)
-            and change.what in self.what
-            and change.kind in self.kinds
-            and (self.until is None or today <= self.until)
-            and (self.owner is None or change.owner[0] == self.owner)
-            and (self.max_size is None or change.size <= self.max_size)
-            and self._is_harmless(change)
-            and self.matches(change.path)
-        )
-
-    def _is_harmless(self, change: Change) -> bool:
-        if change.kind != "file" or change.what == DELETED:
-            return True
-        special = change.mode & SPECIAL or "security.capability" in change.attributes
-        return not special and (self.executable or not change.mode & EXECUTABLE)
+    return (
+        applies(rule, container, today)
+        and change.what in rule.what
+        and change.kind in rule.kinds
+        and _fits(rule, change, content)
+    )
 
 
-def load(path: Path) -> list[Rule]:
-    """Read a file of rules. Raises UsageError, with the place of what is wrong."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+def _fits(rule: Rule, change: Change, content: Content | None) -> bool:
+    return (
+        (rule.owner is None or change.owner[0] == rule.owner)
+        and (rule.group is None or change.owner[1] == rule.group)
+        and (rule.max_size is None or change.size <= rule.max_size)
+        and read(rule.path).matches(change.path)
+        and (change.kind != "file" or change.what == DELETED or _is_harmless(rule, change, content))
+    )
 
+
+def gives_rights(change: Change) -> bool:
+    """Return whether it is a file with setuid, setgid, sticky or capabilities."""
+    return change.kind == "file" and bool(change.mode & SPECIAL or CAPABILITY in change.attributes)
+
+
+def _is_harmless(rule: Rule, change: Change, content: Content | None) -> bool:
+    if gives_rights(change) or (change.mode & EXECUTABLE and not rule.executable):
+        return False
+    asks_append = rule.append_only and change.what in {EDITED, REPLACED}
+    asks_head = not rule.executable and change.what != METADATA  # then the content is the image's
+    if not asks_append and not asks_head:
+        return True
+    if content is None:
+        return False
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (YAMLError, ValueError) as error:
-        raise UsageError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, list):
-        raise UsageError(f"{path}: not a list of rules", hint="- path: /var/log/**\n  reason: logs")
-    return [_rule(entry, f"{path}: rule {number}") for number, entry in enumerate(data, 1)]
+        is_fit = not asks_head or not is_program(content.head(change))
+        return is_fit and (not asks_append or content.is_appended(change))
+    except OSError:
+        return False
 
 
-def _rule(entry: object, where: str) -> Rule:
-    if not isinstance(entry, Mapping):
-        raise UsageError(f"{where}: not a rule", hint="a rule has `path:` and `reason:`")
-    given = dict(entry)
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in _READERS:
-            raise UsageError(f"{where}: unknown key `{name}`", hint=f"there are: {', '.join(_READERS)}")
-        try:
-            values[name] = _READERS[name](value)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{where}: `{name}`: {error}") from None
-    for name in ("path", "reason"):
-        if not values.get(name):
-            raise UsageError(f"{where}: no `{name}`", hint="a rule says what it covers, and why")
-    return Rule(where=where, matches=_pattern(values["path"], where), **values)
+class _Candidate(NamedTuple):
+    anchor: str
+    rule: Rule
 
 
-def _pattern(path: str, where: str) -> Callable[[str], bool]:
-    from pathspec import GitIgnoreSpec
+class Expectations:
+    """The rules that count in one container, in one scan of it. `used` counts what each has covered."""
 
-    if not path.startswith("/"):
-        raise UsageError(f"{where}: `{path}` does not begin with `/`", hint=f"/{path}, or /**/{path} for anywhere")
-    if path.strip("/*") == "":
-        raise UsageError(f"{where}: `{path}` covers everything", hint="name the directory that changes")
-    matcher = GitIgnoreSpec.from_lines([path])
-    return lambda found: matcher.match_file(found[1:])
+    def __init__(self, container: str, rules: Iterable[Rule], today: dt.date, content: Content | None = None) -> None:
+        self.content = content
+        self.used: Counter[Rule] = Counter()
+        self._candidates: dict[tuple[str, str], list[_Candidate]] = {}
+        counting = [rule for rule in rules if applies(rule, container, today)]
+        # Those with a limit come last, so that they are used up only by what no other covers.
+        for rule in sorted(counting, key=lambda rule: rule.max_count is not None):
+            candidate = _Candidate(read(rule.path).anchor, rule)
+            for what in rule.what:
+                for kind in rule.kinds:
+                    self._candidates.setdefault((what, kind), []).append(candidate)
 
+    def rule_for(self, change: Change) -> Rule | None:
+        """Return the first rule that covers a change for itself alone."""
+        path = change.path
+        for anchor, rule in self._candidates.get((change.what, change.kind), ()):
+            if path.startswith(anchor) and _fits(rule, change, self.content):
+                return rule
+        return None
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
+    def told(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """Yield the changes that no rule covers, those that had to wait for others at the end.
 
+        The content of a change is asked for before the next one is taken. One name of a file that is not covered takes
+        all its names with it, and one entry more than a rule allows takes all that the rule covers.
+        """
+        return (change for _, change in self._told(changes))
 
-def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError("not a number")
-    return value
+    def in_order(self, changes: Iterable[Change]) -> list[Change]:
+        """Return the same, each where it was."""
+        return [change for _, change in sorted(self._told(changes), key=itemgetter(0))]
 
+    def _told(self, changes: Iterable[Change]) -> Iterator[Numbered]:
+        names = _Names()
+        for numbered, is_covered in _limited(self._judged(changes)):
+            yield from names.told(numbered, is_covered=is_covered)
+        yield from names.unseen()
 
-def _yes_or_no(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("neither true nor false")
-    return value
-
-
-def _day(value: object) -> dt.date:
-    if not isinstance(value, dt.date):
-        raise TypeError("not a day, such as 2027-01-31")
-    return value
-
-
-def _words(known: Iterable[str] = ()) -> Callable[[object], tuple[str, ...]]:
-    def read(value: object) -> tuple[str, ...]:
-        words = (value,) if isinstance(value, str) else value
-        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words) or not words:
-            raise TypeError("not a word, nor a list of words")
-        wrong = [word for word in words if known and word not in known]
-        if wrong:
-            raise ValueError(f"`{wrong[0]}` is none of {', '.join(known)}")
-        return tuple(words)
-
-    return read
-
-
-_READERS: dict[str, Callable[[object], Any]] = {
-    "path": _text,
-    "containers": _words(),
-    "what": _words(WHAT),
-    "kinds": _words(KINDS),
-    "owner": _number,
-    "executable": _yes_or_no,
-    "max_size": _number,
-    "reason": _text,
-    "by": _text,
-    "until": _day,
-}
+    def _judged(self, changes: Iterable[Change]) -> Iterator[tuple[Numbered, Rule | None]]:
+        for number, change in enumerate(changes):
+            rule = self.rule_for(change)
+            if rule:
+                self.used[rule] += 1
+            yield (number, change), rule
 
 
-def default_file() -> Path:
-    """Return the host's own rules, which need not exist."""
-    return Path(os.environ.get("DOCKYARD_COWSCAN") or "/etc/dockyard/cowscan.yaml")
+def _limited(judged: Iterable[tuple[Numbered, Rule | None]]) -> Iterator[tuple[Numbered, bool]]:
+    """Yield each change with whether it is covered; what has a limit waits until that is passed, or for the end."""
+    waiting: dict[Rule, list[Numbered]] = {}
+    passed: set[Rule] = set()
+    for numbered, rule in judged:
+        if rule is None or rule.max_count is None or rule in passed:
+            yield numbered, rule is not None and rule not in passed
+            continue
+        held = waiting.setdefault(rule, [])
+        held.append(numbered)
+        if len(held) > rule.max_count:
+            passed.add(rule)
+            yield from ((one, False) for one in waiting.pop(rule))
+    for held in waiting.values():
+        yield from ((one, True) for one in held)
 
 
-def unexpected(container: str, changes: Iterable[Change], rules: Iterable[Rule], today: dt.date) -> list[Change]:
-    """Return the changes that no rule covers; one name of a file that is not covered takes all its names with it."""
-    rules, changes = list(rules), list(changes)
-    covered = [any(rule.covers(container, change, today) for rule in rules) for change in changes]
-    open_names = {change.inode for change, is_covered in zip(changes, covered, strict=True) if not is_covered}
-    names: dict[tuple[int, int], int] = {}
-    for change in changes:
-        names[change.inode] = names.get(change.inode, 0) + 1
+class _File:
+    """A file with several names: how many were seen, those that are covered and wait, and whether one is not."""
 
-    def is_told(change: Change, is_covered: bool) -> bool:
-        if not is_covered:
-            return True
-        is_linked = change.kind == "file" and change.links > 1 and change.what != DELETED
-        # A name that the walk did not show may be anywhere: in the engine's own work directory, or not judged.
-        return is_linked and (change.inode in open_names or names[change.inode] < change.links)
+    __slots__ = ("is_told", "seen", "waiting")
 
-    return [change for change, is_covered in zip(changes, covered, strict=True) if is_told(change, is_covered)]
+    def __init__(self) -> None:
+        self.seen, self.is_told = 0, False
+        self.waiting: list[Numbered] = []
+
+
+class _Names:
+    """All names of a file are expected, or all are told; with more of them than `HELD`, the rest is told."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[int, int], _File] = {}
+        self._held = 0
+
+    def told(self, numbered: Numbered, *, is_covered: bool) -> Iterator[Numbered]:
+        """Yield what is to be told after one more change."""
+        change = numbered[1]
+        if change.kind != "file" or change.links < 2 or change.what == DELETED:  # noqa: PLR2004 - names
+            if not is_covered:
+                yield numbered
+            return
+        file = self._files.get(change.inode)
+        if file is None:
+            if len(self._files) >= HELD:
+                yield numbered
+                return
+            file = self._files[change.inode] = _File()
+        file.seen += 1
+        file.is_told |= not is_covered or self._held >= HELD
+        if not file.is_told:
+            file.waiting.append(numbered)
+            self._held += 1
+            return
+        yield from self._released(file)
+        yield numbered
+
+    def unseen(self) -> Iterator[Numbered]:
+        """Yield the names of files of which the walk did not show all: one may be anywhere, or not judged."""
+        for file in self._files.values():
+            if file.waiting and file.seen < file.waiting[0][1].links:
+                yield from self._released(file)
+
+    def _released(self, file: _File) -> list[Numbered]:
+        waiting, file.waiting = file.waiting, []
+        self._held -= len(waiting)
+        return waiting
+
+
+def unexpected(
+    container: str, changes: Iterable[Change], rules: Iterable[Rule], today: dt.date, content: Content | None = None
+) -> list[Change]:
+    """Return the changes that no rule covers, in their order; see `Expectations` for how to have them one by one."""
+    return Expectations(container, rules, today, content).in_order(changes)

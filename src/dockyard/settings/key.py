@@ -25,7 +25,7 @@ class Key(NamedTuple, Generic[T]):
 
     `by_mode` holds the defaults that differ from `default`. `read_as` says, for modes that are not content with the
     rule, which spellings count (`dev_` for `dev_K`, an empty string for `K` itself), the strongest first; `shared` are
-    values of `K` that count all the same.
+    values of `K` that count all the same. `in_environment`: whether there is a variable `DOCKYARD_K` for it.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Key(NamedTuple, Generic[T]):
     read_as: Mapping[Mode, tuple[str, ...]] = {}
     shared: frozenset[str] = frozenset()
     emit: Callable[[T], tuple[str, ...]] | None = None
+    in_environment: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,6 +60,8 @@ class Key(NamedTuple, Generic[T]):
 
     def variables(self, prefix: str = "") -> tuple[str, ...]:
         """Return the environment variables that set the key, or its override `prefix`, the strongest first."""
+        if not self.in_environment:
+            return ()
         old = tuple(name.replace("KTOOLS_DRUN_", f"KTOOLS_DRUN_{prefix.upper()}") for name in self.environment)
         usable = tuple(name for name in old if not prefix or name not in self.environment)
         return (*usable, *(f"DOCKYARD_{prefix}{name}".upper() for name in self.names))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from dockyard.settings import types
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
+from dockyard.settings.rule_type import Rule, Rules
 from dockyard.settings.values import (
     HealthCheck,
     LogDriver,
@@ -453,6 +454,16 @@ SHIFT_GIDS = Key[int | None](
     _S,
     None,
     shown_default="as the engine maps groups",
+)
+COWSCAN = Key[tuple[Rule, ...]](
+    "cowscan",
+    Rules(),
+    "What d-cowscan is to expect in this service's own containers: rules as in `/etc/dockyard/cowscan.yaml`, each a "
+    "map with `path` and `reason`.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+    in_environment=False,
 )
 
 # ------------------------------------------------------------------------------------------------------- the host

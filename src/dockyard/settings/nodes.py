@@ -44,6 +44,16 @@ def parse(text: str, name: str) -> Mapping:
 
     Raises SettingsError where the text is not YAML or not a mapping of keys.
     """
+    node = document(text, name)
+    if isinstance(node, Scalar) and node.empty:
+        return Mapping((), name)
+    if not isinstance(node, Mapping):
+        raise SettingsError([Problem(node.where, "expected `key: value` lines")])
+    return node
+
+
+def document(text: str, name: str) -> Node:
+    """Parse a text; one that holds nothing is an empty scalar. Raises SettingsError where it is not YAML."""
     from ruamel.yaml.composer import MaxDepthExceededError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -58,14 +68,7 @@ def parse(text: str, name: str) -> Mapping:
         raise SettingsError([Problem(where, f"not valid YAML: {reason}", _hint(reason))]) from None
     except (YAMLError, ValueError, OverflowError) as error:  # a character that may not be
         raise SettingsError([Problem(name, f"not valid YAML: {_first_line(error)}")]) from None
-    if root is None:
-        return Mapping((), name)
-    node = _Converter(name).node(root)
-    if isinstance(node, Scalar) and node.empty:
-        return Mapping((), name)
-    if not isinstance(node, Mapping):
-        raise SettingsError([Problem(node.where, "expected `key: value` lines")])
-    return node
+    return Scalar("", name, plain=True) if root is None else _Converter(name).node(root)
 
 
 def _compose(text: str) -> object:

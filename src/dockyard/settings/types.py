@@ -36,7 +36,7 @@ class Type(Generic[T_co]):
     nothing: object = None  # the value of a key that is written with no value
 
     def read(self, node: Node) -> T_co:
-        """Return the node's value, or raise UnfitError."""
+        """Return the node's value, or raise UnfitError; SettingsError where there are hints how to mend it."""
         raise NotImplementedError
 
     def text(self, node: Node) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.scan.content import Content
 from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, TOUCHED, Change
 from dockyard.scan.report import DRIFT, HIGH, INCOMPLETE, LISTED, LOW, MEDIUM, OK, Finding, Scanned, judged, verdict
 from dockyard.scan.rules import load, unexpected
 from tests.engines.world import write
 
 TODAY = dt.date(2026, 11, 24)
+TEXT = Content(lambda _: b"text", lambda _: False)
 
 
 def random_names(count: int) -> list[str]:
@@ -131,7 +133,7 @@ RULE = "- path: /var/log/*.log\n  reason: logs\n"
 def test_rules(tmp_path: Path, rule: str, change: Change, is_covered: bool) -> None:
     """A rule covers what it says, in the containers and until the day that it says, and no more."""
     file = write(tmp_path / "rules.yaml", rule)
-    assert (unexpected("web1", [change], load(file), TODAY) == []) == is_covered
+    assert (unexpected("web1", [change], load(file), TODAY, TEXT) == []) == is_covered
 
 
 def test_all_names_of_a_file(tmp_path: Path) -> None:
@@ -139,6 +141,6 @@ def test_all_names_of_a_file(tmp_path: Path) -> None:
     rules = load(write(tmp_path / "rules.yaml", RULE))
     one, two = (Change(f"/var/log/{name}.log", NEW, "file", inode=(1, 2), links=2) for name in "ab")
     other = Change("/etc/x", NEW, "file", inode=(1, 2), links=2)
-    assert unexpected("web", [one, two], rules, TODAY) == []
-    assert unexpected("web", [one, other], rules, TODAY) == [one, other]
-    assert unexpected("web", [one], rules, TODAY) == [one]
+    assert unexpected("web", [one, two], rules, TODAY, TEXT) == []
+    assert unexpected("web", [one, other], rules, TODAY, TEXT) == [one, other]
+    assert unexpected("web", [one], rules, TODAY, TEXT) == [one]

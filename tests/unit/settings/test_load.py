@@ -274,7 +274,13 @@ def test_variables_that_users_have_set_go_on_to_count(variable: str, key: str):
     pytest.fail(f"{variable} takes nothing")
 
 
-@pytest.mark.parametrize("key", list(KEYS.values()), ids=lambda key: key.name)
+def test_a_variable_that_names_the_file_of_rules_is_no_key():
+    """DOCKYARD_COWSCAN is a path, and the one word that is also a key's."""
+    assert [key.name for key in KEYS.values() if not key.in_environment] == ["cowscan"]
+    assert settings_of(environ={"DOCKYARD_COWSCAN": "/etc/rules.yaml"})[KEYS["cowscan"]] == ()
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS.values() if key.in_environment], ids=lambda key: key.name)
 def test_every_key_can_be_set_in_the_environment(key: Key[Any]):
     """With DOCKYARD_ in front; what it cannot be is told by the variable's name."""
     variable = f"DOCKYARD_{key.name.upper()}"

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from dockyard.errors import SettingsError
 from dockyard.settings import types
 from dockyard.settings.keys import KEYS
 from dockyard.settings.nodes import parse
@@ -224,8 +225,10 @@ def test_a_mount_knows_its_line():
 @pytest.mark.parametrize("name", list(KEYS))
 @pytest.mark.parametrize("written", ["{a: {b: c}}", "[[[a]]]", "'\u0663'", '"\\a"'])
 def test_every_key_refuses_what_it_cannot_be(name: str, written: str):
-    """Or takes it, where any text will do; never anything but UnfitError."""
+    """Or takes it, where any text will do; never anything but UnfitError, or SettingsError where there are hints."""
     try:
         _read(KEYS[name].type, written)
     except UnfitError as error:
         assert error.faults  # noqa: PT017 - both ways are right
+    except SettingsError as error:
+        assert all(problem.hint for problem in error.problems)  # noqa: PT017 - as above

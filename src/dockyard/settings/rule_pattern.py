@@ -1,0 +1,208 @@
+r"""Patterns of rules: the wildcards of .gitignore, over whole paths, in time that no name can make long.
+
+`*` and `?` stay within a name, `[a-z]` is one character, `**` is any number of directories, a `/` or `/**` at the end
+is all that is below, and without one a pattern is that path alone. A backslash takes the next character as it is, and
+`\x1b` is a byte, so that a path may be written as it is reported. Nothing else is left out: names that begin with a dot
+match, case counts, and a line break is a character like any other.
+"""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+WIDEST = "name the directory that changes"
+
+
+class PatternError(ValueError):
+    """No pattern; `hint` says what may be meant."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Pattern(NamedTuple):
+    """A pattern, read: `anchor` is the text that each of its paths begins with.
+
+    `components` are those before a `/` or `/**` at the end, each as a regular expression, or `**`; `literals` says of
+    the first how many are names without wildcards. `below`: there was such an end.
+    """
+
+    expression: "re.Pattern[str]"
+    anchor: str
+    components: tuple[str, ...]
+    literals: int
+    below: bool
+
+    def matches(self, path: str) -> bool:
+        return self.expression.match(path) is not None
+
+    @property
+    def is_wild(self) -> bool:
+        """Whether it is more than one path."""
+        return self.below or self.literals < len(self.components)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that its first names hold is covered, such as by `/etc/` and `/etc/*`."""
+        return self.is_wild and all(part in {_ANY, "**"} for part in self.components[self.literals :])
+
+
+_ANY = "[^/]+"
+_END = r"(?=/|\Z)"
+_TOKEN = re.compile(
+    r"(?s)\\x(?P<byte>[0-9a-fA-F]{2})|\\(?P<plain>.)|(?P<star>\*+)|(?P<one>\?)|\[(?P<set>[!^]?\]?[^\]]*)\]"
+)
+
+
+@cache
+def read(text: str) -> Pattern:
+    """Return a pattern; raises PatternError."""
+    _refuse_others(text)
+    parts = text[1:].split("/")
+    below = False
+    while parts and parts[-1] in {"", "**"}:
+        below = True
+        parts.pop()
+    if wrong := [part for part in parts if part in {"", ".", ".."}]:
+        raise PatternError(f"`{text}` matches nothing: no path has `{wrong[0] or '//'}` in it", "leave it out")
+    read_parts = [_component(part, text) for part in parts]
+    if not any(has_text for _, _, has_text in read_parts):
+        raise PatternError(f"`{text}` covers everything", WIDEST)
+    components = tuple(expression for expression, _, _ in read_parts)
+    names = [name for _, name, _ in read_parts]
+    literals = names.index(None) if None in names else len(names)
+    whole = [name for name in names[:literals] if name is not None]
+    anchor = "/" + "".join(f"{name}/" for name in whole)
+    if literals == len(names) and not below:
+        anchor = anchor[:-1]
+    return Pattern(re.compile(_expression(components, below=below)), anchor, components, literals, below)
+
+
+def _refuse_others(text: str) -> None:
+    if text.startswith("!"):
+        raise PatternError(
+            f"`{text}`: a rule cannot take back another", "make the other one narrower: what no rule covers is told"
+        )
+    if not text.startswith("/"):
+        raise PatternError(f"`{text}` does not begin with `/`", f"/{text}, or /**/{text} for anywhere")
+
+
+def _expression(components: tuple[str, ...], *, below: bool) -> str:
+    """Return the regular expression of all.
+
+    What stands between two `**` is taken where it is first found and nowhere else: if the rest fits anywhere, then it
+    fits after that too. So there is nothing to go back to, however long the path is.
+    """
+    blocks: list[list[str]] = [] if components[0] == "**" else [[]]
+    for part in components:
+        if part == "**":
+            blocks += [[]] if not blocks or blocks[-1] else []
+        else:
+            blocks[-1].append(part)
+    first = "" if components[0] == "**" else "/".join(blocks.pop(0))
+    floating = [f"(?:{_ANY}/)*?{'/'.join(block)}" for block in blocks]
+    end = "/" if below else r"\Z"
+    taken = [f"(?>{part}{_END})" for part in floating[:-1]]
+    last = [f"(?>{part}(?=/))/" if below else rf"{part}\Z" for part in floating[-1:]]
+    if not last:
+        return f"/{first}{end}"
+    return "/" + "/".join([*([first] if first else []), *taken, *last])
+
+
+def _component(part: str, text: str) -> tuple[str, str | None, bool]:
+    """Return a name's regular expression, itself if it has no wildcards, and whether it asks for any character."""
+    if part == "**":
+        return "**", None, False
+    pieces, literal, is_wild = [""], "", False
+    has_text = False
+    for token in _tokens(part, text):
+        is_text = not isinstance(token, tuple)
+        has_text |= is_text
+        is_wild |= not is_text
+        if isinstance(token, str):
+            literal += token
+            continue
+        pieces[-1] += re.escape(_joined(literal))
+        literal = ""
+        if token == ("*",):
+            pieces.append("")
+        else:
+            pieces[-1] += token[0]
+    pieces[-1] += re.escape(_joined(literal))
+    return _starred(pieces), None if is_wild else _joined(literal), has_text
+
+
+def _starred(pieces: list[str]) -> str:
+    """Return what matches the pieces with a star between each two, each piece where it is first found."""
+    if not any(pieces):
+        return _ANY
+    first, *rest = pieces
+    if not rest:
+        return first
+    *between, last = rest
+    return first + "".join(f"(?>[^/]*?{piece})" for piece in between if piece) + f"[^/]*{last}{_END}"
+
+
+def _tokens(part: str, text: str) -> list[str | tuple[str]]:
+    """Return the characters of a name, and its wildcards as tuples: a star, or a regular expression."""
+    found: list[str | tuple[str]] = []
+    place = 0
+    while place < len(part):
+        match = _TOKEN.match(part, place)
+        if not match:
+            if part[place] in "[\\":
+                raise PatternError(f"`{text}`: `{part[place]}` has no end", f"\\{part[place]} for the character itself")
+            found.append(part[place])
+            place += 1
+            continue
+        found.append(_token(match, text))
+        place = match.end()
+    return found
+
+
+def _token(match: "re.Match[str]", text: str) -> str | tuple[str]:
+    if match["byte"]:
+        number = int(match["byte"], 16)
+        return chr(number) if number < 0x80 else chr(0xDC00 + number)  # noqa: PLR2004 - as a path has bytes
+    if match["plain"]:
+        return match["plain"]
+    if match["star"]:
+        return ("*",)
+    return ("[^/]",) if match["one"] else (_set(match["set"], text),)
+
+
+def _set(inside: str, text: str) -> str:
+    """Return the regular expression of `[…]`, which never is a `/`."""
+    negated = inside[:1] in {"!", "^"}
+    characters = inside[1:] if negated else inside
+    if not characters or any(word in characters for word in ("[", "\\", "--")):
+        raise PatternError(f"`{text}`: `[{inside}]` is no set of characters", "such as `[a-z0-9]` or `[!a-z]`")
+    escaped = "".join(c if c == "-" else re.escape(c) for c in characters)
+    try:
+        re.compile(f"[{escaped}]")
+    except re.error:
+        raise PatternError(f"`{text}`: `[{inside}]` is no set of characters", "such as `[a-z0-9]`") from None
+    return f"(?!/)[{'^' * negated}{escaped}]"
+
+
+def _joined(literal: str) -> str:
+    """Return characters as a path has them: bytes that are UTF-8 together are one character."""
+    return literal.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def literal(path: str) -> str:
+    r"""Return the pattern of one path, or of a part of one; all of it can be printed.
+
+    >>> literal("/a*b\n")
+    '/a\\*b\\x0a'
+    """
+    return "".join(_written(character) for character in path)
+
+
+def _written(character: str) -> str:
+    if character in "*?[\\":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
