@@ -1,22 +1,17 @@
 """What was done to each service, by whom, when and how it went: a record, never the truth."""
 
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from dockyard.database import database
 from dockyard.errors import DockyardError
 from dockyard.lock import command_line, user_name
 from dockyard.secrets import state_directory
 from dockyard.telling import warn
 
-if TYPE_CHECKING:
-    import sqlite3
-
 KEPT = 1000  # events of a service
-PATIENCE = 10.0  # seconds that one process waits for another's writing
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -56,14 +51,14 @@ def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]
         for service, action, result, image, detail in events
     ]
     try:
-        with _database() as database:
-            database.executemany(
+        with database(path(), _SCHEMA) as opened:
+            opened.executemany(
                 "INSERT INTO events (at, service, action, result, image, detail, user, command) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             for service in {row[1] for row in rows}:
-                database.execute(
+                opened.execute(
                     "DELETE FROM events WHERE service = ? AND number <= (SELECT number FROM events "
                     "WHERE service = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
                     (service, service, KEPT),
@@ -104,58 +99,10 @@ def _select(condition: str, values: tuple[object, ...]) -> list[Event]:
     if not path().exists():
         return []
     try:
-        with _database() as database:
-            rows = database.execute(f"SELECT {_COLUMNS} FROM events {condition}", values).fetchall()  # noqa: S608 - ours
+        with database(path(), _SCHEMA) as opened:
+            rows = opened.execute(f"SELECT {_COLUMNS} FROM events {condition}", values).fetchall()  # noqa: S608 - ours
     except (OSError, sqlite3.Error) as error:
         raise DockyardError(
             f"{path()}: the history cannot be read: {error}", hint="moved aside, it begins anew"
         ) from None
     return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]
-
-
-@contextmanager
-def _database() -> "Iterator[sqlite3.Connection]":
-    """Open the database, within one transaction; one that is damaged is moved aside."""
-    import sqlite3
-
-    place = path()
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    try:
-        database = _opened(place)
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError:
-        place.rename(place.with_name(f"history-damaged-{time.time_ns()}.db"))
-        database = _opened(place)
-    with closing(database), database:
-        yield database
-
-
-def _opened(place: Path) -> "sqlite3.Connection":
-    import sqlite3
-
-    database = sqlite3.connect(place, timeout=PATIENCE)
-    try:
-        # Written ahead: readers never wait, and what a power cut loses is the last commit, not the database.
-        _written_ahead(database)
-        database.execute("PRAGMA synchronous=NORMAL")
-        database.executescript(_SCHEMA)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _written_ahead(database: "sqlite3.Connection") -> None:
-    """Have a new database written ahead; where several processes make it at once, SQLite does not wait by itself."""
-    import sqlite3
-
-    deadline = time.monotonic() + PATIENCE
-    while database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            database.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

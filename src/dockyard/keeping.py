@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.copying.opening import directory, opened, pin, readable
 from dockyard.errors import DockyardError
+from dockyard.scan import capture
 from dockyard.scan.expected import is_expected
-from dockyard.scan.layer import DELETED, NEW, REPLACED, TOUCHED, Budget, Change, Walk
+from dockyard.scan.layer import DELETED, NEW, REPLACED, Budget, Change
+from dockyard.scan.where import place_of
 from dockyard.text import escaped
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ LARGEST = 256 * 1024**2  # bytes of files in one tar
 SHARE = 10  # at most this part of what is free
 TOLD = 3  # changes that are named where all are counted
 BUDGET = Budget(entries=200_000, seconds=20)
+PROGRAM = 0o6111  # it can be run, or gives rights to whoever runs it
 
 
 class Kept(NamedTuple):
@@ -43,28 +46,32 @@ class Kept(NamedTuple):
         return [f"{told}{f' ({self.incomplete})' if self.incomplete else ''}"]
 
 
-def keep_changes(engine: "Engine", container: "Container", place: Path) -> Kept:
+def keep_changes(
+    engine: "Engine", container: "Container", place: Path, budget: Budget = BUDGET, largest: int = LARGEST
+) -> Kept:
     """Write what a container changed unexpectedly into a tar in a directory, and return what that was.
 
-    Raises DockyardError where it cannot be kept.
+    What d-cowscan tells of it is an alert besides; `largest` is in bytes of files. Raises DockyardError where it cannot
+    be kept.
     """
-    if not container.layer:
+    scanned = capture.look(engine, container, budget)
+    if not capture.is_readable(scanned):
         return _told_by_engine(engine, container)
-    image = engine.images([f"sha256:{container.image_id}"]).get(f"sha256:{container.image_id}")
-    if not image or not image.layers:
-        return _told_by_engine(engine, container)
+    capture.remember(scanned, going=True)
+    found = tuple(finding.change for finding in scanned.findings if _is_worth_it(finding.change, container))
+    missing = ", ".join(f"{escaped(reason)} ({count})" for reason, count in scanned.unjudged.items())
     try:
-        walk = Walk(container.layer, image.layers, BUDGET)
-        found = tuple(
-            change
-            for change in walk.changes()
-            if change.what != TOUCHED and not is_expected(change.path, container.mounts)
-        )
-        kept = _packed(container, found, place) if found else Kept()
-        missing = ", ".join(f"{reason} ({count})" for reason, count in walk.unjudged.items())
-        return kept._replace(incomplete=kept.incomplete or f"not all could be read: {missing}") if missing else kept
+        upper = place_of(container, lambda: engine.id_map).upper
+        kept = _packed(container, found, upper, place, largest) if found else Kept()
     except OSError as error:
         raise DockyardError(f"{container.layer}: {error.strerror}") from None
+    return kept._replace(incomplete=kept.incomplete or f"not all could be read: {missing}") if missing else kept
+
+
+def _is_worth_it(change: Change, container: "Container") -> bool:
+    """Return whether somebody may miss it, or want to know what was run."""
+    is_program = change.kind == "file" and change.what != DELETED and bool(change.mode & PROGRAM)
+    return is_program or not is_expected(change.path, container.mounts)
 
 
 def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
@@ -78,9 +85,9 @@ def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
     return Kept(found, incomplete="not kept: the engine does not tell where they are" if found else "")
 
 
-def _packed(container: "Container", found: tuple[Change, ...], place: Path) -> Kept:
+def _packed(container: "Container", found: tuple[Change, ...], upper: str, place: Path, largest: int) -> Kept:
     free = os.statvfs(place)
-    limit = min(LARGEST, free.f_bavail * free.f_frsize // SHARE)
+    limit = min(largest, free.f_bavail * free.f_frsize // SHARE)
     size = sum(change.size for change in found if change.kind == "file" and change.what != DELETED)
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
     target = place / f"changes-{stamp}-{container.id[:12]}.tar"
@@ -88,7 +95,7 @@ def _packed(container: "Container", found: tuple[Change, ...], place: Path) -> K
     with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add_manifest(tar, container, found)
         if size <= limit:
-            with opened(os.open(container.layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as top:
+            with opened(os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as top:
                 for change in found:
                     _add(tar, top, change)
     for old in sorted(place.glob("changes-*.tar"), reverse=True)[KEPT:]:

@@ -189,7 +189,7 @@ def _replacing(name: str, old: Container | None, tags: Tags | None, image: str, 
 
 def _launching(name: str, old: Container | None, tags: Tags | None, image: str) -> Parts:
     """Return the steps where nothing is left to go back to: the tags move first, so that going on is always right."""
-    stop: tuple[SwitchStep, ...] = (Command(("stop", name)), Gone(name)) if old and old.is_up else ()
+    stop: tuple[SwitchStep, ...] = (KeepChanges(name), Command(("stop", name)), Gone(name)) if old and old.is_up else ()
     remove: tuple[SwitchStep, ...] = (KeepChanges(name), Command(("rm", name))) if old and not old.is_up else ()
     rename = Command(("rename", f"{name}{NEXT}", name))
     return (*stop, *remove, *_tagging(tags, image), rename, Command(("start", name))), ()

@@ -53,6 +53,7 @@ def down(yard: Yard, name: str) -> Result:
         remove_area_of(yard, container)
         return Result([f"{name} is down"])
     with held(yard.engine, name, yard.wait):
+        _capture(yard, container)
         yard.engine.call("stop", name)
     _record(container, "stop")
     return Result([f"{name} is down"])
@@ -99,10 +100,17 @@ def _restarted(yard: Yard, name: str) -> Result:
         hint = f"d down {name}, then launch it anew: d-run -{'D' if container.mode == 'dev' else 'DT'}"
         raise DockyardError(f"`{name}` is an instance under test, which starts once", hint)
     with held(yard.engine, name, yard.wait):
+        _capture(yard, container)
         yard.engine.call("restart", name)
     _record(container, "restart")
     owner = container.service if container else ""
     return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])
+
+
+def _capture(yard: Yard, container: "Container | None") -> None:
+    from dockyard.scan.capture import before_stop
+
+    before_stop(yard.engine, [container] if container and container.is_up else [])
 
 
 def _record(container: "Container | None", action: str) -> None:

@@ -1,0 +1,103 @@
+"""What a container has changed is looked at once more before it is stopped or removed: its alerts stay."""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from dockyard.errors import DockyardError
+from dockyard.plan.switch import base_name
+from dockyard.scan.alert import News
+from dockyard.scan.alerts import observe
+from dockyard.scan.layer import Budget
+from dockyard.scan.report import Scanned
+from dockyard.scan.rules import Rule, default_file, load
+from dockyard.scan.scan import scan
+from dockyard.telling import warn
+from dockyard.text import escaped
+
+if TYPE_CHECKING:
+    from dockyard.engine.engine import Engine
+    from dockyard.engine.models import Container
+
+PATIENCE = 2.0  # seconds that a stop waits for all that is looked at
+STOP = Budget(entries=200_000, seconds=PATIENCE, compared=64 * 1024**2)
+LARGEST = 32 * 1024**2  # bytes that are kept of a container that goes with its stop
+
+
+def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
+    """Scan a container as d-cowscan does, by the host's rules; one in the middle of a switch has its service's name."""
+    named = container._replace(name=base_name(container.name))
+    return scan(named, _rules(), ids=lambda: engine.id_map, budget=budget)
+
+
+def _rules() -> list[Rule]:
+    """Return the host's own rules; that they are wrong is told, and nothing is expected then."""
+    try:
+        return load(default_file()) if default_file().exists() else []
+    except DockyardError as error:
+        warn(str(error))
+        return []
+
+
+def is_readable(scanned: Scanned) -> bool:
+    """Return whether its layers could be read at all."""
+    return bool(scanned.entries) or not scanned.unjudged
+
+
+def remember(scanned: Scanned, *, going: bool) -> News:
+    """Keep what was found as alerts; of a container that goes also that not all could be judged.
+
+    One of the same name that has come in its place is left as it is known.
+    """
+    rows = [finding.row(scanned.name) for finding in scanned.findings]
+    reasons = tuple(scanned.unjudged) if going else ()
+    complete = not scanned.unjudged and not going
+    return observe(scanned.name, scanned.id, rows, time.time(), complete=complete, reasons=reasons)
+
+
+def before_stop(engine: "Engine", containers: Iterable["Container"]) -> None:
+    """Keep alerts of containers that are about to be stopped, and the changes of those that go with that.
+
+    It takes two seconds at most for all of them together, and whatever goes wrong is told and stops nothing.
+    """
+    deadline = time.monotonic() + PATIENCE
+    for container in containers:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            warn(f"{escaped(container.name)}: not scanned before its stop: the time was up")
+            continue
+        try:
+            _capture(engine, container, STOP._replace(seconds=left))
+        except Exception as error:  # noqa: BLE001 - a stop is never kept from happening
+            warn(f"{escaped(container.name)}: not scanned before its stop: {escaped(str(error))}")
+
+
+def before_stop_of(engine: "Engine", names: Iterable[str]) -> None:
+    """Do the same for containers by name."""
+    try:
+        containers = engine.containers(names)
+    except DockyardError as error:
+        warn(f"not scanned before their stop: {error}")
+        return
+    before_stop(engine, containers)
+
+
+def _capture(engine: "Engine", container: "Container", budget: Budget) -> None:
+    if container.is_under_test or (os.geteuid() and not os.access(container.layer, os.R_OK)):
+        return  # who may not read the layers is not who is told of them
+    if container.removed_at_end and container.service:
+        from dockyard import dossier
+        from dockyard.keeping import keep_changes
+
+        kept = keep_changes(engine, container, dossier.place(container.service), budget, LARGEST)
+        for line in kept.lines(escaped(container.name)):
+            warn(line)
+        return
+    scanned = look(engine, container, budget)
+    news = remember(scanned, going=container.removed_at_end)
+    if news.new:
+        warn(f"{escaped(container.name)}: {len(news.new)} unexpected changes, kept as alerts: d-cowscan shows them")
+    if scanned.unjudged:
+        reasons = ", ".join(escaped(reason) for reason in scanned.unjudged)
+        warn(f"{escaped(container.name)}: not wholly scanned before its stop: {reasons}")
