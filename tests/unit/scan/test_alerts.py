@@ -1,4 +1,4 @@
-"""Alerts: what is news, what stays raised, what is accepted; and nothing that is wrong with the store hides a finding."""
+"""Alerts: what is news, what stays raised, what is accepted; and no fault of the store hides a finding."""
 
 import multiprocessing
 import os
@@ -189,7 +189,7 @@ def test_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_flood_that_comes_and_goes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is gone makes room: first what was acknowledged, then what is least bad; what was raised is still counted."""
+    """What is gone makes room: first what was acknowledged, then what is least bad; what was raised still counts."""
     monkeypatch.setattr(alerts, "MOST", 5)
     scan(row("/bad", severity="high"))
     for turn in range(2, 9):
@@ -311,9 +311,12 @@ def test_damage_within_is_met_once(state: Path, told: list[str]) -> None:
     assert list(state.glob("alerts-damaged-*.db"))
 
 
-@pytest.mark.parametrize(
-    "harm", [lambda state: state.write_text("in the way"), lambda state: _linked(state)], ids=["file", "link"]
-)
+def _linked(state: Path) -> None:
+    state.mkdir()
+    (state / "alerts.db").symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize("harm", [lambda state: state.write_text("in the way"), _linked], ids=["file", "link"])
 def test_store_that_cannot_be_written_hides_nothing(state: Path, told: list[str], harm: Any) -> None:  # noqa: ANN401
     """All that was found is news, with a warning, each time; acknowledging is an error."""
     harm(state)
@@ -326,11 +329,6 @@ def test_store_that_cannot_be_written_hides_nothing(state: Path, told: list[str]
     assert all("could not be kept" in text for text in told)
     with pytest.raises(DockyardError, match="cannot be read or written"):
         acknowledge(["web"], "eve", "why")
-
-
-def _linked(state: Path) -> None:
-    state.mkdir()
-    (state / "alerts.db").symlink_to("/etc/passwd")
 
 
 def test_others_may_not_read_it(state: Path) -> None:

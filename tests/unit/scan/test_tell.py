@@ -9,7 +9,7 @@ import pytest
 
 from dockyard import telling
 from dockyard.scan import alerts, tell
-from dockyard.scan.alert import Alert
+from dockyard.scan.alert import Alert, hashed
 from dockyard.settings.keys import NOTIFY
 
 Sent = list[tuple[str, str]]
@@ -38,13 +38,22 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outside:
     return there
 
 
-SETTINGS: Any = {NOTIFY: ("json://there",)}
+class Host:
+    """Settings with an address."""
+
+    def __getitem__(self, key: object) -> tuple[str, ...]:
+        """Return it."""
+        assert key is NOTIFY
+        return ("json://there",)
+
+
+SETTINGS: Any = Host()
 
 
 def row(path: str, severity: str = "low") -> dict[str, Any]:
     """Return a finding as a scan has it."""
     base = {"path": path, "what": "new", "kind": "file", "severity": severity, "reason": "why\n"}
-    return {**base, "fingerprint": path}
+    return {**base, "fingerprint": hashed(path)}
 
 
 def found(*rows: dict[str, Any]) -> None:
@@ -85,7 +94,7 @@ def test_what_could_not_be_kept_is_told(outside: Outside, tmp_path: Path, monkey
 
 
 def _alert(path: str, severity: str = "low", container: str = "web") -> Alert:
-    return Alert(container, path, "1", row(path, severity), 1)
+    return Alert(container, hashed(path), "1", row(path, severity), 1)
 
 
 def test_flood_is_a_few_lines() -> None:
