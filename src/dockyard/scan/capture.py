@@ -12,7 +12,7 @@ from dockyard.scan.alerts import observe
 from dockyard.scan.layer import Budget
 from dockyard.scan.report import Scanned
 from dockyard.scan.rules import Rule, default_file, load
-from dockyard.scan.scan import scan
+from dockyard.scan.scan import Options, scan
 from dockyard.telling import warn
 from dockyard.text import escaped
 
@@ -28,7 +28,8 @@ LARGEST = 32 * 1024**2  # bytes that are kept of a container that goes with its 
 def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
     """Scan a container as d-cowscan does, by the host's rules; one in the middle of a switch has its service's name."""
     named = container._replace(name=base_name(container.name))
-    return scan(named, _rules(), ids=lambda: engine.id_map, budget=budget)
+    options = Options(tuple(_rules()), consistent=False, budget=budget)
+    return scan(named, lambda: engine.id_map, options)
 
 
 def _rules() -> list[Rule]:

@@ -48,10 +48,8 @@ class Change(NamedTuple):
         if not ids.uids and not ids.gids:
             return self
         owner, before = _seen(ids, self.owner), _seen(ids, self.before)
-        return Change(*self[:OWNER_FIELD], owner, *self[OWNER_FIELD + 1 : -1], before)  # _replace is far slower
-
-
-OWNER_FIELD = Change._fields.index("owner")
+        path, what, kind, size, mode, _, changed, inode, links, detail, attributes, _ = self  # _replace is far slower
+        return Change(path, what, kind, size, mode, owner, changed, inode, links, detail, attributes, before)
 
 
 @lru_cache(maxsize=1024)

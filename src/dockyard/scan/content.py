@@ -7,7 +7,10 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from dockyard.copying.opening import directory, opened, pin, readable
-from dockyard.scan.layer import CHUNK, Change, _lower, _pinned
+from dockyard.scan.attributes import namespaces
+from dockyard.scan.compare import CHUNK
+from dockyard.scan.layer import Change
+from dockyard.scan.lower import directories, found
 
 PROGRAMS = (b"\x7fELF", b"#!")
 """How a file begins that the kernel runs; see binfmt_elf.c and binfmt_script.c of Linux."""
@@ -48,6 +51,7 @@ class Layers:
 
     def __init__(self, upper: str, layers: Sequence[str]) -> None:
         self.upper, self.layers = upper, layers
+        self._marks = namespaces()
         self._parent: str | None = None
         self._above = -1
         self._below: list[int] = []
@@ -66,10 +70,10 @@ class Layers:
     def _is_appended(self, change: Change) -> bool:
         with self._file(change) as upper:
             name = change.path.rpartition("/")[2]
-            under = _lower(self._below, name)
-            if not under or not stat.S_ISREG(under[1].st_mode):
+            under = found(self._below, name, self._marks)
+            if not under or not stat.S_ISREG(under.status.st_mode):
                 return False
-            with opened(pin(name, under[0])) as pinned, opened(readable(pinned)) as lower:
+            with opened(pin(name, under.layer)) as pinned, opened(readable(pinned)) as lower:
                 size = os.fstat(lower).st_size
                 return os.fstat(upper).st_size >= size and is_append(upper, lower, size)
 
@@ -96,7 +100,7 @@ class Layers:
             for name in parent.split("/")[1:]:
                 with ExitStack() as inner:
                     above = inner.enter_context(opened(directory(name, above)))
-                    below = [inner.enter_context(opened(one)) for one in _pinned(below, name)]
+                    below = directories(below, name, self._marks, inner)
                     stack.close()
                     stack.push(inner.pop_all().__exit__)
             self._stack = stack.pop_all()

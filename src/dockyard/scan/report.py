@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from dockyard.scan.attributes import OWNER
@@ -35,13 +35,8 @@ class Finding(NamedTuple):
         """Return what is the same as long as it is the same finding, however it grows."""
         change = self.change
         told = (container, change.path, change.what, change.kind, change.mode, change.owner, change.attributes)
-        why = change.detail if change.what == UNDECLARED else change.detail[:1] if change.what == RUNS else ()
+        why = change.detail if change.what in {UNDECLARED, RUNS} else ()
         return _hashed((*told, why))
-
-    def state(self) -> str:
-        """Return what is another as soon as the content may be."""
-        change = self.change
-        return _hashed((change.size, change.changed, change.inode)) if change.what not in {UNDECLARED, RUNS} else ""
 
     @property
     def group(self) -> str:
@@ -88,7 +83,6 @@ class Finding(NamedTuple):
             "detail": [escaped(word) for word in self.detail()],
             "difference": list(self.difference),
             "fingerprint": self.fingerprint(container),
-            "state": self.state(),
         }
 
 
@@ -145,7 +139,7 @@ class Scanned(NamedTuple):
 
     `omitted` findings were more than can be kept; `how` the picture was kept consistent is one of `reading`'s words,
     `paused` the seconds that the container stood still. `proven` are the kinds of changes that the scan made itself and
-    found.
+    found. `used` says how many changes each rule has covered, `accepted` how many findings somebody has acknowledged.
     """
 
     name: str
@@ -160,12 +154,19 @@ class Scanned(NamedTuple):
     paused: float = 0.0
     proven: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    used: Mapping[Any, int] = {}
+    accepted: int = 0
 
     @property
     def verdict(self) -> str:
         """`drift` where there is any, INCOMPLETE where something else could not be judged, else `ok`."""
         told = [finding for finding in self.findings if finding.change.what != TOUCHED]
         return DRIFT if told or self.omitted else INCOMPLETE if self.unjudged else OK
+
+    def without(self, accepted: Collection[str]) -> "Scanned":
+        """Return it without the findings that somebody has accepted, by fingerprint."""
+        left = tuple(finding for finding in self.findings if finding.fingerprint(self.name) not in accepted)
+        return self._replace(findings=left, accepted=len(self.findings) - len(left))
 
     def lines(self) -> list[str]:
         """Return it for a person; nothing where nothing is to be told."""
@@ -195,6 +196,7 @@ class Scanned(NamedTuple):
             "verdict": self.verdict,
             "findings": [finding.row(self.name) for finding in self.findings],
             "omitted": self.omitted,
+            "accepted": self.accepted,
             "incomplete": unjudged,
             "entries": self.entries,
             "seconds": round(self.seconds, 4),

@@ -33,7 +33,6 @@ class Code(NamedTuple):
     path: str
     status: os.stat_result
     process: os.stat_result
-    pid: int
 
 
 def codes(pids: Iterable[int]) -> tuple[list[Code], int]:
@@ -47,7 +46,7 @@ def codes(pids: Iterable[int]) -> tuple[list[Code], int]:
         try:
             process = Path(f"/proc/{pid}").stat()
             for path, status in _codes(pid):
-                found.setdefault((status.st_dev, status.st_ino), Code(path, status, process, pid))
+                found.setdefault((status.st_dev, status.st_ino), Code(path, status, process))
         except (FileNotFoundError, ProcessLookupError):
             continue
         except OSError:
@@ -112,5 +111,5 @@ def _change(code: Code, reason: str) -> Change:
         (process.st_uid, process.st_gid),
         status.st_ctime,
         (status.st_dev, status.st_ino),
-        detail=(reason, f"such as pid {code.pid}"),
+        detail=(reason,),
     )

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError
 from dockyard.plan.places import is_within
+from dockyard.scan.content import Layers
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import BUDGET, NEW, TOUCHED, Budget, Change
 from dockyard.scan.reading import Proof, Reading, reading_of, root_device
@@ -26,8 +28,9 @@ KEPT = 20_000  # findings of a container; more are counted
 class Options(NamedTuple):
     """What is scanned, and how; `names` limits it to some containers, `rules` say what is expected.
 
-    `stopped` takes in containers that do not run, `touched` tells what says least as well. `difference` says how a text
-    differs, in lines that are fit to print.
+    `stopped` takes in containers that do not run, `touched` tells what says least as well. Where it need not be
+    `consistent`, what runs meanwhile is not looked at. `difference` says how a text differs, in lines that are fit to
+    print.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -35,6 +38,7 @@ class Options(NamedTuple):
     stopped: bool = False
     touched: bool = False
     freeze: bool = True
+    consistent: bool = True
     proof: Proof = Proof()
     budget: Budget = BUDGET
     difference: Callable[[Place, Change], list[str]] | None = None
@@ -46,7 +50,8 @@ def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
     containers = yard.engine.containers(list(before)) if before else []
     sources = Sources(yard, containers)
     with Freezer() as freezer:
-        found = [scan(container, sources, freezer, options) for container in containers]
+        held = freezer if options.freeze else None
+        found = [scan(one, lambda: yard.engine.id_map, options, sources, held) for one in containers]
     after = _wanted(yard, options)
     done = {one.id for one in found}
     gone = [(name, one, "it was gone before it was read") for one, name in before.items() if one not in done]
@@ -63,16 +68,28 @@ def _wanted(yard: "Yard", options: Options) -> dict[str, str]:
     }
 
 
-def scan(container: "Container", sources: Sources, freezer: Freezer, options: Options) -> Scanned:
-    """Scan one container; whatever keeps it from being judged is told in what is returned."""
+def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
+    container: "Container",
+    ids: Callable[[], IdMap],
+    options: Options,
+    sources: Sources | None = None,
+    freezer: Freezer | None = None,
+    place: Place | None = None,
+) -> Scanned:
+    """Scan one container; whatever keeps it from being judged is told in what is returned.
+
+    `ids` are as in `place_of`, whose answer may be given as `place`. Without `sources` it is compared with none.
+    """
     began = time.monotonic()
 
     def unread(reason: str) -> Scanned:
         return Scanned(container.name, container.id, unjudged={reason: 1})
 
     try:
-        place = place_of(container, lambda: sources.yard.engine.id_map)
-        reading = reading_of(container, place, freezer if options.freeze else None, options.proof, options.budget)
+        place = place or place_of(container, ids)
+        if not options.consistent:
+            container = container._replace(pid=0)
+        reading = reading_of(container, place, freezer, options.proof, options.budget)
         told = _Told(container, sources, reading, options)
         told.read()
     except DockyardError as error:
@@ -85,21 +102,25 @@ def scan(container: "Container", sources: Sources, freezer: Freezer, options: Op
 class _Told:
     """What is to be told of one container, as far as it has been read."""
 
-    def __init__(self, container: "Container", sources: Sources, reading: Reading, options: Options) -> None:
+    def __init__(self, container: "Container", sources: Sources | None, reading: Reading, options: Options) -> None:
         self.container, self.sources, self.reading, self.options = container, sources, reading, options
         self.findings: dict[str, Finding] = {}
         self.omitted = 0
         self.problems: list[str] = []
+        self.used: Mapping[Rule, int] = {}
 
     def read(self) -> None:
         """Read all, and keep what nothing expects. Raises OSError where there is nothing to read."""
         today = dt.datetime.now(tz=dt.UTC).date()
-        expected = Expectations(self.container.name, self.options.rules, today)
-        for change in expected.told(self._changes()):
-            self._forget_moved()
-            self._keep(change)
-        for change in expected.told(self._beside()):
-            self._keep(change)
+        place = self.reading.place
+        with Layers(place.upper, place.layers) as content:
+            expected = Expectations(self.container.name, self.options.rules, today, content)
+            for change in expected.told(self._changes()):
+                self._forget_moved()
+                self._keep(change)
+            for change in expected.told(self._beside()):
+                self._keep(change)
+        self.used = expected.used
 
     def _changes(self) -> Iterator[Change]:
         """Yield what differs, less the scan's own and what says nothing."""
@@ -119,6 +140,8 @@ class _Told:
             device = root_device(self.container.pid)
             runs = not_of_the_image(self.reading.codes, device, place.mounts, self.reading.changed_codes)
             yield from (change.seen_by(place.ids) for change in runs)
+        if not self.sources:
+            return
         compared = self.sources.compared(self.container, place.mounted if self.container.pid else frozenset())
         self.problems += compared.problems
         yield from compared.changes
@@ -163,6 +186,7 @@ class _Told:
             reading.paused,
             tuple(what for path, what in tokens.planted.items() if path in tokens.found) if tokens else (),
             tuple(reading.notes),
+            self.used,
         )
 
 
