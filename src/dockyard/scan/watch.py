@@ -86,9 +86,10 @@ class Watcher:
             self._full_at = now + self._every
             self._is_stale = True
             self.schedule.note(EVERYTHING)
-        if self._is_stale or EVERYTHING in self.schedule.due(now):
-            self._refresh()
+        is_known = not (self._is_stale or EVERYTHING in self.schedule.due(now)) or self._refresh()
         self._scan()
+        if not is_known:
+            self.schedule.note(EVERYTHING)  # before which it is asked again
 
     def _begin(self, now: float) -> None:
         """Start the engine's events. What came before is told again, and yet everything is looked at."""
@@ -96,14 +97,13 @@ class Watcher:
             self._is_stale = True
             self.schedule.note(EVERYTHING)
 
-    def _refresh(self) -> None:
-        """Watch the containers that are there now, and those alone."""
+    def _refresh(self) -> bool:
+        """Watch the containers that are there now, and those alone; return whether that is known."""
         try:
             wanted = dict(self._tasks.uppers())
         except (DockyardError, OSError) as error:
             self._tasks.tell(f"what containers there are is not known: {error}")
-            self.schedule.note(EVERYTHING)  # before that it is asked again
-            return
+            return False
         finally:
             self._is_stale = False
         for container in [known for known, upper in self._containers.items() if wanted.get(known) != upper]:
@@ -114,6 +114,7 @@ class Watcher:
         self._captured.clear()
         for container in sorted(set(wanted) - set(self._containers) - self._unwatched):
             self._add(container, wanted[container])
+        return True
 
     def _add(self, container: str, upper: str) -> None:
         try:
@@ -193,7 +194,7 @@ class Watcher:
     def _hear_one(self, event: EngineEvent) -> None:
         if event.action == DIE:
             self._died(event)
-        if event.action in {START, DIE, GONE}:
+        if event.action in {START, DIE, GONE} and event.kind == "container":
             self._is_stale = True
         if event.action == START and event.id in self._containers:
             self.schedule.note(event.id)

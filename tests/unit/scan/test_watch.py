@@ -51,14 +51,17 @@ class World:
         return Tasks(lambda: self.uppers, self._scan, self._capture, lost, self.told.append)
 
 
+_PASSING_ON = 'while read -r line && [ "$line" != end ]; do printf "%s\\n" "$line"; done'
+
+
 class Client:
-    """An engine's client on PATH: it writes what `say` is given, until `stop`; each of its starts opens the pipe anew."""
+    """An engine's client: it writes what `say` is given, until `restart`."""
 
     def __init__(self, directory: Path) -> None:
         self.program = directory / "engine"
         self._pipe = directory / "pipe"
         os.mkfifo(self._pipe)
-        self.program.write_text(f'#!/bin/sh\necho "$@" >> {directory}/calls\nexec cat {self._pipe}\n')
+        self.program.write_text(f'#!/bin/sh\necho "$@" >> {directory}/calls\n{_PASSING_ON} < {self._pipe}\n')
         self.program.chmod(0o755)
         self._writing = os.open(self._pipe, os.O_RDWR | os.O_CLOEXEC)
         self.calls = directory / "calls"
@@ -69,8 +72,7 @@ class Client:
 
     def restart(self) -> None:
         """Have the client end."""
-        os.close(self._writing)
-        self._writing = os.open(self._pipe, os.O_RDWR | os.O_CLOEXEC)
+        self.say("end")
 
     def close(self) -> None:
         """Have nobody at the other end."""
@@ -156,8 +158,7 @@ def test_nothing_happens_while_nothing_happens(layered: Layered, client: Client)
         signal.signal(signal.SIGALRM, _wake)
         signal.setitimer(signal.ITIMER_REAL, 1)
         with pytest.raises(_WokenError):
-            while True:
-                watcher.turn()
+            until(watcher, lambda: False)
     assert watcher.turns == turns + 1
     assert world.scans == []
 
@@ -220,6 +221,8 @@ def test_what_was_lost_is_told(layered: Layered, client: Client, monkeypatch: py
         raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr(world, "_capture", fails)
+    for pause in ("PAUSE", "LONGEST"):
+        monkeypatch.setattr(schedule, pause, 1000.0)  # what moved is not scanned before it ends
     with watching(world, client) as watcher:
         watcher.schedule.note(ID, "/payload", {"created"})
         client.say(told("die"), told("die", "3" * 64))
@@ -308,7 +311,7 @@ def test_container_that_cannot_be_watched_is_scanned_by_the_clock(layered: Layer
     """That is told once, and it does not keep others from being watched."""
     world = World({"proc": "/proc", ID: str(layered.upper)})
     with watching(world, client) as watcher:
-        client.say(told("start", "6"), told("tag"))
+        client.say(told("start", "6"), told("tag", "sha256:1", "image"))
         until(watcher, lambda: None in world.scans)
         assert watcher._journal.uppers.keys() == {str(layered.upper)}  # noqa: SLF001
         client.say(told("die", "proc"))
