@@ -56,7 +56,7 @@ def _too_wide(rule: Rule) -> Found:
         yield "it lets any program be put there", "without wildcards, or without `executable`"
     if "device" in rule.kinds:
         yield "it lets devices be made: with one, a disk of the host can be read", "without `device`"
-    if "*" in rule.containers and rule.only is None and pattern.is_wild and _is_system(pattern):
+    if _is_everywhere(rule) and pattern.is_wild and _is_system(pattern):
         yield "it has wildcards where programs are steered, in all containers", "name the containers"
     if rule.until is None and _is_wide(rule, pattern):
         yield "it is wide, and counts for ever", "say `until` which day"
@@ -64,6 +64,10 @@ def _too_wide(rule: Rule) -> Found:
 
 def _is_top_level(pattern: Pattern) -> bool:
     return pattern.is_wild and (not pattern.literals or (pattern.literals == 1 and pattern.is_whole))
+
+
+def _is_everywhere(rule: Rule) -> bool:
+    return "*" in rule.containers and rule.only is None
 
 
 def _is_system(pattern: Pattern) -> bool:
@@ -74,7 +78,7 @@ def _is_wide(rule: Rule, pattern: Pattern) -> bool:
     return (
         "device" in rule.kinds
         or _is_top_level(pattern)
-        or (pattern.is_wild and (rule.executable or ("*" in rule.containers and _is_system(pattern))))
+        or (pattern.is_wild and (rule.executable or (_is_everywhere(rule) and _is_system(pattern))))
     )
 
 
