@@ -10,8 +10,8 @@ from typing import NamedTuple
 from dockyard.copying.opening import directory, opened
 from dockyard.overlay import at
 from dockyard.scan.attributes import NOT_ITS_OWN
+from dockyard.scan.change import KINDS
 from dockyard.scan.confined import PIN_DIRECTORY, opened_beneath
-from dockyard.scan.layer import KINDS
 
 FORMATS = {kind: number for number, kind in KINDS.items()}
 DEEPEST = 200  # levels of directories that are made or removed at once

@@ -9,9 +9,11 @@ from typing import NamedTuple, Self
 from dockyard.copying.data import copy_data
 from dockyard.copying.opening import opened, pin, readable
 from dockyard.overlay import at
+from dockyard.scan.attributes import namespaces
 from dockyard.scan.confined import PIN_DIRECTORY, opened_beneath
 from dockyard.scan.entries import Facts, check_depth, facts_of, give, make, names_in, without_marks
-from dockyard.scan.layer import _lower, _pinned
+from dockyard.scan.lower import directories
+from dockyard.scan.lower import found as found_in
 
 LINKED = 256  # files with several names whose copies are known at once
 
@@ -56,7 +58,7 @@ class Original(NamedTuple):
 
     def _copy_inner(self, inner: int, links: "Links", depth: int) -> None:
         with ExitStack() as stack:
-            layers = [stack.enter_context(opened(one)) for one in _pinned(self.layers, self.name)]
+            layers = directories(self.layers, self.name, namespaces(), stack)
             for name in dict.fromkeys(name for layer in layers for name in names_in(layer)):
                 found = _original(layers, name)
                 if found:
@@ -64,8 +66,8 @@ class Original(NamedTuple):
 
 
 def _original(layers: list[int], name: str) -> Original | None:
-    under = _lower(layers, name)
-    return Original(layers, name, under[1], under[0]) if under else None
+    under = found_in(layers, name, namespaces())
+    return Original(layers, name, under.status, under.layer) if under else None
 
 
 class Links:
@@ -110,7 +112,7 @@ class Image:
         with ExitStack() as stack:
             layers = self._layers
             for part in above:
-                layers = [stack.enter_context(opened(one)) for one in _pinned(layers, part)]
+                layers = directories(layers, part, namespaces(), stack)
             yield _original(layers, name)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from dockyard.copying.opening import opened, readable
 from dockyard.errors import DockyardError
-from dockyard.scan.attributes import has_mark
+from dockyard.scan.attributes import attributes_of, namespaces
 from dockyard.scan.confined import NO_REPLACE, PIN_DIRECTORY, moved, opened_beneath, root_of
 from dockyard.scan.entries import facts_of, give, status_of, take_away
 from dockyard.scan.image import Image, Links, Original, image_of
@@ -203,11 +203,11 @@ class _Removal:
 
     # ------------------------------------------------------------------------------------------------------ saving
     def opened_bytes(self, item: Item) -> int:
-        """Return a descriptor of an item's bytes: in the upper layer, or as the container sees it where they are not there."""
+        """Return a descriptor of an item's bytes: in the upper layer, or where they are not there, as it is seen."""
         try:
             with self._above(item.path) as above, opened(opened_beneath(above.upper, above.name)) as raw:
                 self._check_same(item, os.fstat(raw))
-                if not has_mark(above.upper, above.name, "metacopy"):
+                if "metacopy" not in attributes_of(above.upper, above.name, namespaces()).noted:
                     return readable(raw)
                 with opened(opened_beneath(above.merged, above.name)) as seen:
                     self._check_alike(os.fstat(seen), os.fstat(raw))

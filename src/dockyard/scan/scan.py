@@ -46,6 +46,7 @@ class Options(NamedTuple):
 
 def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
     """Scan every container that is wanted. One that came or went meanwhile is told as not judged."""
+    yard.forget_rows()
     before = _wanted(yard, options)
     containers = yard.engine.containers(list(before)) if before else []
     sources = Sources(yard, containers)

@@ -29,7 +29,7 @@ def test_words_are_those_of_the_scan():
     """Whatever a walk can tell is a word of rules, but for what is as in the image."""
     told = {layer.NEW, layer.REPLACED, layer.EDITED, layer.METADATA, layer.TYPE, layer.DELETED}
     assert set(WHAT) == {*told, "runs", "undeclared"}
-    assert set(KINDS) == {*layer.KINDS.values(), "process", "mount", "image", "container"}
+    assert set(KINDS) == {*change.KINDS.values(), "process", "mount", "image", "container"}
 
 
 @pytest.mark.parametrize(

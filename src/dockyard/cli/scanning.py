@@ -1,0 +1,350 @@
+"""What d-cowscan does: each action is a function of the same name as its flag, and returns what is printed."""
+
+import time
+from argparse import Namespace
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dockyard.cli.output import Result, say, warn
+from dockyard.errors import CANNOT_JUDGE, WORK_FAILED, DockyardError, UsageError
+from dockyard.scan.report import ALL_OK, DRIFT, INCOMPLETE, OK, Scanned
+from dockyard.service import select
+from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.engine.models import Container
+    from dockyard.scan.rules import Rule
+    from dockyard.scan.scan import Options
+    from dockyard.scan.where import Place
+    from dockyard.service import Service
+
+CODES = {OK: 0, DRIFT: WORK_FAILED, INCOMPLETE: CANNOT_JUDGE}
+
+
+# ------------------------------------------------------------------------------------------------------------ scanning
+def report(yard: Yard, given: Namespace) -> Result:
+    """Scan, keep what is found as alerts, tell what is news."""
+    from dockyard.scan.observed import observed, tell
+
+    began = time.time()
+    options = _options(yard, given)
+    scanned = _scanned(yard, given, options)
+    result = observed(scanned, options.names, began)
+    _mark_gone(yard, given, began)
+    tell(yard.settings, result)
+    return Result(result.lines() or [ALL_OK], result.data(), CODES[result.verdict])
+
+
+def _scanned(yard: Yard, given: Namespace, options: "Options") -> list[Scanned]:
+    from dockyard.scan.scan import scan_all
+
+    scanned = scan_all(yard, options)
+    if given.debug:
+        say(f"{len(options.rules)} rules")
+        for one in scanned:
+            told = f"{one.entries} entries in {one.seconds * 1000:.1f} ms, {one.how}, paused {one.paused * 1000:.1f} ms"
+            say(f"{one.name}: {one.verdict}, {told}{', found its own ' if one.proven else ''}{', '.join(one.proven)}")
+            for note in one.notes:
+                say(f"{one.name}: note: {note}")
+    return scanned
+
+
+def _mark_gone(yard: Yard, given: Namespace, began: float) -> None:
+    """Have alerts of containers that are no more marked so, where all were looked at."""
+    if not given.names:
+        from dockyard.scan.alerts import mark_gone
+
+        mark_gone([row.name for row in yard.rows], began)
+
+
+def _options(yard: Yard, given: Namespace) -> "Options":
+    from dockyard.scan.difference import diff_of
+    from dockyard.scan.reading import Proof
+    from dockyard.scan.scan import Options
+
+    there = [row.name for row in yard.rows if given.all or row.is_up]
+    names = frozenset(select(name, there, "container") for name in given.names)
+    token = select(given.token_container, there, "container") if given.token_container else ""
+    proof = Proof(not given.no_token, given.prove, token, given.token_file)
+    rules = tuple(_rules(yard, given))
+    return Options(rules, names, given.all, given.touched, not given.no_freeze, proof=proof, difference=diff_of)
+
+
+def _rules(yard: Yard, given: Namespace) -> "list[Rule]":
+    """Return the rules of the host, of -i, and of the services that have containers."""
+    from dockyard.scan.rule_file import default_file, load_all, service_rules
+
+    own = default_file()
+    rules = load_all([*([own] if own.exists() else []), *(Path(name) for name in given.ignore)])
+    present = {row.service for row in yard.rows}
+    for service in yard.services:
+        if service.name in present and _may_have_rules(service):
+            rules += service_rules(service, yard.host)
+    return rules
+
+
+def _may_have_rules(service: "Service") -> bool:
+    """Return whether it is worth while to read all settings: most services have no rules."""
+    path = service.file("settings.yaml")
+    return bool(path) and b"cowscan" in Path(str(path)).read_bytes()
+
+
+# ---------------------------------------------------------------------------------------------------------------- rules
+def lint(yard: Yard, given: Namespace) -> Result:
+    """Scan, and tell what is wrong with the rules."""
+    import datetime as dt
+    from collections import Counter
+
+    from dockyard.scan.lint import lines, rows
+    from dockyard.scan.lint import lint as linted
+
+    options = _options(yard, given)
+    used: Counter[Any] = Counter()
+    for one in _scanned(yard, given, options):
+        used.update(one.used)
+    problems = linted(options.rules, used, dt.datetime.now(tz=dt.UTC).date())
+    code = WORK_FAILED if problems else 0
+    return Result(lines(problems) or [f"{len(options.rules)} rules: {ALL_OK}"], rows(problems), code)
+
+
+def suggest(yard: Yard, given: Namespace) -> Result:
+    """Scan, and print rules that would expect what is found."""
+    from dockyard.scan.content import Layers
+    from dockyard.scan.suggest import suggest as suggested
+    from dockyard.scan.where import place_of
+
+    options = _options(yard, given)
+    found = {one.id: one for one in _scanned(yard, given, options) if one.findings}
+    texts: list[str] = []
+    for container in yard.engine.containers(found):
+        place = place_of(container, lambda: yard.engine.id_map)
+        changes = [finding.change for finding in found[container.id].findings]
+        with Layers(place.upper, place.layers) as content:
+            texts += suggested(container.name, changes, None, content)
+    return Result([line for text in texts for line in text.splitlines()] or ["# nothing to expect"], texts)
+
+
+# --------------------------------------------------------------------------------------------------------------- alerts
+def alerts(_yard: Yard, given: Namespace) -> Result:
+    """List what is raised."""
+    from dockyard.scan.alerts import raised
+
+    found = [alert for alert in raised() if not given.names or alert.container in given.names]
+    lines = [alert.line() for alert in found] or ["no alerts"]
+    return Result(lines, [alert.data() for alert in found], WORK_FAILED if found else 0)
+
+
+def ack(_yard: Yard, given: Namespace) -> Result:
+    """Accept alerts."""
+    from dockyard.lock import user_name
+    from dockyard.scan.alerts import acknowledge
+
+    if not given.names:
+        raise UsageError("--ack: which?", hint="fingerprints or containers, as `d-cowscan --alerts` lists them")
+    done = acknowledge(given.names, user_name(), given.reason)
+    return Result([f"accepted: {alert.line()}" for alert in done], [alert.data() for alert in done])
+
+
+# -------------------------------------------------------------------------------------------------------------- removal
+def rm(yard: Yard, given: Namespace) -> Result:
+    """Scan, and undo what is unexpected in each container while it runs on."""
+    from dockyard.scan.observed import observed, tell
+
+    began = time.time()
+    options = _options(yard, given)
+    result = observed(_scanned(yard, given, options), options.names, began)
+    tell(yard.settings, result)
+    found = {one.id: one for one in result.scanned if one.findings}
+    lines, rows = result.lines(), []
+    for container in yard.engine.containers(found):
+        row = _removed(yard, container, found[container.id])
+        rows.append(row)
+        lines += _told(row)
+    data = {**result.data(), "removed": rows}
+    return Result(lines or [ALL_OK], data, CODES[result.verdict])
+
+
+def _removed(yard: Yard, container: "Container", one: Scanned) -> dict[str, Any]:
+    from dockyard.scan.quarantine import default_directory
+    from dockyard.scan.removal import UNDONE, remove
+    from dockyard.scan.where import place_of
+
+    changes = [finding.change for finding in one.findings if finding.change.what in UNDONE]
+    left = [
+        {"path": f.change.path, "reason": f"{f.group}: not of the layer"} for f in one.findings if f.group != "changed"
+    ]
+    row: dict[str, Any] = {"container": container.name, "undone": [], "refused": left, "tar": None}
+    if not changes:
+        return row
+    try:
+        place = place_of(container, lambda: yard.engine.id_map)
+        with _held_still(container):
+            done = remove(
+                container.name, container.id, container.pid, place, changes, default_directory(), container.image_id
+            )
+    except DockyardError as error:
+        return {**row, "refused": [*left, {"path": "/", "reason": str(error)}]}
+    refused = [{"path": each.path, "reason": each.reason} for each in done.refused]
+    return {
+        **row,
+        "undone": list(done.undone),
+        "refused": [*left, *refused],
+        "tar": str(done.tar) if done.tar else None,
+    }
+
+
+def _held_still(container: "Container") -> ExitStack:
+    """Return what holds a container still, as far as that can be had: what is done in it is safe without."""
+    from dockyard.scan.freeze import Freezer, group_of
+
+    stack = ExitStack()
+    try:
+        freezer = stack.enter_context(Freezer())
+        if container.status != "paused":
+            stack.enter_context(freezer.frozen(group_of(container.id, container.pid)))
+    except DockyardError as error:
+        warn(f"{container.name}: {error}")
+    return stack
+
+
+def _told(row: dict[str, Any]) -> list[str]:
+    from dockyard.text import escaped
+
+    name = escaped(row["container"])
+    lines = [f"{name}: {len(row['undone'])} undone"] + ([f"  kept in {row['tar']}"] if row["tar"] else [])
+    return [*lines, *(f"  left: {escaped(each['path'])}: {each['reason']}" for each in row["refused"])]
+
+
+def quarantined(_yard: Yard, _given: Namespace) -> Result:
+    """List the quarantine."""
+    from dockyard.scan.quarantine import quarantined as kept
+
+    found = kept()
+    lines = [
+        f"{each.tar}  {each.container}  {each.when}  {each.entries} entries, {each.size} bytes {each.fault}".rstrip()
+        for each in found
+    ]
+    return Result(lines or ["nothing"], [each.row() for each in found])
+
+
+def restore(yard: Yard, given: Namespace) -> Result:
+    """Put back what a removal has undone, into the container that it is of, or the one that is named."""
+    from dockyard.scan.quarantine import quarantined as kept
+    from dockyard.scan.restoring import restore as restored
+    from dockyard.scan.where import place_of
+    from dockyard.text import escaped
+
+    tar = Path(given.restore)
+    known = next((each for each in kept(tar.absolute().parent) if each.tar.name == tar.name), None)
+    if known is None or known.fault:
+        reason = known.fault if known else "no tar of the quarantine"
+        raise DockyardError(f"{tar}: {reason}", hint="`d-cowscan --quarantined` lists them")
+    name = given.names[0] if given.names else known.container
+    container = next((one for one in yard.engine.containers([name]) if one.pid), None)
+    if not container:
+        raise DockyardError(f"`{name}` is not up", hint="name the container to put it into")
+    with _held_still(container):
+        done = restored(tar, container.pid, place_of(container, lambda: yard.engine.id_map))
+    refused = [{"path": each.path, "reason": each.reason} for each in done.refused]
+    lines = [f"{escaped(container.name)}: {len(done.restored)} put back"]
+    lines += [f"  left: {escaped(each['path'])}: {each['reason']}" for each in refused]
+    data = {"container": container.name, "restored": list(done.restored), "refused": refused}
+    return Result(lines, data, WORK_FAILED if refused else 0)
+
+
+def restart(yard: Yard, given: Namespace) -> Result:
+    """Scan, and put a new container in the place of each that has changed; alerts stay."""
+    from dockyard.cli.verbs.lifecycle import restart as restarted
+    from dockyard.scan.observed import observed, tell
+
+    began = time.time()
+    options = _options(yard, given)
+    result = observed(_scanned(yard, given, options), options.names, began)
+    tell(yard.settings, result)
+    lines, done = result.lines(), []
+    services = {service.name for service in yard.services}
+    for one in result.scanned:
+        if not any(finding.group != "undeclared" for finding in one.findings):
+            continue
+        if one.name not in services:
+            lines.append(f"{one.name}: left: it is no service's production, so nothing says how to make it anew")
+            continue
+        lines += restarted(yard, one.name, dry_run=False).lines
+        done.append(one.name)
+    return Result(lines or [ALL_OK], {**result.data(), "restarted": done}, CODES[result.verdict])
+
+
+# ------------------------------------------------------------------------------------------------------------- watching
+def watch(yard: Yard, given: Namespace) -> Result:
+    """Watch until SIGTERM."""
+    from dockyard.scan.watch import watch as watched
+
+    watched(_Watch(yard, given).tasks(), yard.engine.program, every=given.every)
+    return Result()
+
+
+class _Watch:
+    """What watching has done: scans of what moved, and the last look at what has ended."""
+
+    def __init__(self, yard: Yard, given: Namespace) -> None:
+        self.yard, self.given = yard, given
+        self.containers: dict[str, Container] = {}
+        self.places: dict[str, Place] = {}
+
+    def tasks(self) -> Any:  # noqa: ANN401 - watch.Tasks, which is not imported where nobody watches
+        from dockyard.scan.watch import Tasks
+
+        return Tasks(self.uppers, self.scan, self.capture, self.lost, say)
+
+    def uppers(self) -> dict[str, str]:
+        from dockyard.scan.where import place_of
+
+        self.yard.forget_rows()
+        self.containers |= {one.id: one for one in self.yard.engine.all_containers()}
+        up = {row.id for row in self.yard.rows if row.is_up}
+        for identifier in up & self.containers.keys():
+            try:
+                self.places[identifier] = place_of(self.containers[identifier], lambda: self.yard.engine.id_map)
+            except DockyardError as error:
+                self.lost(identifier, self.containers[identifier].name, str(error))
+        return {identifier: place.upper for identifier, place in self.places.items() if identifier in up}
+
+    def scan(self, moved: Any) -> set[str]:  # noqa: ANN401 - ids, with what moved
+        from dockyard.scan.observed import observed, tell
+
+        began = time.time()
+        self.yard.forget_rows()
+        options = _options(self.yard, self.given)
+        names = frozenset() if moved is None else frozenset(moved)
+        scanned = _scanned(self.yard, self.given, options._replace(names=names or options.names))
+        result = observed(scanned, frozenset(one.name for one in scanned), began)
+        for one, news in zip(result.scanned, result.news, strict=True):
+            for alert in news.new:
+                say(alert.line())
+            if moved is None and self.given.debug:
+                say(f"{one.name}: {one.verdict}")
+        tell(self.yard.settings, result)
+        return {one.id for one, news in zip(result.scanned, result.news, strict=True) if news.new}
+
+    def capture(self, identifier: str, upper: str, _moved: object) -> None:
+        """Look at a container that has ended, through a descriptor that was opened while it ran."""
+        from dockyard.scan.observed import observed, tell
+        from dockyard.scan.scan import scan
+
+        container, place = self.containers.pop(identifier), self.places.pop(identifier)
+        began = time.time()
+        options = _options(self.yard, self.given)._replace(consistent=False)
+        one = scan(container, lambda: place.ids, options, place=place._replace(upper=upper))
+        result = observed([one], frozenset((one.name,)), began)
+        for news in result.news:
+            for alert in news.new:
+                say(alert.line())
+        tell(self.yard.settings, result)
+
+    def lost(self, identifier: str, name: str, reason: str) -> None:
+        from dockyard.scan.observed import observed, tell
+
+        say(f"{name or identifier[:12]}: INCOMPLETE: {reason}")
+        one = Scanned(name or identifier[:12], identifier, unjudged={reason: 1})
+        tell(self.yard.settings, observed([one], frozenset((one.name,))))
