@@ -3,6 +3,7 @@ r"""d-cowscan on real containers: what root in a container can do is found, what
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,10 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 
-from tests.engines.world import BASE, LABEL, Record, World, wait_for, write
+from dockyard.engine.engine import find_engine
+from dockyard.scan.freeze import Freezer, group_of
+from dockyard.scan.report import Scanned
+from dockyard.scan.scan import Options, scan
+from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, PROGRAMS, Record, World, wait_for, write
 
 pytest_plugins = ["tests.engines.remapped"]
 
@@ -22,7 +28,8 @@ IMAGE = f"""FROM {BASE}
 LABEL {LABEL}
 RUN mkdir -p /app/conf /app/data/deep/deeper && echo one >/app/conf/one && echo two >/app/conf/two \
  && echo three >/app/data/deep/deeper/three && ln -s one /app/conf/link && chmod 755 /app/conf/one \
- && touch -d 2024-01-01 /app/conf/* && cp /bin/sh /app/tool
+ && touch -d 2024-01-01 /app/conf/* && cp /bin/sh /app/tool && mkdir -p /usr/share/doc/tool \
+ && for i in a b c d; do echo $i >/usr/share/doc/tool/$i; done
 """
 
 
@@ -64,7 +71,7 @@ def in_memory(root: Path, pid: int) -> None:
         "open(sys.argv[2], 'w').write(str(os.getpid())); os.execve(memory, ['sleep', '1000'], {})"
     )
     child = subprocess.Popen((sys.executable, "-c", program, str(root / "usr/bin/busybox"), f"{group}/cgroup.procs"))
-    wait_for(lambda: os.readlink(f"/proc/{child.pid}/exe").startswith("/memfd:"), "a program in memory")
+    wait_for(lambda: str(Path(f"/proc/{child.pid}/exe").readlink()).startswith("/memfd:"), "a program in memory")
     CHILDREN.append(child)
 
 
@@ -85,11 +92,11 @@ ATTACKS: dict[str, Attack] = {
     "a new file": Attack("echo x >/app/new", ("/app/new",)),
     "a new program": Attack("cp /bin/sh /app/nc", ("/app/nc",)),
     "an edited program, size and time kept": Attack(
-        "touch -r /app/tool /dev/shm/t; printf X | dd of=/app/tool bs=1 seek=99 conv=notrunc; touch -r /dev/shm/t /app/tool",
+        SAME_TIME.format("printf X | dd of=/app/tool bs=1 seek=99 conv=notrunc"),
         ("/app/tool",),
     ),
     "a replaced file, size and time kept": Attack(
-        "cp -p /app/conf/one /app/conf/n; echo eno >/app/conf/n; touch -r /app/conf/one /app/conf/n; mv /app/conf/n /app/conf/one",
+        "cd /app/conf; cp -p one n; echo eno >n; touch -r one n; mv n one",
         ("/app/conf/one",),
     ),
     "appended": Attack("echo x >>/app/conf/two", ("/app/conf/two",)),
@@ -131,15 +138,13 @@ ATTACKS: dict[str, Attack] = {
     ),
     "deep": Attack("mkdir -p /app/a/b/c/d/e; echo x >/app/a/b/c/d/e/f", ("/app/a/b/c/d/e/f",)),
     "past the longest path": Attack(
-        "cd /app; n=$(printf %0200d 0); for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do mkdir $n; cd $n; done; echo x >payload",
-        (
-            "/app/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000/payload",
-        ),
+        "cd /app; n=$(printf %0200d 0); for i in $(seq 20); do mkdir $n; cd $n; done; echo x >payload",
+        (f"/app/{'/'.join(['0' * 200] * 20)}/payload",),
     ),
     "in an executable's directory": Attack("echo x >/usr/bin/x", ("/usr/bin/x",)),
     "users": Attack("echo evil::0:0::/:/bin/sh >>/etc/passwd", ("/etc/passwd",)),
     "the root directory": Attack("echo x >/x", ("/x",)),
-    "in /tmp": Attack("mkdir -p /tmp; echo x >/tmp/x", ("/tmp/x",)),
+    "in /tmp": Attack("mkdir -p /tmp; echo x >/tmp/x", ("/tmp/x",)),  # noqa: S108 - inside
     "in /run": Attack("mkdir -p /run/y; echo x >/run/y/x", ("/run/y/x",)),
     "a disk of the host's": Attack("mknod /app/disk b 254 0", ("/app/disk",), needs="devices"),
     "a name like an opaque mark": Attack("mkdir /app/o; echo x >/app/o/.wh..wh..opq", ("/app/o/.wh..wh..opq",)),
@@ -151,7 +156,9 @@ ATTACKS: dict[str, Attack] = {
     "a thousand levels deep": Attack(
         "cd /app; for i in $(seq 1000); do mkdir d; cd d; done; echo x >payload", ("/app" + "/d" * 1000 + "/payload",)
     ),
-    "a file of a terabyte": Attack("truncate -s 1T /app/huge", ("/app/huge",)),
+    "a file of a terabyte": Attack(
+        "echo x >/app/huge", ("/app/huge",), lambda root, _: os.truncate(root / "app/huge", 2**40)
+    ),
     "an empty file": Attack(": >/app/empty", ("/app/empty",)),
     "a file that nobody may read": Attack("echo x >/app/x; chmod 0 /app/x", ("/app/x",)),
     "times long ago": Attack("cp /bin/sh /app/x; touch -d 1970-01-01 /app/x", ("/app/x",)),
@@ -250,7 +257,8 @@ BENIGN: dict[str, str] = {
 
 def scanned(engine: World, *words: str, expect: int | None = None) -> dict[str, Any]:
     """Return what d-cowscan tells of each container, by name."""
-    told = json.loads(engine.run("d-cowscan", "--json", *words, expect=expect).stdout)
+    rules = ("-i", expecting(engine, "undeclared.yaml"))
+    told = json.loads(engine.run("d-cowscan", "--json", *rules, *words, expect=expect).stdout)
     return {one["container"]: one for one in told["containers"]}
 
 
@@ -276,9 +284,11 @@ def attackable(engine: World) -> Iterator[str]:
     directory = engine.root / "cowscan-image"
     write(directory / "Dockerfile", IMAGE)
     engine.call("build", "-t", "dytest/dyt-cow:latest", str(directory))
-    yield "dytest/dyt-cow:latest"
-    for name in engine.containers("dyt-cow"):
-        engine.call("rm", "-f", name)
+    try:
+        yield "dytest/dyt-cow:latest"
+    finally:
+        for name in engine.containers("dyt-cow"):
+            engine.call("rm", "-f", name)
 
 
 def attacked(engine: World, image: str, name: str, script: str, *options: str) -> None:
@@ -343,7 +353,7 @@ def corpus(engine: World, image: str, *impossible: str) -> Iterator[str]:
         if one.outside:
             pid = engine.inspect(names[attack])["State"]["Pid"]
             one.outside(Path(f"/proc/{pid}/root"), pid)
-    told = scanned(engine, "-i", str(undeclared_rules(engine)), expect=1)
+    told = scanned(engine, expect=1)
     found = {attack: paths(told[names[attack]], one.kind) for attack, one in attacks.items()}
     missed = {attack: sorted(found[attack]) for attack, one in attacks.items() if not set(one.found) <= found[attack]}
     alarms = {benign: told[name]["findings"] for benign, name in quiet.items() if told[name]["verdict"] != "ok"}
@@ -359,11 +369,11 @@ def corpus(engine: World, image: str, *impossible: str) -> Iterator[str]:
         assert len(caught) < len(attacks)
 
 
-def undeclared_rules(engine: World) -> Path:
-    """Return a file of rules by which containers of no service are expected, as all of these are."""
-    rules = engine.root / "undeclared.yaml"
-    write(rules, "- path: /dyt-*\n  reason: tests\n  by: tests\n  what: undeclared\n  kinds: container\n")
-    return rules
+def expecting(engine: World, name: str, *rules: str) -> Path:
+    """Return a file of rules, by which containers of no service are expected too, as most of these are."""
+    ours = "path: /dyt-*\n  containers: dyt-*\n  what: undeclared\n  kinds: container\n  reason: tests\n"
+    write(engine.root / name, "".join(f"- {rule}\n" for rule in (ours, *rules)))
+    return engine.root / name
 
 
 def told_by_diff(engine: World, name: str) -> set[str]:
@@ -390,13 +400,14 @@ def test_text_for_people(engine: World, image: str) -> None:
     """No control byte is printed; `all ok` alone where nothing is to be told; rules say what is expected."""
     attacked(engine, image, "dyt-cow-text", "echo x >\"$(printf '/app/a\\033[2J\\nall ok')\"; chmod 4755 /app/tool")
     settled(engine, ["dyt-cow-text"])
-    told = engine.run("d-cowscan", expect=1)
+    told = engine.run("d-cowscan", "dyt-cow-text", expect=1)
     assert r"/app/a\x1b[2J\x0aall ok" in told.stdout
     assert "it gives rights to whoever runs it" in told.stdout
     assert "all ok" not in told.stdout.splitlines()
-    rules = engine.root / "rules.yaml"
-    write(rules, "- path: /app/**\n  reason: a test\n  containers: dyt-cow*\n")
-    covered = engine.run("d-cowscan", "-i", rules, expect=1).stdout
+    engine.run("d-cowscan", "--ack", "dyt-cow-text", "--reason", "a test")
+    rules = expecting(engine, "rules.yaml", "path: /app/**\n  reason: a test\n  containers: dyt-cow*")
+    engine.call("exec", "dyt-cow-text", "chmod", "2755", "/app/tool")
+    covered = engine.run("d-cowscan", "-i", rules, "dyt-cow-text", expect=1).stdout
     assert r"\x1b" not in covered
     assert "/app/tool" in covered
 
@@ -405,23 +416,205 @@ def test_all_ok(engine: World, image: str) -> None:
     """Where nothing has changed but what a rule expects, that is all it says; a program is not what it expects."""
     attacked(engine, image, "dyt-cow-ok", "echo x >/app/x")
     settled(engine, ["dyt-cow-ok"])
-    rules = engine.root / "rules.yaml"
-    write(rules, "- path: /app/x\n  reason: a test\n")
-    assert engine.run("d-cowscan", "-i", rules).stdout == "all ok\n"
+    rules = expecting(engine, "rules.yaml", "path: /app/x\n  reason: a test")
+    assert engine.run("d-cowscan", "-i", rules, "dyt-cow-ok").stdout == "all ok\n"
     engine.call("exec", "dyt-cow-ok", "chmod", "+x", "/app/x")
-    assert "/app/x" in engine.run("d-cowscan", "-i", rules, expect=1).stdout
-    write(rules, "- path: /app/x\n  reason: a test\n  executable: true\n  until: 2020-01-01\n")
-    assert "/app/x" in engine.run("d-cowscan", "-i", rules, expect=1).stdout
+    assert "/app/x" in engine.run("d-cowscan", "-i", rules, "dyt-cow-ok", expect=1).stdout
+    late = expecting(engine, "late.yaml", "path: /app/x\n  reason: a test\n  executable: true\n  until: 2020-01-01")
+    assert "/app/x" in engine.run("d-cowscan", "-i", late, "dyt-cow-ok", expect=1).stdout
 
 
 def test_rule_covers_no_other_name_of_a_file(engine: World, image: str) -> None:
     """A hard link of an expected name is told, under both names."""
     attacked(engine, image, "dyt-cow-link", "echo x >/app/x; ln /app/x /etc/y")
     settled(engine, ["dyt-cow-link"])
-    rules = engine.root / "rules.yaml"
-    write(rules, "- path: /app/x\n  reason: a test\n")
-    told = json.loads(engine.run("d-cowscan", "--json", "-i", rules, expect=1).stdout)
-    assert paths(told["containers"][0]) == {"/app/x", "/etc/y"}
+    rules = expecting(engine, "rules.yaml", "path: /app/x\n  reason: a test")
+    assert paths(scanned(engine, "-i", str(rules), expect=1)["dyt-cow-link"]) == {"/app/x", "/etc/y"}
+
+
+def test_alert_stays_until_acknowledged(engine: World, image: str) -> None:
+    """What was undone is still told, until somebody accepts it with a reason; if it comes back, it is told again."""
+    attacked(engine, image, "dyt-cow-alert", "echo x >/app/x")
+    settled(engine, ["dyt-cow-alert"])
+    rules = expecting(engine, "rules.yaml")
+
+    def told(expect: int) -> str:
+        return engine.run("d-cowscan", "-i", rules, "dyt-cow-alert", expect=expect).stdout
+
+    assert "/app/x" in told(1)
+    engine.call("exec", "dyt-cow-alert", "rm", "/app/x")
+    assert "still raised" in told(1)
+    engine.run("d-cowscan", "--ack", "dyt-cow-alert", expect=2)
+    engine.run("d-cowscan", "--ack", "dyt-cow-alert", "--reason", "a test")
+    assert told(0) == "all ok\n"
+    engine.call("exec", "dyt-cow-alert", "sh", "-c", "echo y >/app/x")
+    assert "/app/x" in told(1)
+
+
+def test_removal_is_effective_and_can_be_undone(engine: World, image: str) -> None:
+    """-R has the container see its image's files again, while it runs; --restore puts back what was taken."""
+    script = "cd /app; echo x >new; echo evil >>conf/two; rm -r data; chmod 4755 tool; mkdir d; touch d/x"
+    attacked(engine, image, "dyt-cow-rm", script)
+    settled(engine, ["dyt-cow-rm"])
+    rules = expecting(engine, "rules.yaml")
+    told = json.loads(engine.run("d-cowscan", "-R", "--json", "-i", rules, "dyt-cow-rm", expect=1).stdout)
+    (removed,) = told["removed"]
+    assert removed["refused"] == []
+    look = "cat /app/conf/two /app/data/deep/deeper/three; ls /app; stat -c %a /app/tool"
+    assert engine.call("exec", "dyt-cow-rm", "sh", "-c", look).split() == [
+        "two",
+        "three",
+        "conf",
+        "data",
+        "tool",
+        "755",
+    ]
+    assert scanned(engine, "dyt-cow-rm")["dyt-cow-rm"]["findings"] == []
+    assert any(
+        row["tar"] == removed["tar"] for row in json.loads(engine.run("d-cowscan", "--quarantined", "--json").stdout)
+    )
+    engine.run("d-cowscan", "--restore", removed["tar"])
+    changed = {"/app/new", "/app/conf/two", "/app/data", "/app/tool", "/app/d", "/app/d/x"}
+    assert paths(scanned(engine, "dyt-cow-rm")["dyt-cow-rm"]) == changed
+    assert engine.call("exec", "dyt-cow-rm", "cat", "/app/conf/two") == "two\nevil\n"
+    Path(removed["tar"]).unlink()
+
+
+def test_tokens_prove_that_it_sees(engine: World, image: str) -> None:
+    """With --prove each kind of change is made, found and undone; a token that cannot be made is INCOMPLETE."""
+    attacked(engine, image, "dyt-cow-token", "true")
+    settled(engine, ["dyt-cow-token"])
+    one = scanned(engine, "--prove", "dyt-cow-token", expect=0)["dyt-cow-token"]
+    assert one["proven"] == ["new", "edited", "deleted", "metadata"]
+    assert scanned(engine, "--no-token", "dyt-cow-token", expect=0)["dyt-cow-token"]["proven"] == []
+    assert engine.call("exec", "dyt-cow-token", "sh", "-c", "cat /usr/share/doc/tool/*").split() == ["a", "b", "c", "d"]
+    assert "token" not in engine.call("exec", "dyt-cow-token", "find", "/", "-xdev", "-name", "*token*")
+    forged = ("--token_container", "dyt-cow-token", "--token_file", "/app/conf/one")
+    one = scanned(engine, *forged, "dyt-cow-token", expect=5)["dyt-cow-token"]
+    assert "no token could be put" in one["incomplete"][0]["reason"]
+    placed = ("--token_container", "dyt-cow-token", "--token_file", "/app/conf/new")
+    assert scanned(engine, *placed, "dyt-cow-token", expect=0)["dyt-cow-token"]["proven"] == ["new"]
+
+
+def test_token_is_made_through_no_link(engine: World, image: str) -> None:
+    """A link in the way of a token's file leads nowhere: nothing is made on the host, and the scan says so."""
+    attacked(engine, image, "dyt-cow-leak", f"ln -s {engine.root} /app/l; ln -s {engine.root}/leak /app/m")
+    settled(engine, ["dyt-cow-leak"])
+    for file in ("/app/l/leak", "/app/m"):
+        words = ("--token_container", "dyt-cow-leak", "--token_file", file, "dyt-cow-leak")
+        assert "no token" in scanned(engine, *words, expect=1)["dyt-cow-leak"]["incomplete"][0]["reason"]
+    assert not (engine.root / "leak").exists()
+
+
+def test_moving_file_is_never_missed(engine: World, image: str, record_property: Record) -> None:
+    """A file that is moved around while a container is read is found in each of 300 scans, frozen or followed."""
+    script = "for i in $(seq 60); do mkdir -p /app/d$i; for j in 1 2 3; do touch /app/d$i/$j; done; done"
+    move = "echo x >/app/d1/moving; while :; do for i in $(seq 2 60) 1; do mv /app/d*/moving /app/d$i/; done; done &"
+    attacked(engine, image, "dyt-cow-move", f"{script}; {move}")
+    settled(engine, ["dyt-cow-move"])
+    for how, count in (("frozen", 300), ("watched", 50)):
+        missed = paused = 0.0
+        for one in scans(engine, "dyt-cow-move", count, freeze=how == "frozen"):
+            paused = max(paused, one.paused)
+            assert one.how == how
+            is_told = any(finding.change.path.endswith("/moving") for finding in one.findings)
+            missed += not is_told and one.verdict != "INCOMPLETE" and not one.unjudged
+        assert missed == 0
+        told = f", {paused * 1000:.1f} ms frozen at the most" if how == "frozen" else ""
+        record_property("figure", f"{engine.engine}: a moving file missed in 0 of {count} scans, {how}{told}")
+
+
+def scans(engine: World, name: str, count: int, *, freeze: bool) -> Iterator[Scanned]:
+    """Scan a container again and again, within this process."""
+    client = find_engine(engine.engine)
+    with mock.patch.dict(os.environ, engine.environment), Freezer() as freezer:
+        container = client.containers([name])[0]
+        for _ in range(count):
+            yield scan(container, lambda: client.id_map, Options(), freezer=freezer if freeze else None)
+
+
+def test_frozen_container_goes_on_when_the_scan_is_killed(engine: World, image: str) -> None:
+    """Whoever kills the scan while a container stands still: its guard lets it go on."""
+    attacked(engine, image, "dyt-cow-freeze", "true")
+    settled(engine, ["dyt-cow-freeze"])
+    container = engine.inspect("dyt-cow-freeze")
+    group = group_of(container["Id"], container["State"]["Pid"])
+    killed = os.fork()
+    if not killed:
+        with Freezer(cap=30).frozen(group):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(killed, 0)
+    wait_for(lambda: not group.is_still(), "the end of the freeze")
+
+
+def test_what_no_source_declares(engine: World) -> None:
+    """An image that is not live, one with layers of nobody's, a mount that settings lack, a container of no service."""
+    settings = {"cmd": IDLE, "stop_timeout": 1, "autostart": 1}
+    scripts = {"Test": "#!/bin/sh\n"}
+    service = engine.service(settings, dockerfile=FROM_BASE, files={"version": "1"}, scripts=scripts)
+    engine.d("upgrade", service.name)
+    assert scanned(engine, service.name, expect=0)[service.name]["findings"] == []
+
+    def undeclared() -> set[tuple[str, str]]:
+        told = scanned(engine, service.name, expect=1)[service.name]["findings"]
+        return {(finding["kind"], finding["detail"][0]) for finding in told if finding["group"] == "undeclared"}
+
+    engine.call("exec", service.name, "sh", "-c", "echo evil >/evil")
+    live = engine.tags(service.name)["live"]
+    engine.call("commit", service.name, f"dytest/{service.name}:live")
+    assert ("image", f"{service.name} is to run {engine.tags(service.name)['live'][:12]}") in undeclared()
+    engine.d("restart", service.name)
+    assert ("image", "it has more layers than its source has built") in undeclared()
+    engine.call("tag", live, f"dytest/{service.name}:live")
+    write(service / "settings.yaml", json.dumps({**settings, "tmpfs": "/passing"}))
+    engine.d("restart", service.name)
+    write(service / "settings.yaml", json.dumps(settings))
+    assert ("mount", f"the settings of {service.name} do not declare it") in undeclared()
+    engine.call("run", "-d", "--name", "dyt-cow-alien", "--label", LABEL, "--network", "none", BASE, "sleep", "1000")
+    told = json.loads(engine.run("d-cowscan", "--json", "dyt-cow-alien", expect=1).stdout)["containers"][0]
+    assert [(one["kind"], one["reason"]) for one in told["findings"]] == [
+        ("container", "nobody's source says that it is to run")
+    ]
+    engine.call("rm", "-f", "dyt-cow-alien")
+
+
+def test_watching_tells_at_once(engine: World, image: str) -> None:
+    """--watch tells what is changed while it watches, and what a container did that is removed as it ends."""
+    attacked(engine, image, "dyt-cow-watch", "true")
+    settled(engine, ["dyt-cow-watch"])
+    rules = expecting(engine, "rules.yaml")
+    log = engine.root / "watch.log"
+    with log.open("w") as file:
+        program = (str(PROGRAMS / "d-cowscan"), "--watch", "-i", str(rules))
+        child = subprocess.Popen(program, stdout=file, stderr=file, env=dict(engine.environment), cwd=engine.root)
+    CHILDREN.append(child)
+
+    def told(text: str) -> Callable[[], bool]:
+        return lambda: text in log.read_text()
+
+    engine.call("exec", "dyt-cow-watch", "sh", "-c", "sleep 3; echo x >/app/first")
+    wait_for(told("/app/first"), "the first alert", 30)
+    engine.call("exec", "dyt-cow-watch", "chmod", "4755", "/app/tool")
+    wait_for(told("/app/tool"), "the second alert", 30)
+    attacked(engine, image, "dyt-cow-brief", "sleep 3; echo x >/app/last", "--rm")
+    settled(engine, ["dyt-cow-brief"])
+    wait_for(told("/app/last"), "the third alert", 30)
+    child.terminate()
+    assert child.wait(30) == 0, log.read_text()
+
+
+def test_linter_and_proposals(engine: World, image: str) -> None:
+    """A rule that is never used is told; a proposal, with a reason written into it, expects what was found."""
+    attacked(engine, image, "dyt-cow-lint", "echo x >/app/conf/new")
+    settled(engine, ["dyt-cow-lint"])
+    rules = expecting(engine, "rules.yaml", "path: /app/never\n  reason: a test")
+    assert "never" in engine.run("d-cowscan", "--lint", "-i", rules, "dyt-cow-lint", expect=1).stdout
+    text = engine.run("d-cowscan", "--suggest", "-i", rules, "dyt-cow-lint").stdout
+    assert "/app/conf/new" in text
+    write(
+        engine.root / "own.yaml", text.replace("reason: ''", "reason: a test").replace('reason: ""', "reason: a test")
+    )
+    assert engine.run("d-cowscan", "-i", rules, "-i", engine.root / "own.yaml", "dyt-cow-lint").stdout == "all ok\n"
 
 
 def test_stopped_ones_are_scanned_where_asked_for(engine: World, image: str) -> None:
@@ -447,7 +640,7 @@ def test_scan_leaves_no_trace(engine: World, image: str) -> None:
     for entry in entries:
         os.utime(entry, ns=(1, entry.lstat().st_mtime_ns), follow_symlinks=False)  # older than relatime leaves alone
     before = times()
-    assert len(paths(scanned(engine)["dyt-cow-trace"])) == 3
+    assert len(paths(scanned(engine, "--no-token")["dyt-cow-trace"])) == 3
     assert times() == before
 
 

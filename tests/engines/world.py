@@ -327,6 +327,10 @@ def forget() -> None:
     if (STATE / "history.db").exists():
         with closing(sqlite3.connect(STATE / "history.db", timeout=30)) as database, database:
             database.execute("DELETE FROM events WHERE service LIKE ?", (f"{OURS}%",))
+    if (STATE / "alerts.db").exists():
+        with closing(sqlite3.connect(STATE / "alerts.db", timeout=30)) as database, database:
+            for table in ("alerts", "scans", "acknowledgements"):
+                database.execute(f"DELETE FROM {table} WHERE container LIKE ?", (f"{OURS}%",))  # noqa: S608 - ours
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> Path:

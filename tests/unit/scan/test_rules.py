@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dockyard.errors import SettingsError
 from dockyard.scan import layer, rules
+from dockyard.scan.change import KINDS as WALKED
 from dockyard.scan.content import Content, Layers, is_append
 from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, REPLACED, Change
 from dockyard.scan.rule_file import load, load_all, service_rules
@@ -29,7 +30,7 @@ def test_words_are_those_of_the_scan():
     """Whatever a walk can tell is a word of rules, but for what is as in the image."""
     told = {layer.NEW, layer.REPLACED, layer.EDITED, layer.METADATA, layer.TYPE, layer.DELETED}
     assert set(WHAT) == {*told, "runs", "undeclared"}
-    assert set(KINDS) == {*change.KINDS.values(), "process", "mount", "image", "container"}
+    assert set(KINDS) == {*WALKED.values(), "process", "mount", "image", "container"}
 
 
 @pytest.mark.parametrize(
