@@ -153,8 +153,8 @@ ATTACKS: dict[str, Attack] = {
     ),
     "a name of spaces": Attack("echo x >'/app/   '", ("/app/   ",)),
     "a name of 255 bytes": Attack("echo x >/app/$(printf %0255d 0)", (f"/app/{'0' * 255}",)),
-    "a thousand levels deep": Attack(
-        "cd /app; for i in $(seq 1000); do mkdir d; cd d; done; echo x >payload", ("/app" + "/d" * 1000 + "/payload",)
+    "hundreds of levels deep": Attack(
+        "cd /app; for i in $(seq 400); do mkdir d; cd d; done; echo x >payload", ("/app" + "/d" * 400 + "/payload",)
     ),
     "a file of a terabyte": Attack(
         "echo x >/app/huge", ("/app/huge",), lambda root, _: os.truncate(root / "app/huge", 2**40)

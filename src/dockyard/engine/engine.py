@@ -176,9 +176,9 @@ class Engine:
             found |= {reference: image for reference in wanted if _names(image, reference)}
         return found
 
-    def newest_step(self, image: str) -> str:
-        """Return the last step by which an image was made, in the builder's words. Raises EngineError for none."""
-        return self.call("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).partition("\n")[0]
+    def steps(self, image: str) -> list[str]:
+        """Return the steps by which an image was made, in the builder's words, the last one first."""
+        return self.call("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).splitlines()
 
     def network(self, name: str) -> Network | None:
         """Return a network, or None where there is none of that name."""

@@ -52,6 +52,15 @@ class Reading:
         self.problems: list[str] = []
         self.moved: list[str] = []
 
+    def less_tokens(self, found: list[Change]) -> list[Change]:
+        """Return changes without the scan's own, which are noted as found."""
+        tokens = self.tokens
+        return [change for change in found if not tokens.owns(change)] if tokens else found
+
+    def where_tokens_were(self) -> Iterator[Change]:
+        """Yield what differs where tokens were, now that they are gone."""
+        return self.walk.again(self.tokens.planted) if self.tokens else iter(())
+
     def note_processes(self, pids: Iterable[int]) -> None:
         """Note what processes run, and which of it differs from the image."""
         self.codes, unseen = codes(pids)
@@ -103,18 +112,19 @@ def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
     with freezer.frozen(group) as pause, _Planting(container, reading, proof):
         deadline = time.monotonic() + freezer.cap
         found = list(takewhile(lambda _: time.monotonic() < deadline, reading.walk.changes()))
-        found += _edited_tokens(reading)
+        found = reading.less_tokens([*found, *_edited_tokens(reading)])
         reading.note_processes(group.processes())
     if not pause.was_whole:
         return None
     reading.paused = pause.seconds
-    reading.changes = _then(found, reading.walk)
+    reading.changes = _then(found, reading)
     return reading
 
 
-def _then(found: list[Change], walk: Walk) -> Iterator[Change]:
+def _then(found: list[Change], reading: Reading) -> Iterator[Change]:
     yield from found
-    yield from walk.compare()
+    yield from reading.where_tokens_were()
+    yield from reading.walk.compare()
 
 
 def _edited_tokens(reading: Reading) -> list[Change]:
@@ -145,8 +155,11 @@ def _followed(container: Container, reading: Reading, group: Group | None, proof
             except DockyardError as error:
                 reading.problems.append(f"it was neither held still nor watched: {error}")
         with _Planting(container, reading, proof):
-            yield from reading.walk.changes()
+            for change in reading.walk.changes():
+                if not (reading.tokens and reading.tokens.owns(change)):
+                    yield change
             reading.note_processes(group.processes() if group else [container.pid])
+        yield from reading.where_tokens_were()
         told: set[str] = set()
         for _ in range(ROUNDS if journal else 0):
             assert journal  # noqa: S101 - else there are no rounds

@@ -127,8 +127,6 @@ class _Told:
         """Yield what differs, less the scan's own and what says nothing."""
         reading, place = self.reading, self.reading.place
         for change in reading.changes:
-            if reading.tokens and reading.tokens.owns(change):
-                continue
             if change.what == TOUCHED and not self.options.touched:
                 continue
             if not _is_stub(change, place):

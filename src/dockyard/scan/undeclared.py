@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import SOURCE_LABEL, Container, Image
@@ -84,8 +85,7 @@ class Sources:
         image = self._images.get(container.image_id)
         if not image or not service.file("Dockerfile"):
             return
-        step = self._newest_steps.get(image.id, "")
-        if image.source and (SOURCE_LABEL not in step or image.source not in step):
+        if image.source and not _ends_with_label(self._steps.get(image.id, []), image.source):
             yield _change(f"/{container.image}", IMAGE, "it has more layers than its source has built")
         elif not image.source and not service.file("Build"):
             yield _change(f"/{container.image}", IMAGE, "it was not built from its source by d-build")
@@ -107,12 +107,12 @@ class Sources:
         return {image.id: image for image in self.yard.engine.images(wanted).values()}
 
     @cached_property
-    def _newest_steps(self) -> Mapping[str, str]:
+    def _steps(self) -> Mapping[str, list[str]]:
         from concurrent.futures import ThreadPoolExecutor
 
         built = [image.id for image in self._images.values() if image.source]
         with ThreadPoolExecutor(WORKERS) as pool:
-            return dict(zip(built, pool.map(self.yard.engine.newest_step, built), strict=True))
+            return dict(zip(built, pool.map(self.yard.engine.steps, built), strict=True))
 
     @cached_property
     def _live(self) -> Mapping[str, str]:
@@ -130,6 +130,12 @@ class Sources:
             name: next((images[one] for one in several if one in images), None) for name, several in wanted.items()
         }
         return {name: image.id for name, image in first.items() if image}
+
+
+def _ends_with_label(steps: list[str], source: str) -> bool:
+    """Return whether the last of an image's steps are labels, and the one that d-build gives is among them."""
+    labels = takewhile(lambda step: step.startswith(("LABEL ", "/bin/sh -c #(nop)")) and "LABEL " in step, steps)
+    return any(SOURCE_LABEL in step and source in step for step in labels)
 
 
 def _is_engines(point: str, container: Container) -> bool:
