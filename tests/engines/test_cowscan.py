@@ -20,7 +20,7 @@ from dockyard.engine.engine import find_engine
 from dockyard.scan.freeze import Freezer, group_of
 from dockyard.scan.report import Scanned
 from dockyard.scan.scan import Options, scan
-from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, PROGRAMS, Record, World, wait_for, write
+from tests.engines.world import BASE, FORCED_REMOVAL, FROM_BASE, IDLE, LABEL, PROGRAMS, Record, World, wait_for, write
 
 pytest_plugins = ["tests.engines.remapped"]
 
@@ -287,8 +287,8 @@ def attackable(engine: World) -> Iterator[str]:
     try:
         yield "dytest/dyt-cow:latest"
     finally:
-        for name in engine.containers("dyt-cow"):
-            engine.call("rm", "-f", name)
+        if left := engine.containers("dyt-cow"):
+            engine.call(*FORCED_REMOVAL[engine.engine], *left)
 
 
 def attacked(engine: World, image: str, name: str, script: str, *options: str) -> None:
@@ -378,8 +378,11 @@ def expecting(engine: World, name: str, *rules: str) -> Path:
 
 def told_by_diff(engine: World, name: str) -> set[str]:
     """Return what the engine's own diff tells, directories that are only on the way apart; nothing where it fails."""
-    rows = engine.run(engine.engine, "diff", name, expect=None).stdout.splitlines()
-    told = [row.partition(" ")[::2] for row in rows]
+    argv = (engine.engine, "diff", name)
+    done = subprocess.run(
+        argv, env=engine.environment, capture_output=True, check=False
+    )  # it may fail, and not in UTF-8
+    told = [row.partition(" ")[::2] for row in done.stdout.decode("utf-8", "surrogateescape").splitlines()]
     above = {path for _, path in told}
     stubs = {"/mnt", "/mnt/one", "/mnt/one/two", "/volume", "/passing", "/run", "/run/.containerenv", "/dev", "/etc"}
     return {
@@ -575,7 +578,6 @@ def test_what_no_source_declares(engine: World) -> None:
     assert [(one["kind"], one["reason"]) for one in told["findings"]] == [
         ("container", "nobody's source says that it is to run")
     ]
-    engine.call("rm", "-f", "dyt-cow-alien")
 
 
 def test_watching_tells_at_once(engine: World, image: str) -> None:
@@ -627,11 +629,11 @@ def test_stopped_ones_are_scanned_where_asked_for(engine: World, image: str) -> 
 
 
 def test_scan_leaves_no_trace(engine: World, image: str) -> None:
-    """Not even a time of access is other than before in the upper directory."""
+    """Not even a time of access is another in the upper directory; but for links, which no call reads without."""
     attacked(engine, image, "dyt-cow-trace", "echo x >>/app/conf/two; cp /bin/sh /app/nc; mkdir /app/d")
     settled(engine, ["dyt-cow-trace"])
     upper = Path(engine.inspect("dyt-cow-trace")["GraphDriver"]["Data"]["UpperDir"])
-    entries = [upper, *upper.rglob("*")]
+    entries = [upper, *(entry for entry in upper.rglob("*") if not entry.is_symlink())]
 
     def times() -> list[tuple[str, int, int, int]]:
         found = [(str(one), one.lstat()) for one in entries]

@@ -190,7 +190,14 @@ class _Told:
 
 
 def _is_stub(change: Change, place: Place) -> bool:
-    """Return whether an entry is what the engine made for a mount: empty, and covered by it or on the way to it."""
+    """Return whether an entry is what the engine made for a mount: empty, and covered by it or on the way to it.
+
+    A link and an empty file are podman's own, whatever is mounted.
+    """
+    if change.what == NEW and change.path == "/run/.containerenv" and change.kind == "file" and not change.size:
+        return not change.mode & 0o7111
+    if change.what == NEW and change.path == "/etc/mtab" and change.detail == ("→ /proc/mounts",):
+        return True
     if change.what != NEW or change.kind not in {"file", "directory"} or change.mode & 0o7022:
         return False
     if change.path in place.mounted:
