@@ -195,7 +195,7 @@ def _is_stub(change: Change, place: Place) -> bool:
     A link and an empty file are podman's own, whatever is mounted.
     """
     if change.what == NEW and change.path == "/run/.containerenv" and change.kind == "file" and not change.size:
-        return not change.mode & 0o7111
+        return not change.mode & 0o7000
     if change.what == NEW and change.path == "/etc/mtab" and change.detail == ("→ /proc/mounts",):
         return True
     if change.what != NEW or change.kind not in {"file", "directory"} or change.mode & 0o7022:
