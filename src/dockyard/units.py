@@ -1,10 +1,10 @@
-"""systemd units: everything up at boot, upgrades by the clock."""
+"""systemd units: everything up at boot, upgrades by the clock, containers watched or scanned by the clock."""
 
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,37 @@ from dockyard.settings.keys import KEYS
 from dockyard.share import UNITS
 
 NAMES = ("dockyard.service", "dockyard-upgrade.service", "dockyard-upgrade.timer")
+PROGRAMS = ("d", "d-cowscan")
+SCANNERS = {
+    "watch": ("dockyard-cowscan.service",),
+    "timer": ("dockyard-cowscan-scan.service", "dockyard-cowscan-scan.timer"),
+}
+"""Units of d-cowscan by the way in which it runs; the last of each is what is enabled."""
+
+HARDENED = """\
+StateDirectory=dockyard
+StateDirectoryMode=0700
+UMask=0077
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+# Podman's client keeps its locks and its database there.
+ReadWritePaths=-/run -/var/lib/containers
+PrivateTmp=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+# To watch file systems, to find directories by handles, to see processes, and to read and to plant what is others'.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_FOWNER CAP_CHOWN"""
+"""What keeps root's scanner from anything else. Containers are frozen through /sys, which has to stay writable; a user's
+own podman cannot work under any of it."""
+
 PASSED_ON = ("DOCKYARD_HOST", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERS_CONF")
 
 
@@ -38,19 +69,35 @@ def directory() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd/user"
 
 
-def units(place: Path, time: str) -> list[Unit]:
-    """Return the units with what is there now. Raises UsageError for a time that systemd would not take."""
+def units(place: Path, time: str, scanners: Iterable[str] = ()) -> list[Unit]:
+    """Return the units with what is there now; `scanners` are ways in which d-cowscan runs.
+
+    Raises UsageError for a time that systemd would not take.
+    """
     _check_time(time)
     target = "multi-user.target" if is_hosts_root() else "default.target"
-    program = str(Path(sys.executable).with_name("d"))
-    filled = {"@D@": _escaped(program), "@TIME@": time, "@TARGET@": target, "@ENVIRONMENT@": _environment(os.environ)}
+    programs = {f"@{name.upper()}@": _escaped(str(Path(sys.executable).with_name(name))) for name in PROGRAMS}
+    filled = {**programs, "@TIME@": time, "@TARGET@": target, "@ENVIRONMENT@": _environment(os.environ)}
+    filled["@HARDENED@"] = HARDENED if is_hosts_root() else ""
     found = []
-    for name in NAMES:
+    for name in (*NAMES, *(name for scanner in scanners for name in SCANNERS[scanner])):
         text = (UNITS / name).read_text(encoding="utf-8")
         for word, value in filled.items():
             text = text.replace(word, value)
         found.append(Unit(place / name, text, _text(place / name)))
     return found
+
+
+def scanners(wanted: str) -> list[str]:
+    """Return the ways in which d-cowscan is to run. Raises UsageError for a user who asks for what takes root."""
+    if wanted == "watch" and not is_hosts_root():
+        raise UsageError("only the host's root can watch", hint="--cowscan timer scans by the clock")
+    return [wanted] if wanted else []
+
+
+def installed_scanners(place: Path) -> list[str]:
+    """Return the ways in which d-cowscan runs of which units are there."""
+    return [way for way, names in SCANNERS.items() if any(_text(place / name) is not None for name in names)]
 
 
 def _check_time(time: str) -> None:
@@ -128,14 +175,15 @@ def remove(wanted: list[Unit], *, force: bool) -> list[Path]:
     return there
 
 
-def commands(*, removing: bool) -> list[str]:
+def commands(*, removing: bool, scanners: Iterable[str] = ()) -> list[str]:
     """Return what the user has systemd do next."""
     systemctl = ("systemctl",) if is_hosts_root() else ("systemctl", "--user")
-    enabled = ("dockyard.service", "dockyard-upgrade.timer")
+    scanning = [SCANNERS[scanner][-1] for scanner in scanners]
+    enabled = ("dockyard.service", "dockyard-upgrade.timer", *scanning)
     if removing:
         return [shlex.join((*systemctl, "disable", "--now", *enabled)), shlex.join((*systemctl, "daemon-reload"))]
     return [
         shlex.join((*systemctl, "daemon-reload")),
         shlex.join((*systemctl, "enable", "dockyard.service")),
-        shlex.join((*systemctl, "enable", "--now", "dockyard-upgrade.timer")),
+        shlex.join((*systemctl, "enable", "--now", "dockyard-upgrade.timer", *scanning)),
     ]

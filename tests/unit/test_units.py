@@ -16,7 +16,8 @@ NEEDS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 def test_systemd_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`systemd-analyze verify` has nothing to say, whatever the places are called."""
     monkeypatch.setenv("D_SRC_DIR", '/srv/my "services" %n')
-    units.install(units.units(tmp_path, "Sun *-*-* 03:30"), force=False)
+    units.install(units.units(tmp_path, "Sun *-*-* 03:30", units.SCANNERS), force=False)
+    assert len(list(tmp_path.iterdir())) == len(units.NAMES) + 3
     done = subprocess.run(
         ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())],  # noqa: S607 - as the user calls it
         capture_output=True,
@@ -57,3 +58,27 @@ def test_no_secret_gets_into_a_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     texts = [unit.text for unit in units.units(tmp_path, "04:00")]
     assert not any("hidden" in text for text in texts)
     assert 'Environment="D_SRC_DIR=/srv/services"' in texts[0]
+
+
+def test_scanner_s_units_are_there_when_they_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was installed is what is removed; a user's own have no limits that only root's manager can set."""
+    assert units.installed_scanners(tmp_path) == []
+    monkeypatch.setattr(units, "is_hosts_root", lambda: True)
+    units.install(units.units(tmp_path, "04:00", units.scanners("watch")), force=False)
+    assert units.installed_scanners(tmp_path) == ["watch"]
+    assert "ProtectSystem=strict" in (tmp_path / "dockyard-cowscan.service").read_text()
+    assert (
+        "enable --now dockyard-upgrade.timer dockyard-cowscan.service"
+        in units.commands(removing=False, scanners=["watch"])[-1]
+    )
+    units.remove(units.units(tmp_path, "04:00", ["watch"]), force=False)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(units, "is_hosts_root", lambda: False)
+    assert not any("Protect" in unit.text for unit in units.units(tmp_path, "04:00", units.scanners("timer")))
+    with pytest.raises(UsageError, match="only the host's root"):
+        units.scanners("watch")
+
+
+def test_every_word_is_filled_in(tmp_path: Path) -> None:
+    """No template's word is left in any unit."""
+    assert not [unit.path.name for unit in units.units(tmp_path, "04:00", units.SCANNERS) if "@" in unit.text]

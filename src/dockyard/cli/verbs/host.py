@@ -20,27 +20,36 @@ DRY_RUN = flag("-n", "--dry-run", help="show what would change, and change nothi
     options=(
         option("--directory", metavar="DIR", help="in place of /etc/systemd/system, or of a user's own"),
         option("--time", default="04:00", help="when to upgrade, as systemd has it (04:00)"),
+        option(
+            "--cowscan", choices=("watch", "timer"), help="have d-cowscan watch all the time, or scan every hour, too"
+        ),
         flag("--remove", help="remove them"),
         flag("--force", help="also what was changed since"),
         DRY_RUN,
     ),
 )
-def install_units(_yard: Yard, *, directory: str, time: str, remove: bool, force: bool, dry_run: bool) -> Result:
+def install_units(  # noqa: PLR0913 - the command's own options
+    _yard: Yard, *, directory: str, time: str, cowscan: str, remove: bool, force: bool, dry_run: bool
+) -> Result:
     """Write systemd units: all waves at boot, and a timer that upgrades everything.
 
     The timer's run says nothing unless something failed; then it tells the addresses of `notify` in the host file.
     """
     from dockyard import units
 
-    wanted = units.units(Path(directory) if directory else units.directory(), time)
+    place = Path(directory) if directory else units.directory()
+    scanners = units.installed_scanners(place) if remove else units.scanners(cowscan)
+    wanted = units.units(place, time, scanners)
     if dry_run:
         return Result([line for unit in wanted for line in _shown(unit, removing=remove)])
     if remove:
         gone = units.remove(wanted, force=force)
-        return Result([*(f"{path}: removed" for path in gone), *units.commands(removing=True)])
+        return Result([*(f"{path}: removed" for path in gone), *units.commands(removing=True, scanners=scanners)])
     units.install(wanted, force=force)
     written = [f"{unit.path}: {'unchanged' if unit.there == unit.text else 'written'}" for unit in wanted]
-    return Result([*written, "then, by you:", *(f"  {line}" for line in units.commands(removing=False))])
+    return Result(
+        [*written, "then, by you:", *(f"  {line}" for line in units.commands(removing=False, scanners=scanners))]
+    )
 
 
 def _shown(unit: "Unit", *, removing: bool) -> list[str]:
