@@ -203,7 +203,7 @@ class _Removal:
 
     # ------------------------------------------------------------------------------------------------------ saving
     def opened_bytes(self, item: Item) -> int:
-        """Return a descriptor of an item's bytes: in the upper layer, or where they are not there, as it is seen."""
+        """Return a descriptor of an item's bytes, which are in the upper layer, or in the image all the same."""
         try:
             with self._above(item.path) as above, opened(opened_beneath(above.upper, above.name)) as raw:
                 self._check_same(item, os.fstat(raw))

@@ -57,7 +57,7 @@ def _differing(place: Place) -> tuple[set[str], set[str]]:
 
 
 class _Restoration:
-    """One tar put back: what of the container differs from the image, what holds such, what becomes of each item."""
+    """One tar put back: what differs from the image now, what holds such, and what becomes of each item."""
 
     def __init__(self, root: int, archive: tarfile.TarFile, differing: set[str], holding: set[str]) -> None:
         self._root, self._archive = root, archive
