@@ -148,7 +148,7 @@ class Walk:
                     try:
                         status = entry.stat(follow_symlinks=False)
                         if stat.S_ISDIR(status.st_mode):
-                            way.wait(name)
+                            self._wait(way, path, name)
                         if has_image:
                             yield from judge.beside(frame, path, name, status)
                         else:
@@ -159,6 +159,13 @@ class Walk:
                 yield from judge.hidden(frame, path)
         except OSError as error:
             tally.fail(path, error)
+
+    def _wait(self, way: Descent, path: str, name: str) -> None:
+        """Have a directory read later; it is judged even if there is no room for what is in it."""
+        try:
+            way.wait(name)
+        except OSError as error:
+            self.tally.fail(f"{path}/{name}", error)
 
     def _one(self, way: Descent, path: str) -> Iterator[Change]:
         above, _, name = path.rpartition("/")
@@ -185,7 +192,7 @@ class Walk:
             return
         try:
             if stat.S_ISDIR(status.st_mode):
-                way.wait(name)
+                self._wait(way, above, name)
             yield from self._judge.beside(frame, above, name, status)
         except OSError as error:
             self.tally.fail(f"{above}/{name}", error)

@@ -27,10 +27,15 @@ def is_whiteout(status: os.stat_result) -> bool:
 
 def found(layers: Sequence[int], name: str, marks: tuple[str, ...]) -> Lower | None:
     """Return what the image has under a name, or None."""
+    under = _uppermost(layers, name)
+    return None if under and _is_hidden(*under, name, marks) else under
+
+
+def _uppermost(layers: Sequence[int], name: str) -> Lower | None:
     for layer in layers:
         status = _status(layer, name)
         if status:
-            return None if _is_hidden(layer, name, status, marks) else Lower(layer, status)
+            return Lower(layer, status)
     return None
 
 
@@ -41,7 +46,7 @@ def _status(layer: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _is_hidden(layer: int, name: str, status: os.stat_result, marks: tuple[str, ...]) -> bool:
+def _is_hidden(layer: int, status: os.stat_result, name: str, marks: tuple[str, ...]) -> bool:
     if is_whiteout(status):
         return True
     is_empty = not status.st_size and stat.S_ISREG(status.st_mode)
@@ -96,11 +101,14 @@ def redirected(
 
 def missing(layers: Sequence[int], here: int | None, marks: tuple[str, ...]) -> Iterator[tuple[str, Lower]]:
     """Yield what the image has in a directory, and what is not here, by name; each name once."""
-    for layer in layers:
+    for number, layer in enumerate(layers, 1):
         with opened(directory(".", layer)) as inner, os.scandir(inner) as entries:
             for entry in entries:
-                under = found(layers, entry.name, marks)
-                if under and under.layer == layer and (here is None or not _status(here, entry.name)):
+                under = _uppermost(layers[:number], entry.name)
+                if not under:
+                    raise OSError(errno.ESTALE, "the image changed while it was read")
+                is_first = under.layer == layer and not _is_hidden(*under, entry.name, marks)
+                if is_first and (here is None or not _status(here, entry.name)):
                     yield entry.name, under
 
 

@@ -47,6 +47,14 @@ Mount = Callable[..., Overlay]
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """Yield the test's directory, and remove it: trees may be deeper than Python's own removal goes."""
+    yield tmp_path
+    argv = ("rm", "--recursive", "--force", "--one-file-system", str(tmp_path))
+    subprocess.run(argv, check=True)
+
+
+@pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Mount]:
     """Mount an overlay over directories, the uppermost first, and return it."""
     mounted: list[Path] = []
