@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
 
-from dockyard.copying.opening import directory, opened, pin, readable
+from dockyard.copying.opening import opened, pin, readable
+from dockyard.scan.attributes import namespaces
 from dockyard.scan.layer import EDITED, REPLACED, Change
+from dockyard.scan.lower import directories, found
 from dockyard.scan.where import Place
 from dockyard.text import escaped
 
@@ -56,8 +58,8 @@ def text_diff(before: bytes, after: bytes, limit_lines: int = LINES) -> list[str
     start, stop = max(0, head - CONTEXT), CONTEXT
     above = sides[0][start:head]
     below = sides[0][head + len(old) : head + len(old) + stop]
-    found = difflib.unified_diff([*above, *old, *below], [*above, *new, *below], n=CONTEXT, lineterm="")
-    lines = [_shown(line) for line in list(found)[2:] if not line.startswith("@@")]
+    told = difflib.unified_diff([*above, *old, *below], [*above, *new, *below], n=CONTEXT, lineterm="")
+    lines = [_shown(line) for line in list(told)[2:] if not line.startswith("@@")]
     more = len(lines) - limit_lines
     return [*lines[:limit_lines], f"and {more} more lines"] if more > 0 else lines
 
@@ -129,50 +131,19 @@ def _read(layers: Sequence[str], parts: Sequence[str]) -> tuple[bytes, int]:
     Raises OSError.
     """
     *above, name = parts
+    marks = namespaces()
     with ExitStack() as stack:
         here = [stack.enter_context(opened(_top(layer))) for layer in layers]
         for part in above:
-            here = _below(here, part, stack)
-        for layer in here:
-            try:
-                pinned = stack.enter_context(opened(pin(name, layer)))
-            except FileNotFoundError:
-                continue
-            return _small_file(pinned, stack)
-    raise FileNotFoundError
+            here = directories(here, part, marks, stack)
+        under = found(here, name, marks)
+        if not under:
+            raise FileNotFoundError
+        return _small_file(stack.enter_context(opened(pin(name, under.layer))), stack)
 
 
 def _top(layer: str) -> int:
     return os.open(layer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _below(layers: Sequence[int], name: str, stack: ExitStack) -> list[int]:
-    """Return the directories of a name, the uppermost first, down to what hides the others."""
-    found = []
-    for layer in layers:
-        try:
-            inner = stack.enter_context(opened(directory(name, layer)))
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
-            break
-        found.append(inner)
-        if _hides_others(inner):
-            break
-    return found
-
-
-def _hides_others(inner: int) -> bool:
-    """Return whether a directory is opaque, or was renamed, so that what is below is elsewhere."""
-    marks = ("opaque", "redirect")
-    return any(name.startswith(("trusted.overlay.", "user.overlay.")) and name.endswith(marks) for name in _list(inner))
-
-
-def _list(inner: int) -> list[str]:
-    try:
-        return os.listxattr(inner)
-    except OSError:
-        return []
 
 
 def _small_file(pinned: int, stack: ExitStack) -> tuple[bytes, int]:
@@ -180,7 +151,7 @@ def _small_file(pinned: int, stack: ExitStack) -> tuple[bytes, int]:
     if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
         raise FileNotFoundError
     descriptor = stack.enter_context(opened(readable(pinned)))
-    if any(name.endswith((".overlay.metacopy", ".overlay.whiteout")) for name in _list(descriptor)):
+    if any(name.endswith((".overlay.metacopy", ".overlay.whiteout")) for name in os.listxattr(descriptor)):
         raise FileNotFoundError
     data = bytearray()
     while len(data) <= LARGEST and (chunk := os.read(descriptor, LARGEST + 1 - len(data))):
