@@ -5,6 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from dockyard.scan.attributes import OWNER
@@ -92,45 +93,64 @@ def _hashed(told: tuple[object, ...]) -> str:
 
 def judged(change: Change) -> Finding:
     """Return how bad a change may be: what can give rights first, then what can run, then what steers."""
-    severity, reason = next((severity, reason) for applies, severity, reason in _SEVERITIES if applies(change))
-    return Finding(change, severity, reason)
+    for degree in _degrees(change.what, change.kind):
+        if degree.applies is None or degree.applies(change):
+            return Finding(change, degree.severity, degree.reason)
+    raise AssertionError("the last degree is for whatever is left")
+
+
+class _Degree(NamedTuple):
+    """How bad changes are that are one of `what`, of one of `kinds` (none: any), and to which `applies` applies."""
+
+    severity: str
+    reason: str
+    what: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
+    applies: Callable[[Change], bool] | None = None
+
+
+@cache
+def _degrees(what: str, kind: str) -> tuple[_Degree, ...]:
+    """Return the degrees that changes can have, in their order: there may be very many changes."""
+    return tuple(degree for degree in _DEGREES if what in (degree.what or {what}) and kind in (degree.kinds or {kind}))
 
 
 def _gives_rights(change: Change) -> bool:
-    special = change.mode & (SETUID | SETGID) or "security.capability" in change.attributes
-    return change.kind == "file" and change.what != DELETED and bool(special)
+    return bool(change.mode & (SETUID | SETGID)) or "security.capability" in change.attributes
 
 
 def _can_be_run(change: Change) -> bool:
-    return change.kind == "file" and bool(change.mode & ANY_EXECUTE) and change.what in {NEW, REPLACED, EDITED, TYPE}
+    return bool(change.mode & ANY_EXECUTE)
 
 
 def _is_open_to_all(change: Change) -> bool:
-    return change.kind == "directory" and change.what == METADATA and bool(change.mode & OTHERS_WRITE)
+    return bool(change.mode & OTHERS_WRITE)
 
 
 def _steers(change: Change) -> bool:
     return change.path.startswith(CONFIGURATION)
 
 
-_SEVERITIES: tuple[tuple[Callable[[Change], bool], str, str], ...] = (
-    (lambda change: change.what == RUNS, HIGH, "it runs, and is not the image's"),
-    (
-        lambda change: change.what == UNDECLARED and change.kind == CONTAINER,
-        MEDIUM,
-        "nobody's source says that it is to run",
-    ),
-    (lambda change: change.what == UNDECLARED, HIGH, "its source does not say so"),
-    (lambda change: change.what == TOUCHED, LOW, "it is as in the image: something was there"),
-    (_gives_rights, HIGH, "it gives rights to whoever runs it"),
-    (lambda change: change.kind == "device" and change.what != DELETED, HIGH, "a device"),
-    (_can_be_run, HIGH, "it can be run, and the image has no such thing"),
-    (_is_open_to_all, HIGH, "anybody may write there"),
-    (lambda change: _steers(change) and change.what in {EDITED, REPLACED}, HIGH, "it steers what is run, and as whom"),
-    (_steers, MEDIUM, "it steers what is run, and as whom"),
-    (lambda change: change.path.startswith(PROGRAMS), MEDIUM, "programs and what they load are there"),
-    (lambda change: change.what in {DELETED, TYPE}, MEDIUM, "the image has it"),
-    (lambda _: True, LOW, "nothing says that it is expected"),
+def _is_among_programs(change: Change) -> bool:
+    return change.path.startswith(PROGRAMS)
+
+
+_FILE, _CHANGED = frozenset(("file",)), frozenset((EDITED, REPLACED))
+_THERE = frozenset((NEW, REPLACED, EDITED, METADATA, TYPE))
+_DEGREES = (
+    _Degree(HIGH, "it runs, and is not the image's", frozenset((RUNS,))),
+    _Degree(MEDIUM, "nobody's source says that it is to run", frozenset((UNDECLARED,)), frozenset((CONTAINER,))),
+    _Degree(HIGH, "its source does not say so", frozenset((UNDECLARED,))),
+    _Degree(LOW, "it is as in the image: something was there", frozenset((TOUCHED,))),
+    _Degree(HIGH, "it gives rights to whoever runs it", _THERE, _FILE, _gives_rights),
+    _Degree(HIGH, "a device", _THERE, frozenset(("device",))),
+    _Degree(HIGH, "it can be run, and the image has no such thing", _THERE - {METADATA}, _FILE, _can_be_run),
+    _Degree(HIGH, "anybody may write there", frozenset((METADATA,)), frozenset(("directory",)), _is_open_to_all),
+    _Degree(HIGH, "it steers what is run, and as whom", _CHANGED, applies=_steers),
+    _Degree(MEDIUM, "it steers what is run, and as whom", applies=_steers),
+    _Degree(MEDIUM, "programs and what they load are there", applies=_is_among_programs),
+    _Degree(MEDIUM, "the image has it", frozenset((DELETED, TYPE))),
+    _Degree(LOW, "nothing says that it is expected"),
 )
 
 

@@ -105,7 +105,7 @@ class _Told:
 
     def __init__(self, container: "Container", sources: Sources | None, reading: Reading, options: Options) -> None:
         self.container, self.sources, self.reading, self.options = container, sources, reading, options
-        self.findings: dict[str, Finding] = {}
+        self.findings: dict[tuple[str, str], Finding] = {}
         self.omitted = 0
         self.problems: list[str] = []
         self.used: Mapping[Rule, int] = {}
@@ -154,12 +154,12 @@ class _Told:
                     del self.findings[key]
 
     def _keep(self, change: Change) -> None:
-        key = f"{change.path}\0{change.what}"
-        if key not in self.findings and len(self.findings) >= KEPT:
+        key = (change.path, change.what)
+        if len(self.findings) >= KEPT and key not in self.findings:
             self.omitted += 1
             return
         finding = judged(change)
-        if self.options.difference:
+        if self.options.difference and change.kind == "file" and change.what != NEW:
             finding = finding._replace(difference=tuple(self.options.difference(self.reading.place, change)))
         self.findings[key] = finding
 
