@@ -41,7 +41,7 @@ RestrictNamespaces=yes
 RestrictRealtime=yes
 LockPersonality=yes
 SystemCallArchitectures=native
-# To watch file systems, to find directories by handles, to see processes, and to read and to plant what is others'.
+# It watches file systems, finds directories by handles, sees processes, reads and plants what is others'.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_FOWNER CAP_CHOWN"""
 """What keeps root's scanner from anything else. Containers are frozen through /sys, which stays writable; a user's
 own podman cannot work under any of it."""
@@ -76,7 +76,7 @@ def units(place: Path, time: str, scanners: Iterable[str] = ()) -> list[Unit]:
     """
     _check_time(time)
     target = "multi-user.target" if is_hosts_root() else "default.target"
-    programs = {f"@{name.upper()}@": _escaped(str(Path(sys.executable).with_name(name))) for name in PROGRAMS}
+    programs = {f"@{word.upper()}@": _escaped(str(Path(sys.executable).with_name(word))) for word in PROGRAMS}
     filled = {**programs, "@TIME@": time, "@TARGET@": target, "@ENVIRONMENT@": _environment(os.environ)}
     filled["@HARDENED@"] = HARDENED if is_hosts_root() else ""
     found = []
