@@ -43,8 +43,10 @@ LockPersonality=yes
 SystemCallArchitectures=native
 # It watches file systems, finds directories by handles, sees processes, reads and plants what is others'.
 CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_FOWNER CAP_CHOWN"""
-"""What keeps root's scanner from anything else. Containers are frozen through /sys, which stays writable; a user's
-own podman cannot work under any of it."""
+"""What keeps root's scanner from anything else. Containers are frozen through /sys, which has to stay writable.
+
+A user's own podman cannot work under any of it.
+"""
 
 PASSED_ON = ("DOCKYARD_HOST", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERS_CONF")
 

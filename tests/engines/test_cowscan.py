@@ -598,6 +598,8 @@ def test_watching_tells_at_once(engine: World, image: str) -> None:
     wait_for(told("/app/first"), "the first alert", 30)
     engine.call("exec", "dyt-cow-watch", "chmod", "4755", "/app/tool")
     wait_for(told("/app/tool"), "the second alert", 30)
+    engine.call("exec", "dyt-cow-watch", "sh", "-c", "cp /usr/bin/busybox /app/true; /app/true; rm /app/true")
+    wait_for(told("/app/true"), "the alert of what was gone at once", 30)
     attacked(engine, image, "dyt-cow-brief", "sleep 3; echo x >/app/last", "--rm")
     settled(engine, ["dyt-cow-brief"])
     wait_for(told("/app/last"), "the third alert", 30)

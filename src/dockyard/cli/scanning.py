@@ -312,12 +312,14 @@ class _Watch:
 
     def scan(self, moved: Any) -> set[str]:  # noqa: ANN401 - ids, with what moved
         from dockyard.scan.observed import observed, tell
+        from dockyard.scan.passing import with_gone
 
         began = time.time()
         self.yard.forget_rows()
         options = _options(self.yard, self.given)
         names = frozenset() if moved is None else frozenset(moved)
         scanned = _scanned(self.yard, self.given, options._replace(names=names or options.names))
+        scanned = [with_gone(one, moved[one.id].kinds) if moved and one.id in moved else one for one in scanned]
         result = observed(scanned, frozenset(one.name for one in scanned), began)
         for one, news in zip(result.scanned, result.news, strict=True):
             for alert in news.new:
@@ -327,16 +329,17 @@ class _Watch:
         tell(self.yard.settings, result)
         return {one.id for one, news in zip(result.scanned, result.news, strict=True) if news.new}
 
-    def capture(self, identifier: str, upper: str, _moved: object) -> None:
+    def capture(self, identifier: str, upper: str, moved: Any) -> None:  # noqa: ANN401 - watch.Moved
         """Look at a container that has ended, through a descriptor that was opened while it ran."""
         from dockyard.scan.observed import observed, tell
+        from dockyard.scan.passing import with_gone
         from dockyard.scan.scan import scan
 
         container, place = self.containers.pop(identifier), self.places.pop(identifier)
         began = time.time()
         options = _options(self.yard, self.given)._replace(consistent=False)
         one = scan(container, lambda: place.ids, options, place=place._replace(upper=upper))
-        result = observed([one], frozenset((one.name,)), began)
+        result = observed([with_gone(one, moved.kinds)], frozenset((one.name,)), began)
         for news in result.news:
             for alert in news.new:
                 say(alert.line())

@@ -206,6 +206,8 @@ class Watcher:
 
     def _died(self, event: EngineEvent) -> None:
         """Look at a container for the last time: the engine may be removing it already."""
+        if event.id in self._captured:  # it was started again in between
+            self._is_stale = not self._refresh()
         if event.id in self._unwatched:
             self._tasks.lost(event.id, event.name, "it ended, and could not be watched")
         elif event.id not in self._containers:

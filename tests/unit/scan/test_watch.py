@@ -34,6 +34,11 @@ class World:
         self.told: list[str] = []
         self.news: Collection[str] = ()
         self.fails = 0
+        self.known: set[str] = set()
+
+    def _uppers(self) -> dict[str, str]:
+        self.known |= self.uppers.keys()
+        return self.uppers
 
     def _scan(self, wanted: Mapping[str, Moved] | None) -> Collection[str]:
         self.scans.append(None if wanted is None else dict(wanted))
@@ -43,12 +48,13 @@ class World:
         return self.news
 
     def _capture(self, container: str, path: str, _moved: Moved) -> None:
+        self.known.remove(container)  # each is looked at for the last time once, until it has been asked for again
         self.captured.append((container, sorted(os.listdir(path))))  # noqa: PTH208 - as the scan reads it
 
     def tasks(self) -> Tasks:
         """What is done for the watcher."""
         lost = lambda *words: self.lost.append(words)  # noqa: E731 - one line
-        return Tasks(lambda: self.uppers, self._scan, self._capture, lost, self.told.append)
+        return Tasks(self._uppers, self._scan, self._capture, lost, self.told.append)
 
 
 _PASSING_ON = 'while read -r line && [ "$line" != end ]; do printf "%s\\n" "$line"; done'
@@ -210,6 +216,16 @@ def test_container_that_ends_is_looked_at_even_when_its_directory_has_been_moved
         until(watcher, lambda: bool(world.captured))
         assert not watcher._journal.uppers  # noqa: SLF001
     assert world.captured == [(ID, ["payload"])]
+    assert world.lost == []
+
+
+def test_container_that_ends_twice_at_once_is_looked_at_twice(layered: Layered, client: Client) -> None:
+    """As one does that fails as soon as the engine has started it again."""
+    world = World({ID: str(layered.upper)})
+    with watching(world, client) as watcher:
+        for action in ("die", "start", "die"):
+            watcher._hear_one(EngineEvent(action, ID, "web"))  # noqa: SLF001 - as if one reading had them all
+    assert world.captured == [(ID, []), (ID, [])]
     assert world.lost == []
 
 
