@@ -36,6 +36,8 @@ def opened_beneath(root: int, path: str, flags: int = PIN) -> int:
     A path may be longer than what the kernel takes at once. Raises OSError: ELOOP for a link on the way (the last one
     can be pinned), EXDEV for another mount or a way out; DockyardError where the kernel is older than 5.6.
     """
+    if path.startswith("/"):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
     *above, last = _pieces(path)
     here = root
     try:
