@@ -212,6 +212,7 @@ def main(rounds: int, containers: int, entries: int) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="dybench-") as directory:
         root = Path(directory)
+        (root / "src").mkdir()
         prepare(root)
         running = json.loads(f"[{','.join(run(DOCKER, 'ps', '--format', '{{json .Names}}', root=root).split())}]")
         print(f"{rounds} rounds; {len(running)} other containers run, which d-cowscan scans as well")

@@ -666,3 +666,11 @@ def test_wrong_rules(engine: World) -> None:
         told = engine.run("d-cowscan", "-i", rules, expect=2).stderr
         assert reason in told, text
         assert str(rules) in told
+
+
+def test_sources_that_cannot_be_read(engine: World, image: str) -> None:
+    """Containers are scanned all the same, and told as not compared with their sources: no ok."""
+    attacked(engine, image, "dyt-cow-lost", "true")
+    settled(engine, ["dyt-cow-lost"])
+    told = engine.run("d-cowscan", "dyt-cow-lost", env={"D_SRC_DIR": "/nowhere"}, expect=5).stdout
+    assert "INCOMPLETE: not compared with its source: /nowhere: No such file or directory" in told

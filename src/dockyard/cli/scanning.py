@@ -78,8 +78,12 @@ def _rules(yard: Yard, given: Namespace) -> "list[Rule]":
     own = default_file()
     rules = load_all([*([own] if own.exists() else []), *(Path(name) for name in given.ignore)])
     present = {row.service for row in yard.rows}
-    for service in yard.services:
-        if service.name in present and _may_have_rules(service):
+    try:
+        services = [service for service in yard.services if service.name in present]
+    except DockyardError:  # each container is told as not compared with its source
+        services = []
+    for service in services:
+        if _may_have_rules(service):
             rules += service_rules(service, yard.host)
     return rules
 

@@ -43,11 +43,16 @@ class Sources:
     def __init__(self, yard: "Yard", containers: Iterable[Container]) -> None:
         self.yard = yard
         self.containers = list(containers)
+        self.problems: tuple[str, ...] = ()
 
     @cached_property
     def services(self) -> Mapping[str, "Service"]:
-        """All services by name; none where nobody has told where they are."""
-        return {service.name: service for service in self.yard.services}
+        """All services by name; none where nobody has told where they are, or where they cannot be read."""
+        try:
+            return {service.name: service for service in self.yard.services}
+        except DockyardError as error:
+            self.problems = (f"not compared with its source: {error}",)
+            return {}
 
     def compared(self, container: Container, mounted: frozenset[str]) -> Undeclared:
         """Return what a container has that its source does not declare; `mounted` is what the kernel tells is in it.
@@ -56,7 +61,7 @@ class Sources:
         """
         found = [_mount(point, "nothing declares it") for point in sorted(mounted) if not _is_engines(point, container)]
         if not self.services:
-            return Undeclared(tuple(found))
+            return Undeclared(tuple(found), self.problems)
         service = self.services.get(container.service)
         if not service:
             return Undeclared((*found, _change(f"/{container.name}", CONTAINER, "it belongs to no service")))
