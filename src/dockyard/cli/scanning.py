@@ -295,6 +295,7 @@ class _Watch:
         self.yard, self.given = yard, given
         self.containers: dict[str, Container] = {}
         self.places: dict[str, Place] = {}
+        self.unread: set[str] = set()
 
     def tasks(self) -> Any:  # noqa: ANN401 - watch.Tasks, which is not imported where nobody watches
         from dockyard.scan.watch import Tasks
@@ -311,7 +312,9 @@ class _Watch:
             try:
                 self.places[identifier] = place_of(self.containers[identifier], lambda: self.yard.engine.id_map)
             except DockyardError as error:
-                self.lost(identifier, self.containers[identifier].name, str(error))
+                if identifier not in self.unread:
+                    self.unread.add(identifier)
+                    self.lost(identifier, self.containers[identifier].name, str(error))
         return {identifier: place.upper for identifier, place in self.places.items() if identifier in up}
 
     def scan(self, moved: Any) -> set[str]:  # noqa: ANN401 - ids, with what moved

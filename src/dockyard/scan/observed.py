@@ -57,8 +57,8 @@ def observed(found: Iterable[Scanned], names: frozenset[str] = frozenset(), when
         for alert in (alerts.raised() if alerts.path().exists() else ())
         if alert.fingerprint not in shown
         and (not names or alert.container in names)
-        # why a scan is not complete is told by the scan itself
-        and not (alert.what == UNSEEN and alert.container in {one.name for one in left})
+        # why a scan is not complete is told by the scan itself, and of a container that is gone nothing can be judged
+        and not (alert.what == UNSEEN and (alert.gone or alert.container in {one.name for one in left}))
     ]
     return Observed(left, news, earlier)
 
