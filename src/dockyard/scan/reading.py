@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import takewhile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import Container
 from dockyard.errors import DockyardError
@@ -15,7 +15,12 @@ from dockyard.scan.running import Code, codes
 from dockyard.scan.token import Tokens, planted
 from dockyard.scan.where import Place
 
+if TYPE_CHECKING:
+    from dockyard.scan.fanotify import Journal
+
 ROUNDS = 5  # how often what moved during a walk is read again
+OFTEN = 2000  # changes after which the journal is read
+MOVED = 100_000  # paths that moved and are remembered
 STILL, FROZEN, WATCHED = "still", "frozen", "watched"
 """How a picture is kept consistent: nothing runs, nothing was let run, or what moved was read again."""
 
@@ -144,9 +149,10 @@ def _watched(container: Container, place: Place, group: Group | None, proof: Pro
 
 def _followed(container: Container, reading: Reading, group: Group | None, proof: Proof) -> Iterator[Change]:
     """Yield what differs; what moves meanwhile is yielded again, after it was put into `moved`."""
-    from dockyard.scan.fanotify import Journal, events_below
+    from dockyard.scan.fanotify import Journal
 
     upper = reading.place.upper
+    noted = _Noted(upper)
     with ExitStack() as stack:
         journal = None
         if container.status != "paused":
@@ -155,26 +161,59 @@ def _followed(container: Container, reading: Reading, group: Group | None, proof
             except DockyardError as error:
                 reading.problems.append(f"it was neither held still nor watched: {error}")
         with _Planting(container, reading, proof):
-            for change in reading.walk.changes():
+            for number, change in enumerate(reading.walk.changes(), 1):
                 if not (reading.tokens and reading.tokens.owns(change)):
                     yield change
+                if journal and not number % OFTEN:  # or whatever else moves on the host fills the kernel's queue
+                    noted.look(journal)
             reading.note_processes(group.processes() if group else [container.pid])
         yield from reading.where_tokens_were()
-        told: set[str] = set()
-        for _ in range(ROUNDS if journal else 0):
-            assert journal  # noqa: S101 - else there are no rounds
-            batch = journal.read(0)
-            if not batch.is_certain:
-                reading.problems.append("more moved in it than could be followed")
-            moved = events_below(batch, upper) - told
-            if not moved:
-                return
-            reading.moved += moved
-            for change in reading.walk.again(moved):
-                told.add(change.path)
-                yield change
-        if journal and events_below(journal.read(0), upper) - told:
-            reading.problems.append("it changes faster than it can be read")
+        if journal:
+            yield from _moved(reading, journal, noted)
+
+
+def _moved(reading: Reading, journal: "Journal", noted: "_Noted") -> Iterator[Change]:
+    """Yield what differs where something has moved, until nothing does that has not told anything."""
+    told: set[str] = set()
+    for _ in range(ROUNDS):
+        noted.look(journal)
+        moved = noted.taken() - told
+        if not moved:
+            break
+        reading.moved += moved
+        for change in reading.walk.again(moved):
+            told.add(change.path)
+            yield change
+    noted.look(journal)
+    if noted.taken() - told:
+        reading.problems.append("it changes faster than it can be read")
+    if not noted.is_certain:
+        reading.problems.append("more moved in it than could be followed")
+
+
+class _Noted:
+    """What a journal has told of one upper directory so far."""
+
+    def __init__(self, upper: str) -> None:
+        self.upper = upper
+        self.is_certain = True
+        self._paths: set[str] = set()
+
+    def look(self, journal: "Journal") -> None:
+        """Read what there is to read."""
+        from dockyard.scan.fanotify import events_below
+
+        batch = journal.read(0)
+        self.is_certain = self.is_certain and batch.is_certain
+        if len(self._paths) < MOVED:
+            self._paths |= events_below(batch, self.upper)
+        else:
+            self.is_certain = False
+
+    def taken(self) -> set[str]:
+        """Return the paths, and forget them."""
+        paths, self._paths = self._paths, set()
+        return paths
 
 
 class _Planting:
