@@ -329,7 +329,7 @@ def _hosts(draw: Callable[..., Any]) -> Host:
 @contextmanager
 def _on(current: dict[str, Host]) -> Iterator[None]:
     """Have dockyard see the current example in place of this host, and plan each production of it once."""
-    plan_production = isolation._production_flags  # noqa: SLF001 - what is costly
+    plan_production = isolation.production_flags  # noqa: SLF001 - what is costly
 
     def once(service: Service, loaded: Settings, dialect: Any, *, with_addresses: bool) -> tuple[str, ...]:  # noqa: ANN401
         told, key = current["host"].told, (service.name, with_addresses)
@@ -344,7 +344,7 @@ def _on(current: dict[str, Host]) -> Iterator[None]:
     with ExitStack() as stack:
         for module, attribute, instead in (
             (settings_of_layers, "KEYS", SAID),
-            (isolation, "_production_flags", once),
+            (isolation, "production_flags", once),
             (isolation, "claims_of", lru_cache(256)(isolation.claims_of)),
             (isolation, "where_said", lru_cache(256)(isolation.where_said)),
             (paths, "os", model),
