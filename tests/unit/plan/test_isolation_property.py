@@ -329,7 +329,7 @@ def _hosts(draw: Callable[..., Any]) -> Host:
 @contextmanager
 def _on(current: dict[str, Host]) -> Iterator[None]:
     """Have dockyard see the current example in place of this host, and plan each production of it once."""
-    plan_production = isolation.production_flags  # noqa: SLF001 - what is costly
+    plan_production = isolation.production_flags
 
     def once(service: Service, loaded: Settings, dialect: Any, *, with_addresses: bool) -> tuple[str, ...]:  # noqa: ANN401
         told, key = current["host"].told, (service.name, with_addresses)
