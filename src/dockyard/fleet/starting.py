@@ -171,7 +171,7 @@ def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:
 
 def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watcher) -> list[Done]:
     """Stop containers with one question to the engine, which stops them side by side."""
-    from dockyard.scan.capture import before_stop_of
+    from dockyard.scan.capture import looked_at
 
     finished: list[Done] = []
     with ExitStack() as locks:
@@ -187,8 +187,8 @@ def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watc
             return finished
         reason = ""
         try:
-            before_stop_of(yard.engine, [up[name].name for name in free])
-            yard.engine.call("stop", *(up[name].name for name in free))
+            with looked_at(yard.engine, [up[name].name for name in free]):
+                yard.engine.call("stop", *(up[name].name for name in free))
         except DockyardError as error:
             reason = str(error)
         yard.forget_rows()

@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dockyard.errors import DockyardError
@@ -74,14 +75,20 @@ def before_stop(engine: "Engine", containers: Iterable["Container"]) -> None:
             warn(f"{escaped(container.name)}: not scanned before its stop: {escaped(str(error))}")
 
 
-def before_stop_of(engine: "Engine", names: Iterable[str]) -> None:
-    """Do the same for containers by name."""
+@contextmanager
+def looked_at(engine: "Engine", names: Iterable[str]) -> Iterator[None]:
+    """Do the same for containers by name that the block stops: those that stay are looked at while they stop."""
+    from concurrent.futures import ThreadPoolExecutor
+
     try:
         containers = engine.containers(names)
     except DockyardError as error:
         warn(f"not scanned before their stop: {error}")
-        return
-    before_stop(engine, containers)
+        containers = []
+    before_stop(engine, [container for container in containers if container.removed_at_end])
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(before_stop, engine, [container for container in containers if not container.removed_at_end])
+        yield
 
 
 def _capture(engine: "Engine", container: "Container", budget: Budget) -> None:

@@ -103,7 +103,8 @@ def test_nothing_stops_a_stop(web: Container, told: list[str], monkeypatch: pyte
     assert "not a list of rules" in told[0]
     capture.before_stop(Quiet(), [web._replace(layer="/nowhere")])
     assert "not wholly scanned" in told[-1]
-    capture.before_stop_of(Quiet(), ["web"])
+    with capture.looked_at(Quiet(), ["web"]):
+        pass
     assert "refused" in told[-1]
     monkeypatch.setattr(capture, "PATIENCE", 0)
     capture.before_stop(Quiet(), [web])
