@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ LINGERING = 90  # seconds in which a client that a killed run left behind has to
 class Holder(NamedTuple):
     """Who holds a lock: `born` is the process's start in clock ticks since boot, `since` in seconds of the epoch.
 
-    `client` is the client of the engine that it started last.
+    `clients` are the engine's clients that it has started and that still work, by their start.
     """
 
     pid: int
@@ -37,13 +37,12 @@ class Holder(NamedTuple):
     command: str
     since: float
     doing: str = ""
-    client: int = 0
-    client_born: int = 0
+    clients: Mapping[str, int] = {}
 
     @property
     def lingers(self) -> bool:
         """Whether it is dead, and what it had the engine do is not done."""
-        return not self.is_alive and bool(self.client_born) and self.client_born == _born(self.client)
+        return not self.is_alive and bool(_alive(self.clients))
 
     @property
     def is_alive(self) -> bool:
@@ -86,7 +85,7 @@ def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
             _write(descriptor, holder)
 
         def started(client: int) -> None:
-            note(client=client, client_born=_born(client))
+            note(clients=_alive({**holder.clients, str(client): _born(client)}))
 
         note()
         process.STARTED.append(started)
@@ -185,6 +184,11 @@ def _born(pid: int) -> int:
             raise
         return 0
     return 0 if state in "ZX" else int(fields[18])  # one that ended and is not yet waited for holds nothing
+
+
+def _alive(processes: Mapping[str, int]) -> dict[str, int]:
+    """Return those processes, each with its start, that are still there."""
+    return {pid: born for pid, born in processes.items() if born and born == _born(int(pid))}
 
 
 def user_name() -> str:

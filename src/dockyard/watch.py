@@ -38,7 +38,8 @@ def watch(
                 verdicts[name] = verdict
         pending -= set(verdicts)
         if pending:
-            time.sleep(PAUSE if elapsed < stay_up else 2 * PAUSE)
+            left = stay_up - (time.monotonic() - began)
+            time.sleep(min(left, PAUSE) if left > 0 else 2 * PAUSE)
     return verdicts
 
 

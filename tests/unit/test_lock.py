@@ -1,5 +1,7 @@
 """The lock: who has it is told, and nobody has it for ever."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,31 @@ def test_a_holder_that_is_killed_frees_the_lock(docker: Engine, holder: subproce
     holder.wait()
     with lock.held(docker, "web"):
         pass
+
+
+STARTS_CLIENTS = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from dockyard import lock, process
+from dockyard.engine.dialect import DOCKER
+from dockyard.engine.engine import Engine
+lock._directory = lambda: Path(sys.argv[1])
+with lock.held(Engine("docker", DOCKER), "web"):
+    works = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for tell in process.STARTED:
+        tell(works.pid)
+    process.capture(("true",))
+    print(works.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_any_client_that_a_killed_holder_left_behind_is_waited_for_not_only_its_last(docker: Engine, tmp_path: Path):
+    killed = subprocess.run([sys.executable, "-c", STARTS_CLIENTS, str(tmp_path)], capture_output=True, check=False)
+    assert lock.lingering(docker) == ["web"]
+    os.kill(int(killed.stdout), signal.SIGKILL)
+    with lock.held(docker, "web"):
+        assert lock.lingering(docker) == []
 
 
 def test_other_containers_and_other_engines_are_not_locked(docker: Engine, holder: subprocess.Popen[str]):

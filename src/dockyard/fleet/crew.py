@@ -9,7 +9,7 @@ import selectors
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, Protocol
 
@@ -253,15 +253,14 @@ class Crew:
     def run(self, tasks: Iterable[Task]) -> list[Done]:
         """Do tasks side by side; returns how each ended, as it did, or that it is parked.
 
-        One that fails stops no other. An interrupt stops all of them, each puts its things in order, and it is raised.
+        The next task is asked for when there is room for it. One that fails stops no other. An interrupt stops all of
+        them, each puts its things in order, and it is raised.
         """
-        waiting = deque(tasks)
+        waiting = iter(tasks)
         finished: list[Done] = []
         with selectors.DefaultSelector() as selector:
             try:
-                while waiting or self.working:
-                    while waiting and len(self.working) < self.jobs:
-                        self._begin(waiting.popleft(), selector)
+                while self._fill(waiting, selector) or self.working:
                     finished += self._turn(selector)
             except BaseException:
                 self._end_all()
@@ -281,6 +280,15 @@ class Crew:
                 finished.append(worker.end())
                 self.watcher.done(finished[-1])
         return finished
+
+    def _fill(self, waiting: Iterator[Task], selector: selectors.BaseSelector) -> bool:
+        """Begin what there is room for; returns whether there may be more."""
+        while len(self.working) < self.jobs:
+            task = next(waiting, None)
+            if task is None:
+                return False
+            self._begin(task, selector)
+        return True
 
     def _begin(self, task: Task, selector: selectors.BaseSelector) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)

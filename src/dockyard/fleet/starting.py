@@ -1,7 +1,8 @@
 """Starting, stopping and restarting all services of a host, wave by wave."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard import history, launch
@@ -97,15 +98,17 @@ def _wave(yard: "Yard", knowing: "Yard", names: list[str], watcher: Watcher, how
 
     plans: dict[str, LaunchPlan] = {}
     finished: list[Done] = []
-    for name in names:
-        try:
-            plans[name] = planned(knowing, yard.named(name), replacing=False)
-        except DockyardError as error:
-            finished.append(_told(watcher, Done(name, **failure(error))))
-    begun = Crew(_Starting(watcher), how.jobs, how.timeout).run(
-        Task(name, lambda link, plan=plan: _start(yard, plan, link))  # type: ignore[misc]
-        for name, plan in plans.items()
-    )
+
+    def tasks() -> Iterator[Task]:
+        for name in names:
+            try:
+                plan = plans[name] = planned(knowing, yard.named(name), replacing=False)
+            except DockyardError as error:
+                finished.append(_told(watcher, Done(name, **failure(error))))
+            else:
+                yield Task(name, partial(_start, yard, plan))
+
+    begun = Crew(_Starting(watcher), how.jobs, how.timeout).run(tasks())  # the first starts while the next is planned
     finished += _watched(yard, begun, plans, watcher, how)
     history.record_all((done.name, "start", done.result, str(done.data.get("image", "")), {}) for done in finished)
     return finished
@@ -170,7 +173,7 @@ def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:
 
 
 def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watcher) -> list[Done]:
-    """Stop containers with one question to the engine, which stops them side by side."""
+    """Stop the containers of a wave side by side."""
     from dockyard.scan.capture import looked_at
 
     finished: list[Done] = []
@@ -185,18 +188,12 @@ def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watc
                 finished.append(_told(watcher, Done(name, **failure(error))))
         if not free:
             return finished
-        reason = ""
-        try:
-            with looked_at(yard.engine, [up[name].name for name in free]):
-                yard.engine.call("stop", *(up[name].name for name in free))
-        except DockyardError as error:
-            reason = str(error)
-        yard.forget_rows()
-        still = {row.service for row in yard.rows if row.is_up}
-        for name in free:
-            result = (
-                Done(name, FAILED, reason or "still up") if name in still else Done(name, OK, data={"text": "down"})
-            )
+        containers = {up[name].name: name for name in free}
+        with looked_at(yard.engine, containers):
+            reasons = yard.engine.stop(containers)
+        for container, name in containers.items():
+            reason = reasons.get(container)
+            result = Done(name, FAILED, reason) if reason else Done(name, OK, data={"text": "down"})
             finished.append(_told(watcher, result))
     history.record_all((done.name, "stop", done.result, "", {}) for done in finished)
     return finished

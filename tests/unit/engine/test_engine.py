@@ -104,6 +104,30 @@ def test_secrets_reach_the_engine_through_its_environment(fake: Fake):
     assert engine.call("run", "--env", "TOKEN", secrets={"TOKEN": "hidden"}) == "hidden\nrun --env TOKEN\n"
 
 
+SLOW = "web0"
+STOPS = f"""
+case $1 in
+stop) shift; echo "$@" >> asked
+  case " $* " in *" {SLOW} "*) for _ in $(seq 1000); do grep -q web29 asked && exit; sleep 0.01; done; exit 1; esac;;
+esac
+"""
+
+
+def test_a_container_that_takes_its_time_keeps_no_other_from_being_stopped(fake: Fake, tmp_path: Path):
+    engine = fake(f"cd {shlex.quote(str(tmp_path))}; {STOPS}")
+    assert engine.stop(f"web{number}" for number in range(30)) == {}
+    asked = [line.split() for line in _asked(tmp_path)]
+    assert [name for names in asked for name in names] == [f"web{number}" for number in range(30)]
+    assert [len(names) for names in asked] == [10, 10, 10]
+
+
+def test_what_could_not_be_stopped_is_told_with_the_engines_reason(fake: Fake):
+    up = json.dumps([_container("bad", "1")])
+    engine = fake(f"case $1 in stop) echo 'cannot stop bad' >&2; exit 1;; *) echo {shlex.quote(up)};; esac")
+    assert engine.stop(["good", "bad"]) == {"bad": "cannot stop bad"}
+    assert engine.stop([]) == {}
+
+
 def test_words_reach_the_engine_one_by_one(fake: Fake):
     assert fake('for word; do echo "<$word>"; done').call("run", "a b", "$(id)", "") == "<run>\n<a b>\n<$(id)>\n<>\n"
 
