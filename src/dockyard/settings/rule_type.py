@@ -85,22 +85,32 @@ class Day(Type[dt.date]):
             unfit(node, self.expected)
 
 
-_TYPES: dict[str, Type[Any]] = {
-    "path": Text("a pattern that begins with `/`"),
-    "containers": Words("a name with `*` perhaps, or a list of such"),
-    "what": Words(f"of {listed(WHAT)}", WHAT),
-    "kinds": Words(f"of {listed(KINDS)}", KINDS),
-    "owner": Integer(0, _LARGEST_ID),
-    "group": Integer(0, _LARGEST_ID),
-    "executable": Boolean(),
-    "append_only": Boolean(),
-    "max_size": Size(),
-    "max_count": Integer(1, _MOST_HELD),
-    "reason": Text("words that say why"),
-    "by": Text("who says so"),
-    "until": Day(),
+class Field(NamedTuple):
+    """One key of a rule; `needed`: why no rule is without it."""
+
+    type: Type[Any]
+    help: str
+    needed: str = ""
+
+
+FIELDS: dict[str, Field] = {
+    "path": Field(Text("a pattern that begins with `/`"), "the paths that it covers", "a rule says what it covers"),
+    "reason": Field(Text("words that say why"), "why", "a rule says why: whoever reads it next year wants to know"),
+    "containers": Field(Words("a name with `*` perhaps, or a list of such"), "the containers that it is for"),
+    "what": Field(Words(f"of {listed(WHAT)}", WHAT), "which changes it expects"),
+    "kinds": Field(Words(f"of {listed(KINDS)}", KINDS), "of which kinds of entries"),
+    "owner": Field(Integer(0, _LARGEST_ID), "the owner's id, as the container sees it"),
+    "group": Field(Integer(0, _LARGEST_ID), "the group's id, as the container sees it"),
+    "executable": Field(Boolean(), "whether it may be a program"),
+    "append_only": Field(Boolean(), "of files of the image, only those that still begin with what the image has"),
+    "max_size": Field(Size(), "bytes of the largest"),
+    "max_count": Field(
+        Integer(1, _MOST_HELD), "how many entries of one container; with one more, all of them are told"
+    ),
+    "by": Field(Text("who says so"), "who answers for it"),
+    "until": Field(Day(), "the last day on which it counts"),
 }
-_NEEDED = {"path": "a rule says what it covers", "reason": "a rule says why: whoever reads it next year wants to know"}
+"""Every key of a rule: reading, complaints and docs/reference/cowscan-rules.md come from here."""
 
 
 class Rules(Type[tuple[Rule, ...]]):
@@ -143,7 +153,11 @@ def _rule(node: Node) -> Rule:
         except SettingsError as error:
             problems += error.problems
     written = {key.text for key, _ in node.pairs}
-    problems += [Problem(node.where, f"no `{name}`", why) for name, why in _NEEDED.items() if name not in written]
+    problems += [
+        Problem(node.where, f"no `{name}`", field.needed)
+        for name, field in FIELDS.items()
+        if field.needed and name not in written
+    ]
     if problems:
         raise SettingsError(problems)
     return Rule(where=node.where, **values)
@@ -151,8 +165,8 @@ def _rule(node: Node) -> Rule:
 
 def _refuse_unknown(key: Scalar, values: dict[str, Any]) -> None:
     """Raise SettingsError for a word that no rule has, or that stands there again."""
-    if key.text not in _TYPES:
-        hint = did_you_mean(key.text, _TYPES) or f"there are {listed(_TYPES)}"
+    if key.text not in FIELDS:
+        hint = did_you_mean(key.text, FIELDS) or f"there are {listed(FIELDS)}"
         raise SettingsError([Problem(key.where, f"unknown key `{key.text}` of a rule", hint)])
     if key.text in values:
         raise SettingsError([Problem(key.where, f"`{key.text}` stands twice")])
@@ -160,10 +174,10 @@ def _refuse_unknown(key: Scalar, values: dict[str, Any]) -> None:
 
 def _value(name: str, node: Node) -> Any:  # noqa: ANN401 - as many types as there are keys
     """Return a value; raises SettingsError."""
-    if name in _NEEDED and isinstance(node, Scalar) and not node.text.strip():
-        raise SettingsError([Problem(node.where, f"no `{name}`", _NEEDED[name])])
+    if FIELDS[name].needed and isinstance(node, Scalar) and not node.text.strip():
+        raise SettingsError([Problem(node.where, f"no `{name}`", FIELDS[name].needed)])
     try:
-        value = _TYPES[name].read(node)
+        value = FIELDS[name].type.read(node)
         if name == "path":
             read(value)
     except UnfitError as error:

@@ -1,0 +1,114 @@
+"""The reference of what dockyard meets on a host: variables, files and directories.
+
+Keys have their variables in their own table; tests hold that nothing is missing from the tables here.
+"""
+
+from typing import NamedTuple
+
+from dockyard.docs.table import page, table, words
+from dockyard.settings.key import OVERRIDES
+from dockyard.settings.keys import KEYS
+
+
+class Variable(NamedTuple):
+    """A variable that is no setting; `set_by_us`: for programs that dockyard starts."""
+
+    name: str
+    help: str
+    set_by_us: bool = False
+
+
+VARIABLES = (
+    Variable("DOCKYARD_HOST", "The [host file](host-file.md), in place of those at the usual places."),
+    Variable("DOCKYARD_COWSCAN", "The host's own [rules of d-cowscan](cowscan-rules.md), in place of the usual file."),
+    Variable("DOCKER_HOST", "Where Docker Engine answers. The client reads it, and `d userns` does."),
+    Variable("PATH", "Where programs are looked up: the engine's client above all."),
+    Variable("HOME", "Where a user's own files are, where the variables below say nothing."),
+    Variable(
+        "PWD", "The directory of the service that `d-run` and `d-build` work on, as it was reached: by a link, say."
+    ),
+    Variable("XDG_CONFIG_HOME", "Where a user's own systemd units go, below `systemd/user`; else `~/.config`."),
+    Variable("XDG_STATE_HOME", "Where a user's own state is, in `dockyard`; else `~/.local/state`."),
+    Variable("XDG_RUNTIME_DIR", "Where a user's own locks are, in `dockyard`; else `~/.local/state`."),
+    Variable("SUDO_USER", "Who is told to hold a lock, or to have accepted or undone something."),
+    Variable("SUDO_UID", "Who is told to have undone something."),
+    Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: what a Test is to test.", set_by_us=True),
+    Variable("DOCKYARD_RUN", "The label by which all that a Test has launched is removed.", set_by_us=True),
+    Variable("DOCKYARD_IN_NAMESPACE", "Set below `podman unshare`.", set_by_us=True),
+)
+
+
+class Place(NamedTuple):
+    """A file or directory; `user` is where it is for an ordinary user."""
+
+    path: str
+    user: str
+    help: str
+
+
+STATE = "/var/lib/dockyard"
+FILES = (
+    Place("/etc/dockyard/host.yaml", "~/.config/dockyard/host.yaml", "The [host file](host-file.md)."),
+    Place("/etc/dockyard/cowscan.yaml", "", "What d-cowscan is to expect: [rules](cowscan-rules.md)."),
+    Place("/run/dockyard", "$XDG_RUNTIME_DIR/dockyard", "A lock for each container. A holder that dies frees it."),
+    Place(STATE, "$XDG_STATE_HOME/dockyard", "What is below; readable by its owner alone."),
+    Place("host-secret", "", "What `$PUID` is made from. Another one gives every container another `$PUID`."),
+    Place("history.db", "", "What was done, 1000 events of a service: `d history`. A record, never the truth."),
+    Place("alerts.db", "", "What d-cowscan has found, and what was accepted."),
+    Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),
+    Place(
+        "services", "", "Of each service: `dossiers` of its last ten failures, for `d why`; what was changed by hand."
+    ),
+    Place("userns.json", "", "What `d userns enable` has changed, to be undone."),
+    Place("/etc/systemd/system", "$XDG_CONFIG_HOME/systemd/user", "Units, where `d install-units` has written any."),
+    Place("/var/cache/dockyard/apk", "", "Packages that builds share, with `build_podman_shared_apk_cache: 1`."),
+    Place("/rw/dv", "", "`vol_base`: data of services, each below its name. `TMP` in there holds the test areas."),
+    Place("/etc/docker/daemon.json", "", "`d userns enable` sets `userns-remap` there."),
+    Place("/etc/subuid", "", "`d userns enable` adds a range of ids; so it does in `/etc/subgid`."),
+    Place("/etc/passwd", "", "`d userns enable` adds names for mapped ids; so it does in `/etc/group`."),
+)
+
+
+def environment_page() -> str:
+    """Return the reference of environment variables."""
+    settings = ([f"`{key.name}`", words(key.variables()), words(_overrides(key.name))] for key in KEYS.values())
+    return page(
+        "Environment variables",
+        f"## Settings\n\n{_SETTINGS}\n{table(('key', 'variables', 'in dev and test'), settings)}",
+        f"## Others\n\n{_table_of(set_by_us=False)}",
+        f"## Set by dockyard\n\n{_SET}\n{_table_of(set_by_us=True)}",
+    )
+
+
+def _table_of(*, set_by_us: bool) -> str:
+    found = ([f"`{one.name}`", one.help] for one in VARIABLES if one.set_by_us is set_by_us)
+    return table(("variable", "means"), found)
+
+
+def _overrides(key: str) -> list[str]:
+    return [name for prefix in OVERRIDES for name in KEYS[key].variables(prefix)[:1]]
+
+
+def files_page() -> str:
+    """Return the reference of files and directories."""
+    rows = ([f"`{_full(one.path)}`", words(filter(None, [one.user])), one.help] for one in FILES)
+    return page("Files", _FILES, table(("for root", "for a user", "what it is"), rows))
+
+
+def _full(path: str) -> str:
+    return path if path.startswith("/") else f"{STATE}/{path}"
+
+
+_SETTINGS = """\
+A variable is weaker than the service's [settings.yaml](settings.md) and stronger than the [host file](host-file.md); an
+empty one says nothing. A list is written `[a, b]`. Of several the first wins.
+"""
+
+_SET = """\
+For programs that it starts. Tests get [more](../how-to/write-a-test.md#in-any-other-language).
+"""
+
+_FILES = """\
+Besides the services' own directories. A user who is not root has his own, where the second column says so; what lies in
+root's directory of state lies in his too.
+"""

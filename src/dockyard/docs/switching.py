@@ -1,0 +1,123 @@
+"""The reference of a switch: the steps as they are planned, and what the next command does after each of them.
+
+The steps are played on containers that are only names; what is told of an end half way is what recovery would do.
+"""
+
+from collections.abc import Iterator
+
+from dockyard.docs.table import page, table
+from dockyard.engine.dialect import DOCKER
+from dockyard.engine.models import LAUNCH_LABEL, MODE_LABEL, SERVICE_LABEL, Container, Image, Network
+from dockyard.plan.facts import Facts, HostFacts
+from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
+from dockyard.plan.switch import FINISHED, UNDONE, SwitchPlan, SwitchStep, Tags, plan_recovery, plan_switch
+from dockyard.plan.values import Command
+from dockyard.settings.keys import IMAGE, NAME
+from dockyard.settings.resolve import Value, resolve
+from dockyard.settings.values import Mode
+
+NAME_SHOWN, NEW, OLD = "web", "1" * 64, "0" * 64
+PRODUCTION = {SERVICE_LABEL: NAME_SHOWN, MODE_LABEL: Mode.PROD.value}
+Containers = dict[str, Container]
+
+
+def switching_page() -> str:
+    """Return the reference of a switch."""
+    head = ("step", "containers then", "if it ends here, the next command")
+    return page(
+        "The states of a switch",
+        _INTRODUCTION,
+        f"## A new container in the place of one that is up\n\n{table(head, _rows(*replacing()))}",
+        f"## Where nothing is up\n\n{_NOTHING_UP}\n{table(head, _rows(_plan(None), None))}",
+    )
+
+
+def replacing() -> tuple[SwitchPlan, Container]:
+    """Return a switch from a container that is up, and that container."""
+    old = Container("old", NAME_SHOWN, "running", OLD, labels=PRODUCTION)
+    return _plan(old), old
+
+
+def _plan(old: Container | None) -> SwitchPlan:
+    tags = Tags(f"ktools/{NAME_SHOWN}", OLD, "")
+    return plan_switch(_launch(), old, tags, DOCKER, image="NEW", test_production=True)
+
+
+def _launch() -> LaunchPlan:
+    named = Value(NAME_SHOWN, "")
+    settings = resolve([{}], Mode.PROD, {NAME.name: named, IMAGE.name: named})
+    options = LaunchOptions(directory=f"/srv/services/{NAME_SHOWN}")
+    asked = questions(NAME_SHOWN, settings, options, DOCKER, "host")
+    host = HostFacts("host", "UTC")
+    network = Network(asked.network, "bridge") if asked.network else None
+    facts = Facts(dialect=DOCKER, host=host, images={asked.images[0]: Image(NEW)}, network=network)
+    return plan_launch(NAME_SHOWN, settings, facts, options).labelled({LAUNCH_LABEL: ""})
+
+
+def _rows(plan: SwitchPlan, old: Container | None) -> Iterator[list[str]]:
+    for step, containers in states(plan, old):
+        yield [_step(step), _state(containers), _end(containers)]
+
+
+def states(plan: SwitchPlan, old: Container | None) -> Iterator[tuple[SwitchStep, Containers]]:
+    """Yield each step with the containers that are there after it."""
+    there: Containers = {old.name: old} if old else {}
+    for step in plan.steps:
+        if isinstance(step, Command):
+            there = _after(step.argv, there)
+        yield step, there
+
+
+def _after(argv: tuple[str, ...], there: Containers) -> Containers:
+    """Return the containers after a command of the engine."""
+    match argv:
+        case ("create", *rest):
+            name = rest[rest.index("--name") + 1]
+            labels = dict(word.partition("=")[::2] for word in rest if word.startswith("dockyard."))
+            return {**there, name: Container("new", name, "created", NEW, labels={**labels, **PRODUCTION})}
+        case ("rename", before, after):
+            return {
+                (after if name == before else name): one._replace(name=after if name == before else name)
+                for name, one in there.items()
+            }
+        case ("start" | "stop" as verb, name):
+            return {**there, name: there[name]._replace(status="running" if verb == "start" else "exited")}
+        case ("rm", name):
+            return {other: one for other, one in there.items() if other != name}
+        case _:
+            return there
+
+
+def _step(step: SwitchStep) -> str:
+    """Return a step as a dry run shows it, the long flags of a creation left out."""
+    text = step.shell("docker").removeprefix("# ")
+    if isinstance(step, Command) and step.argv[0] == "create":
+        text = f"docker create --name {step.argv[step.argv.index('--name') + 1]} … NEW"
+    return f"`{text.replace(OLD, 'OLD').replace(NEW, 'NEW').replace('sha256:', '')}`"
+
+
+def _state(containers: Containers) -> str:
+    """Return the containers in words: `web` old, up; `web.next` new, created."""
+    words = {"running": "up", "exited": "stopped"}
+    told = (
+        f"`{name}` {'new' if one.image_id == NEW else 'old'}, {words.get(one.status, one.status)}"
+        for name, one in sorted(containers.items())
+    )
+    return "; ".join(told)
+
+
+def _end(containers: Containers) -> str:
+    """Return what the next command does where a switch ended so."""
+    recovery = plan_recovery(NAME_SHOWN, containers, DOCKER)
+    steps = [_step(step) for step in (*recovery.first, *recovery.then)]
+    meaning = {UNDONE: "goes back: ", FINISHED: "goes on: ", "": "nothing: all is in order"}
+    return meaning[recovery.verdict] + ", ".join(steps)
+
+
+_INTRODUCTION = """\
+These are the steps by which production passes from one container to the next, as `d upgrade -n web` shows them, with
+what the engine has after each, and what the next `d` command does if d, its children or the engine end right there.
+[How an upgrade goes](../explanation/upgrade.md) tells why. It is Docker's way; podman's differs in flags alone.
+"""
+
+_NOTHING_UP = "There is nothing to go back to, so the tags move first, and going on is always right.\n"
