@@ -1,6 +1,6 @@
 # ARGS go to pytest: make test ARGS="-k launch -x"
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format docs clean
 bin := .venv/bin
 
 help: ## what there is
@@ -10,15 +10,20 @@ demo: ## install what is missing, then build, test, promote and launch a web ser
 	@scripts/demo
 
 test: ## install what is missing, then all tests, with real engines (as root)
-	@scripts/setup python engine podman filesystems registry shells tracing
+	@scripts/setup python docs engine podman filesystems registry shells tracing
 	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/pytest $(ARGS)
 
-check: ## lint, formatting, types, generated documentation
-	@scripts/setup python
+check: ## lint, formatting, types, generated documentation, the site of docs/ with its links
+	@scripts/setup python docs
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/python -m dockyard.docs --check
+	$(bin)/zensical build --strict --clean
+
+docs: ## look at docs/ as a site, on port 8000; it follows what you write
+	@scripts/setup docs
+	$(bin)/zensical serve
 
 format: ## format the code
 	@scripts/setup python
@@ -26,5 +31,5 @@ format: ## format the code
 	$(bin)/ruff format
 
 clean: ## remove what was made here (.state stays: the engine's log, the demo's volumes)
-	rm -rf .venv build dist .*_cache .hypothesis examples/*/rootfs
+	rm -rf .venv build dist site .cache .*_cache .hypothesis examples/*/rootfs
 	find . -name __pycache__ -prune -exec rm -rf {} +
