@@ -5,6 +5,7 @@ import textwrap
 
 import pytest
 
+from tests.engines.pages import matches, outputs, script, steps
 from tests.engines.world import BASE, LABEL, OURS, REPOSITORY, World, await_page, free_port
 
 
@@ -27,17 +28,36 @@ def port() -> int:
     return free_port()
 
 
-def test_the_five_steps_of_the_readme_end_with_a_page(engine: World, port: int):
-    """A service from nothing: the steps, pasted into a shell, leave a tested service in production."""
-    steps = code_blocks(section("README.md", "A service from nothing, in five steps"))
-    name = f"{OURS}hello"
-    for theirs, ours in (("8081", str(port)), ("hello", name), ("ktools/base:live", f"{BASE}\nLABEL {LABEL}")):
-        assert theirs in steps
-        steps = steps.replace(theirs, ours)
-    done = engine.run("sh", "-eu", stdin=steps, timeout=300)
-    assert f"{name} is up" in done.stdout
-    await_page(port, "Hello from a container")
-    assert engine.tags(name)["live"] == engine.tags(name)["latest"]
+def names_of_ours(name: str, port: int) -> dict[str, str]:
+    """Return what a page's names are to be called in a run beside others."""
+    return {
+        "8081": str(port),
+        "hello": name,
+        "ktools/base:live": f"{BASE}\nLABEL {LABEL}",
+        "ktools/": "dytest/",
+    }
+
+
+def follow(engine: World, page: str, name: str, port: int) -> None:
+    """Do all that a page says, with a name for its service, and compare what it shows."""
+    wanted = steps((REPOSITORY / page).read_text(), names_of_ours(name, port))
+    pasted = engine.root / "page.sh"
+    pasted.write_text(script(wanted))
+    done = engine.run("sh", "-eu", pasted, expect=None, timeout=300)
+    found = outputs(done.stdout)
+    failed = wanted[len(found)].command if len(found) < len(wanted) else ""
+    assert not failed, f"{failed}\n{done.stdout[-3000:]}"
+    for step, written in zip(wanted, found, strict=True):
+        assert step.shown is None or matches(step.shown, written), f"$ {step.command}\n{written}\nnot\n{step.shown}"
+
+
+def test_the_steps_of_the_readme_end_with_a_page(engine: World, port: int):
+    """A service from nothing: the steps, pasted into a shell, leave a tested and upgraded service in production."""
+    name = f"{OURS}readme"
+    follow(engine, "README.md", name, port)
+    await_page(port, "Hello again")
+    tags = engine.tags(name)
+    assert tags["live"] == tags["latest"] != tags["prev"]
 
 
 def test_the_shell_test_of_the_guide_passes_and_fails(engine: World, port: int):
@@ -58,3 +78,10 @@ def test_the_python_test_of_the_guide_passes(engine: World, port: int):
     web = engine.web("It works", ports=[f"{port}:8080"])
     (web / "Test").write_text(script)
     engine.d_build(web, "-t")
+
+
+def test_the_first_service_goes_as_it_is_told(engine: World, port: int):
+    """The tutorial, pasted into a shell, does and shows what it says."""
+    name = f"{OURS}tutorial"
+    follow(engine, "docs/tutorial/first-service.md", name, port)
+    assert not engine.is_up(name)

@@ -58,6 +58,7 @@ def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path):
         loaded = Loaded(html.read_text(encoding="utf-8"))
         assert loaded.places
         assert [place for place in loaded.places if "//" in place] == []
+        assert [place for place in loaded.places if not (html.parent / place).exists()] == []  # pictures too
         assert "mermaid" not in loaded.classes
 
 
