@@ -1,12 +1,13 @@
 """The documentation's commands run as written; only names and ports are the tests' own."""
 
+import json
 import re
 import textwrap
 
 import pytest
 
 from tests.engines.pages import matches, outputs, script, steps
-from tests.engines.world import BASE, LABEL, OURS, REPOSITORY, World, await_page, free_port
+from tests.engines.world import BASE, IDLE, LABEL, OURS, REPOSITORY, World, await_page, free_port
 
 
 def code_blocks(text: str) -> str:
@@ -85,3 +86,28 @@ def test_the_first_service_goes_as_it_is_told(engine: World, port: int):
     name = f"{OURS}tutorial"
     follow(engine, "docs/tutorial/first-service.md", name, port)
     assert not engine.is_up(name)
+
+
+def test_addresses_are_fixed_as_it_is_told(engine: World):
+    """On the networks that the guide makes, production has its address, and a test instance has another."""
+    page = "docs/how-to/give-services-fixed-addresses.md"
+    create = f"{engine.engine} network create --label {LABEL}"
+    text = (REPOSITORY / page).read_text()
+    made = steps(text, {"docker network create": create, "harbour": f"{OURS}harbour"})
+    engine.run("sh", "-eu", stdin=script(made))
+    host, _, own, *_ = yaml_blocks(text.replace("harbour", f"{OURS}harbour"))
+    service = engine.service(f"{own}image: {BASE}\ncmd: {json.dumps(IDLE)}\n")
+    engine.host_file.write_text(host)
+    try:
+        engine.d_run(service)
+        engine.d_run(service, "-DT", "--no-fg")
+    finally:
+        engine.host_file.write_text("")
+    addresses = [engine.d("ip", name).stdout.strip() for name in (service.name, f"test-{service.name}")]
+    assert addresses[0] == "10.77.1.10"
+    assert addresses[1].startswith("10.78.")
+
+
+def yaml_blocks(text: str) -> list[str]:
+    """Return a page's blocks of settings."""
+    return re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
