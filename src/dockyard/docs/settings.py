@@ -12,7 +12,7 @@ from dockyard.settings.values import Mode
 
 def settings_page() -> str:
     """Return the reference of settings.yaml."""
-    head = ("key", "default", "meaning", "d-run flag", "environment", "where")
+    head = ("key", "default", "meaning", "d-run flag", "where")
     sections = dict.fromkeys(key.section for key in KEYS.values())
     tables = (
         f"## {section}\n\n{table(head, (_row(key) for key in KEYS.values() if key.section == section))}"
@@ -52,15 +52,14 @@ def _row(key: Key[Any]) -> list[str]:
         default(key),
         key.help,
         words(key.flags),
-        words(key.environment),
         key.scope.value,
     ]
 
 
 _SETTINGS = """\
 For every key the first hit wins: flag of d-run, the service's `settings.yaml`, environment variable, [host
-file](host-file.md), default. Besides the variables below, every key but `cowscan` can be set as
-[`DOCKYARD_KEY`](environment.md).
+file](host-file.md), default. Every key but `cowscan` has a variable, `DOCKYARD_KEY`; some have [an older
+one](environment.md) too.
 
 In test mode `test_KEY` wins over `KEY` of the same layer; in dev mode `dev_KEY` does, and where there is none
 `test_KEY`. An override may be empty (`test_mount_ro: []`), and that empties the key. `d-run --explain` shows each
