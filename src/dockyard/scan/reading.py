@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import Container
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 ROUNDS = 5  # how often what moved during a walk is read again
 OFTEN = 2000  # changes after which the journal is read
 MOVED = 100_000  # paths that moved and are remembered
+AT_A_TIME = 64  # changes until the clock is looked at again
 STILL, FROZEN, WATCHED = "still", "frozen", "watched"
 """How a picture is kept consistent: nothing runs, nothing was let run, or what moved was read again."""
 
@@ -115,8 +115,7 @@ def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
     reading = Reading(place, budget, defer=True)
     reading.how = FROZEN
     with freezer.frozen(group) as pause, _Planting(container, reading, proof):
-        deadline = time.monotonic() + freezer.cap
-        found = list(takewhile(lambda _: time.monotonic() < deadline, reading.walk.changes()))
+        found = _until(time.monotonic() + freezer.cap, reading.walk.changes())
         found = reading.less_tokens([*found, *_edited_tokens(reading)])
         reading.note_processes(group.processes())
     if not pause.was_whole:
@@ -124,6 +123,16 @@ def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
     reading.paused = pause.seconds
     reading.changes = _then(found, reading)
     return reading
+
+
+def _until(deadline: float, changes: Iterable[Change]) -> list[Change]:
+    """Return changes as far as they come before the deadline, or little later."""
+    found: list[Change] = []
+    for change in changes:
+        found.append(change)
+        if not len(found) % AT_A_TIME and time.monotonic() > deadline:
+            break
+    return found
 
 
 def _then(found: list[Change], reading: Reading) -> Iterator[Change]:

@@ -1,8 +1,10 @@
 """One scan of all containers: where their layers are, what differs there, less what is expected."""
 
 import datetime as dt
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import IdMap
@@ -92,12 +94,25 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
             container = container._replace(pid=0)
         reading = reading_of(container, place, freezer, options.proof, options.budget)
         told = _Told(container, sources, reading, options)
-        told.read()
+        with _uncollected():
+            told.read()
     except DockyardError as error:
         return unread(str(error))
     except OSError as error:
         return unread(f"its layers cannot be read: {error.strerror}")
     return told.scanned(time.monotonic() - began)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for cycles in the block: there are none, and it would look at all findings each time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Told:
@@ -116,8 +131,10 @@ class _Told:
         place = self.reading.place
         with Layers(place.upper, place.layers) as content:
             expected = Expectations(self.container.name, self.options.rules, today, content)
+            moved = self.reading.moved
             for change in expected.told(self._changes()):
-                self._forget_moved()
+                if moved:
+                    self._forget_moved()
                 self._keep(change)
             for change in expected.told(self._beside()):
                 self._keep(change)
@@ -125,12 +142,11 @@ class _Told:
 
     def _changes(self) -> Iterator[Change]:
         """Yield what differs, less the scan's own and what says nothing."""
-        reading, place = self.reading, self.reading.place
+        reading, place, touched = self.reading, self.reading.place, self.options.touched
+        is_mapped = any(place.ids)
         for change in reading.changes:
-            if change.what == TOUCHED and not self.options.touched:
-                continue
-            if not _is_stub(change, place):
-                yield change.seen_by(place.ids)
+            if (touched or change.what != TOUCHED) and not _is_stub(change, place):
+                yield change.seen_by(place.ids) if is_mapped else change
 
     def _beside(self) -> Iterator[Change]:
         """Yield what is run and is not the image's, and what no source declares."""

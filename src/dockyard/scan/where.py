@@ -46,8 +46,12 @@ def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
     return Place(container.layer, container.layers, points, ids())
 
 
+ALL = (IdRange(0, 0, 2**32 - 1),)  # what the kernel says of a process whose ids are the host's
+
+
 def _ranges(file: Path) -> tuple[IdRange, ...]:
-    return tuple(IdRange(*map(int, line.split())) for line in file.read_text(encoding="ascii").splitlines())
+    found = tuple(IdRange(*map(int, line.split())) for line in file.read_text(encoding="ascii").splitlines())
+    return () if found == ALL else found
 
 
 def place_in(table: bytes) -> Place | None:
