@@ -158,12 +158,16 @@ class Journal:
         os.close(gone.descriptor)
 
     def read(self, timeout_seconds: float | None = None) -> Batch:
-        """Wait until something happened, and return it with what follows closely; nothing where the time was up."""
+        """Wait until something happened, and return it with what follows closely; nothing where the time was up.
+
+        Without any time nothing is waited for: that returns what has happened so far.
+        """
         if not self._poll.poll(None if timeout_seconds is None else timeout_seconds * 1000):
             return Batch([])
         from dockyard.scan.handles import located, raw_events
 
-        time.sleep(GATHER)
+        if timeout_seconds != 0:
+            time.sleep(GATHER)
         own, overflowed = os.getpid(), False
         raws: list[Raw] = []
         for chunk in self._chunks():
