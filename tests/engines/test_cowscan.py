@@ -215,6 +215,12 @@ ATTACKS: dict[str, Attack] = {
     "a new program that runs": Attack(
         "cp /usr/bin/busybox /app/sleep; /app/sleep 1000 & sleep 1", ("/app/sleep",), kind="process"
     ),
+    "a program by the name of an engine's init": Attack(
+        "cp /usr/bin/busybox /run/podman-init; exec -a sleep /run/podman-init 1000 & sleep 1",
+        ("/run/podman-init",),
+        options=("--tmpfs", "/run:exec"),
+        kind="process",
+    ),
     "a program in memory alone": Attack("true", ("/memfd:payload",), in_memory, kind="process"),
     "something mounted over a directory": Attack(
         "echo x >/app/conf/evil; mount -t tmpfs none /app/conf",

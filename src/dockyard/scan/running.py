@@ -2,10 +2,11 @@
 
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dockyard.plan.places import is_within
 from dockyard.scan.layer import Change
 
 RUNS = "runs"
@@ -59,11 +60,13 @@ def not_of_the_image(
 ) -> list[Change]:
     """Return what is run and is not the image's.
 
-    `root` is the device of the container's root, `mounts` what is mounted in it, `changed` the paths that are not as
-    in the image.
+    `root` is the device of the container's root, `mounts` what is mounted in it in its order, `changed` the paths that
+    are not as in the image.
     """
-    at = {mount.device: mount for mount in mounts}
-    reasons = ((code, _reason(code, root, at, changed)) for code in found)
+    on: dict[int, list[Mounted]] = {}
+    for mount in mounts:
+        on.setdefault(mount.device, []).append(mount)
+    reasons = ((code, _reason(code, root, on.get(code.status.st_dev, ()), changed)) for code in found)
     return [_change(code, reason) for code, reason in reasons if reason]
 
 
@@ -86,18 +89,26 @@ def _executable_mappings(pid: int) -> Iterator[str]:
             yield f"/proc/{pid}/map_files/{int(start, 16):x}-{int(end, 16):x}"
 
 
-def _reason(code: Code, root: int, mounts: dict[int, Mounted], changed: Container[str]) -> str:
-    """Return why code is not the image's; nothing where it is."""
+def _reason(code: Code, root: int, mounts: Sequence[Mounted], changed: Container[str]) -> str:
+    """Return why code is not the image's; nothing where it is. `mounts` are those of its file system."""
     if code.path.startswith(_MEMORY):
         return "in memory alone"
     if code.status.st_nlink == 0 or code.path.endswith(_GONE):
         return "of a file that is deleted"
     if code.status.st_dev != root:
-        mount = mounts.get(code.status.st_dev)
-        if code.path in _INIT or (mount and mount.is_read_only):
-            return ""
-        return f"in {mount.kind} at {mount.point}" if mount else "of a file that is mounted nowhere in it"
+        return _reason_mounted(code, mounts)
     return "of a file that is not as in the image" if code.path in changed else ""
+
+
+def _reason_mounted(code: Code, mounts: Sequence[Mounted]) -> str:
+    """One file system may be mounted several times: the innermost mount that leads to a path is the one."""
+    leading = [mount for mount in reversed(mounts) if is_within(code.path, mount.point)]
+    if not leading:
+        is_hosts = mounts and all(mount.is_read_only for mount in mounts)
+        return "" if is_hosts else "of a file that is mounted nowhere in it"
+    mount = max(leading, key=lambda mount: len(mount.point))
+    is_init = code.path in _INIT and mount.point == code.path
+    return "" if is_init or mount.is_read_only else f"in {mount.kind} at {mount.point}"
 
 
 def _change(code: Code, reason: str) -> Change:
