@@ -240,11 +240,13 @@ class _Planting:
             self.reading.notes.append("no token: it is read-only")
             return
         try:
-            tokens = planted(container.pid, proof.file, prove=proof.all_kinds)
+            tokens = planted(container.pid, self.reading.place, proof.file, prove=proof.all_kinds)
             self.reading.tokens = self.stack.enter_context(tokens)
         except OSError as error:
             place = f"{proof.file}: " if proof.file else ""
             self.reading.problems.append(f"no token could be put into it: {place}{error.strerror}")
+        except DockyardError as error:
+            self.reading.problems.append(f"no token could be put into it: {error}")
 
     def __exit__(self, *failure: object) -> None:
         try:
