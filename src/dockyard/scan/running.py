@@ -3,10 +3,12 @@
 import os
 import stat
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from dockyard.plan.places import is_within
+from dockyard.scan.compare import CHUNK
 from dockyard.scan.layer import Change
 
 RUNS = "runs"
@@ -17,6 +19,7 @@ _GONE = " (deleted)"
 _INIT = ("/sbin/docker-init", "/dev/init", "/run/podman-init", "/catatonit")
 """Where engines mount an init of the host's, read-only."""
 _MEMORY = "/memfd:"
+_FORKS = 4  # of a runtime that enters a container, at most
 
 
 class Mounted(NamedTuple):
@@ -39,20 +42,52 @@ class Code(NamedTuple):
 def codes(pids: Iterable[int]) -> tuple[list[Code], int]:
     """Return what processes run, each file once, and how many processes could not be looked at.
 
-    One that has ended meanwhile says nothing.
+    One that has ended meanwhile says nothing, nor does an engine's runtime on its way to a program of the container.
     """
+    inside = frozenset(pids)
     found: dict[tuple[int, int], Code] = {}
     unseen = 0
-    for pid in pids:
+    for pid in sorted(inside):
         try:
             process = Path(f"/proc/{pid}").stat()
-            for path, status in _codes(pid):
+            for path, status in () if _is_entering(pid, inside) else codes_of(pid):
                 found.setdefault((status.st_dev, status.st_ino), Code(path, status, process))
         except (FileNotFoundError, ProcessLookupError):
             continue
         except OSError:
             unseen += 1
     return list(found.values()), unseen
+
+
+def _is_entering(pid: int, inside: Container[int]) -> bool:
+    """Return whether a process is the engine's runtime, which is about to run a program in the container.
+
+    It runs what its parent does, perhaps a copy of it in memory, and that parent is not in the container: nobody in
+    there can have such a parent and run the same.
+    """
+    for _ in range(_FORKS):
+        parent = _parent(pid)
+        if not parent or not _run_the_same(pid, parent, copied=parent not in inside):
+            return False
+        if parent not in inside:
+            return True
+        pid = parent
+    return False
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()[1])  # see proc(5)
+
+
+def _run_the_same(pid: int, parent: int, *, copied: bool) -> bool:
+    """Return whether both run one file or, if `copied`, files of the same bytes; the parent is a host's then."""
+    ours, theirs = (os.stat(f"/proc/{one}/exe") for one in (pid, parent))  # noqa: PTH116 - links of the kernel's
+    if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
+        return True
+    if not copied or ours.st_size != theirs.st_size:
+        return False
+    with open(f"/proc/{pid}/exe", "rb") as one, open(f"/proc/{parent}/exe", "rb") as other:  # noqa: PTH123
+        return all(chunk == other.read(CHUNK) for chunk in iter(lambda: one.read(CHUNK), b""))
 
 
 def not_of_the_image(
@@ -70,23 +105,32 @@ def not_of_the_image(
     return [_change(code, reason) for code, reason in reasons if reason]
 
 
-def _codes(pid: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the program of a process and each file of which it has code mapped."""
-    for link in (f"/proc/{pid}/exe", *_executable_mappings(pid)):
+def codes_of(pid: int) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the program of a process and each file of which it has code mapped: each file once."""
+    told: set[bytes] = set()
+    for link, file in chain(((f"/proc/{pid}/exe", b""),), _executable_mappings(pid)):
+        if file in told:
+            continue
         try:
             path, status = os.fsdecode(os.readlink(os.fsencode(link))), os.stat(link)  # noqa: PTH115, PTH116 - as they are
         except FileNotFoundError:  # the kernel's own threads have none, and mappings come and go
             continue
         yield path, status
+        told.add(file)
 
 
-def _executable_mappings(pid: int) -> Iterator[str]:
-    """Yield where /proc has the files of executable mappings; see proc(5), `maps` and `map_files`."""
-    for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
-        place, rights, _, _, inode, *_ = line.split(None, 5)
-        if b"x" in rights and inode != b"0":
-            start, _, end = place.partition(b"-")
-            yield f"/proc/{pid}/map_files/{int(start, 16):x}-{int(end, 16):x}"
+def _executable_mappings(pid: int) -> Iterator[tuple[str, bytes]]:
+    """Yield where /proc has the files of executable mappings, and what tells these files apart.
+
+    See proc(5), `maps` and `map_files`. There may be very many of them, with long paths.
+    """
+    with Path(f"/proc/{pid}/maps").open("rb") as maps:
+        for line in maps:
+            place, rights, _, device, inode, *path = line.split(None, 5)
+            if b"x" in rights and inode != b"0":
+                start, _, end = place.partition(b"-")
+                link = f"/proc/{pid}/map_files/{int(start, 16):x}-{int(end, 16):x}"
+                yield link, b" ".join((device, inode, *path))
 
 
 def _reason(code: Code, root: int, mounts: Sequence[Mounted], changed: Container[str]) -> str:

@@ -1,11 +1,13 @@
 """What runs in a container, told by what it is a program of."""
 
+import mmap
 import os
+import tempfile
 from collections.abc import Iterable
 
 import pytest
 
-from dockyard.scan.running import Code, Mounted, not_of_the_image
+from dockyard.scan.running import Code, Mounted, codes_of, not_of_the_image
 
 ROOT, DISK, MEMORY = 1, 2, 3
 MOUNTS = (
@@ -49,3 +51,15 @@ def test_init_of_the_engine(path: str) -> None:
     """It is known by its own mount: the same name in a directory that the container can write to is a payload."""
     assert told(path, MEMORY, [*MOUNTS, Mounted(MEMORY, path, "tmpfs", is_read_only=False)]) == []
     assert told(path, MEMORY, [*MOUNTS, Mounted(MEMORY, "/sbin", "tmpfs", is_read_only=False)]) != []
+
+
+def test_many_mappings_of_one_file() -> None:
+    """A file is told once for each process, however often it is mapped."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * mmap.PAGESIZE)
+        file.flush()
+        maps = [mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC) for _ in range(5)]
+        ours = os.fstat(file.fileno()).st_ino
+        found = [path for path, status in codes_of(os.getpid()) if status.st_ino == ours]
+        assert len(found) == 1
+        del maps
