@@ -115,24 +115,24 @@ def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
     reading = Reading(place, budget, defer=True)
     reading.how = FROZEN
     with freezer.frozen(group) as pause, _Planting(container, reading, proof):
-        found = _until(time.monotonic() + freezer.cap, reading.walk.changes())
+        found, is_all = _until(time.monotonic() + freezer.cap, reading.walk.changes())
         found = reading.less_tokens([*found, *_edited_tokens(reading)])
         reading.note_processes(group.processes())
-    if not pause.was_whole:
+    if not is_all or not pause.was_whole:
         return None
     reading.paused = pause.seconds
     reading.changes = _then(found, reading)
     return reading
 
 
-def _until(deadline: float, changes: Iterable[Change]) -> list[Change]:
-    """Return changes as far as they come before the deadline, or little later."""
+def _until(deadline: float, changes: Iterator[Change]) -> tuple[list[Change], bool]:
+    """Return changes as far as they come before the deadline, or little later, and whether that is all."""
     found: list[Change] = []
     for change in changes:
         found.append(change)
         if not len(found) % AT_A_TIME and time.monotonic() > deadline:
-            break
-    return found
+            return found, False
+    return found, True
 
 
 def _then(found: list[Change], reading: Reading) -> Iterator[Change]:
