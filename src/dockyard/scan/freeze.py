@@ -4,6 +4,7 @@ A guard does it, a process of its own: whatever becomes of the scan meanwhile (k
 what it has frozen when the cap is over, or as soon as the scan is gone.
 """
 
+import errno
 import os
 import select
 import signal
@@ -45,6 +46,14 @@ class Group(NamedTuple):
         """Freeze or thaw it."""
         (self.path / self.switch).write_bytes(value)
 
+    def thaw(self) -> None:
+        """Let it go on; one that is there no more needs nothing."""
+        try:
+            self.set(self.off)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ENODEV}:
+                raise
+
     def processes(self) -> list[int]:
         """Return the processes in it and in all groups below it, as the host numbers them."""
         found = (file.read_text(encoding="ascii").split() for file in self.path.rglob("cgroup.procs"))
@@ -85,12 +94,15 @@ class Pause:
 
 
 class Freezer:
-    """Freezes one container at a time, through a guard that it starts at the first; `close` ends the guard."""
+    """Freezes one container at a time, through a guard that it starts at the first; `close` ends the guard.
+
+    `guard` is the number of its process.
+    """
 
     def __init__(self, cap: float = CAP) -> None:
         self.cap = cap
         self._guard: socket.socket | None = None
-        self._pid = 0
+        self.guard = 0
 
     def __enter__(self) -> Self:
         return self
@@ -102,24 +114,17 @@ class Freezer:
     def frozen(self, group: Group) -> Iterator[Pause]:
         """Hold a container still during the block; see afterwards whether it did.
 
-        Raises DockyardError where it cannot be frozen.
+        Raises DockyardError where it cannot be frozen, or somebody else holds it still.
         """
-        guard = self._guard or self._start()
-        guard.send(os.fsencode("\0".join((str(group.path), str(self.cap)))) + b"\0" + _packed(group))
-        answer = self._heard(guard)
+        answer = self._asked(group, os.fsencode(f"{group.path}\0{self.cap}\0") + _packed(group))
         if answer != "frozen":
-            raise DockyardError(f"it could not be frozen: {answer}")
+            raise DockyardError(f"it could not be frozen: {answer or 'its guard is gone'}")
         pause = Pause()
         try:
             yield pause
         finally:
-            with suppress(OSError):
-                guard.send(b"thaw")
-            words = self._heard(guard).split()
-            if len(words) == 2 and words[0] != "gone":  # noqa: PLR2004 - seconds, and whether in time
-                pause.seconds, pause.was_whole = float(words[0]), words[1] == "whole"
-            else:
-                group.set(group.off)
+            seconds, _, how = self._asked(group, b"thaw").partition(" ")
+            pause.seconds, pause.was_whole = float(seconds or 0), how == "whole"
 
     def close(self) -> None:
         """End the guard."""
@@ -128,19 +133,24 @@ class Freezer:
         self._guard.close()
         self._guard = None
         with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+            os.waitpid(self.guard, 0)
 
-    def _heard(self, guard: socket.socket) -> str:
-        try:
-            answer = guard.recv(4096).decode()
-        except OSError as error:
-            answer = f"the guard is gone ({error.strerror})"
-        return answer or "gone"
+    def _asked(self, group: Group, message: bytes) -> str:
+        """Return the guard's answer; nothing where it is gone, and then the group is thawed."""
+        guard = self._guard or self._start()
+        answer = b""
+        with suppress(OSError):
+            guard.send(message)
+            answer = guard.recv(4096)
+        if not answer:
+            self.close()
+            group.thaw()
+        return answer.decode()
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pid = os.fork()
-        if self._pid:
+        self.guard = os.fork()
+        if self.guard:
             theirs.close()
             self._guard = ours
             return ours
@@ -176,16 +186,30 @@ def _be_a_guard(asker: socket.socket) -> None:
         try:
             asker.send(b"frozen")
             in_time, _, _ = select.select([asker], [], [], cap)
+            is_whole = in_time and _is_still(group)
         finally:
-            group.set(group.off)
+            group.thaw()
         seconds = time.monotonic() - began
         if not asker.recv(4096):
             return
-        asker.send(f"{seconds} {'whole' if in_time else 'cut'}".encode())
+        asker.send(f"{seconds} {'whole' if is_whole else 'cut'}".encode())
+
+
+def _is_still(group: Group) -> bool:
+    """Return whether nobody has thawed it."""
+    try:
+        return group.is_still()
+    except OSError:
+        return False
 
 
 def _freeze(group: Group) -> None:
-    """Freeze a group and wait until nothing moves; raises OSError, with it thawed, where that takes too long."""
+    """Freeze a group and wait until nothing moves; raises OSError, with it thawed, where that takes too long.
+
+    What is frozen already is left so: whoever has paused it does not expect it to go on.
+    """
+    if group.is_still():
+        raise OSError(errno.EBUSY, "somebody else holds it still")
     deadline = time.monotonic() + PATIENCE
     try:
         group.set(group.on)
