@@ -21,6 +21,7 @@ ROUNDS = 5  # how often what moved during a walk is read again
 OFTEN = 2000  # changes after which the journal is read
 MOVED = 100_000  # paths that moved and are remembered
 AT_A_TIME = 64  # changes until the clock is looked at again
+LENGTH = 32 * 1024 * 1024  # characters of these
 STILL, FROZEN, WATCHED = "still", "frozen", "watched"
 """How a picture is kept consistent: nothing runs, nothing was let run, or what moved was read again."""
 
@@ -191,7 +192,8 @@ def _moved(reading: Reading, journal: "Journal", noted: "_Noted") -> Iterator[Ch
             break
         reading.moved += moved
         for change in reading.walk.again(moved):
-            told.add(change.path)
+            if change.path in moved:
+                told.add(change.path)
             yield change
     noted.look(journal)
     if noted.taken() - told:
@@ -207,6 +209,7 @@ class _Noted:
         self.upper = upper
         self.is_certain = True
         self._paths: set[str] = set()
+        self._length = 0
 
     def look(self, journal: "Journal") -> None:
         """Read what there is to read."""
@@ -214,14 +217,16 @@ class _Noted:
 
         batch = journal.read(0)
         self.is_certain = self.is_certain and batch.is_certain
-        if len(self._paths) < MOVED:
-            self._paths |= events_below(batch, self.upper)
+        if len(self._paths) < MOVED and self._length < LENGTH:
+            new = events_below(batch, self.upper) - self._paths
+            self._length += sum(map(len, new))
+            self._paths |= new
         else:
             self.is_certain = False
 
     def taken(self) -> set[str]:
         """Return the paths, and forget them."""
-        paths, self._paths = self._paths, set()
+        paths, self._paths, self._length = self._paths, set(), 0
         return paths
 
 

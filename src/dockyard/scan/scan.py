@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError
-from dockyard.plan.places import is_within
+from dockyard.scan.budget import is_within
 from dockyard.scan.content import Layers
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import BUDGET, NEW, TOUCHED, Budget, Change
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dockyard.yard import Yard
 
 KEPT = 20_000  # findings of a container; more are counted
+ROOM = 32 * 1024 * 1024  # characters of their paths: those of directories in each other grow with their square
 
 
 class Options(NamedTuple):
@@ -122,6 +123,7 @@ class _Told:
         self.container, self.sources, self.reading, self.options = container, sources, reading, options
         self.findings: dict[tuple[str, str], Finding] = {}
         self.omitted = 0
+        self.room = ROOM
         self.problems: list[str] = []
         self.used: Mapping[Rule, int] = {}
 
@@ -163,17 +165,21 @@ class _Told:
 
     def _forget_moved(self) -> None:
         """Forget what was told of entries that moved: they are being read again."""
-        while self.reading.moved:
-            path = self.reading.moved.pop()
-            for key, finding in list(self.findings.items()):
-                if is_within(finding.change.path, path):
-                    del self.findings[key]
+        if not self.reading.moved:
+            return
+        moved = {path.rstrip("/") for path in self.reading.moved}
+        self.reading.moved.clear()
+        for key in [key for key in self.findings if is_within(key[0], moved)]:
+            del self.findings[key]
+            self.room += len(key[0])
 
     def _keep(self, change: Change) -> None:
         key = (change.path, change.what)
-        if len(self.findings) >= KEPT and key not in self.findings:
-            self.omitted += 1
-            return
+        if key not in self.findings:
+            if len(self.findings) >= KEPT or self.room < len(change.path):
+                self.omitted += 1
+                return
+            self.room -= len(change.path)
         finding = judged(change)
         if self.options.difference and change.kind == "file" and change.what != NEW:
             finding = finding._replace(difference=tuple(self.options.difference(self.reading.place, change)))
