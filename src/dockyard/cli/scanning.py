@@ -326,7 +326,9 @@ class _Watch:
         options = _options(self.yard, self.given)
         names = frozenset() if moved is None else frozenset(moved)
         scanned = _scanned(self.yard, self.given, options._replace(names=names or options.names))
-        scanned = [with_gone(one, moved[one.id].kinds) if moved and one.id in moved else one for one in scanned]
+        scanned = [
+            with_gone(one, moved[one.id].kinds, options.rules) if moved and one.id in moved else one for one in scanned
+        ]
         result = observed(scanned, frozenset(one.name for one in scanned), began)
         for one, news in zip(result.scanned, result.news, strict=True):
             for alert in news.new:
@@ -342,11 +344,13 @@ class _Watch:
         from dockyard.scan.passing import with_gone
         from dockyard.scan.scan import scan
 
-        container, place = self.containers.pop(identifier), self.places.pop(identifier)
+        container, place = self.containers.pop(identifier, None), self.places.pop(identifier, None)
+        if not container or not place:  # it was looked at already, and the engine could not be asked since
+            raise DockyardError("nothing more is known of it")
         began = time.time()
         options = _options(self.yard, self.given)._replace(consistent=False)
         one = scan(container, lambda: place.ids, options, place=place._replace(upper=upper))
-        result = observed([with_gone(one, moved.kinds)], frozenset((one.name,)), began)
+        result = observed([with_gone(one, moved.kinds, options.rules)], frozenset((one.name,)), began)
         for news in result.news:
             for alert in news.new:
                 say(alert.line())

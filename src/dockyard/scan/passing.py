@@ -1,19 +1,22 @@
 """What was there between two scans alone: programs that were made, run and taken away again."""
 
-from collections.abc import Collection, Mapping
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
 
 from dockyard.scan.fanotify import CREATED, EXECUTED, MOVED_TO
-from dockyard.scan.layer import Change
+from dockyard.scan.layer import NEW, Change
 from dockyard.scan.report import Scanned, judged
+from dockyard.scan.rules import Rule, covers
 from dockyard.scan.running import PROCESS, RUNS
 
 GONE = "made, run, and gone by the time of the scan"
 
 
-def with_gone(one: Scanned, moved: Mapping[str, Collection[str]]) -> Scanned:
+def with_gone(one: Scanned, moved: Mapping[str, Collection[str]], rules: Sequence[Rule] = ()) -> Scanned:
     """Return a scan with findings for programs that the kernel told of and that the scan did not meet.
 
-    `moved` has what happened, in the words of fanotify.py, by path.
+    `moved` has what happened, in the words of fanotify.py, by path. Where rules expect such programs, the scan may well
+    have met them, and says nothing of them.
     """
     met = {finding.change.path for finding in one.findings}
     gone = (
@@ -21,4 +24,12 @@ def with_gone(one: Scanned, moved: Mapping[str, Collection[str]]) -> Scanned:
         for path, kinds in moved.items()
         if EXECUTED in kinds and not {CREATED, MOVED_TO}.isdisjoint(kinds) and path not in met
     )
-    return one._replace(findings=(*one.findings, *(judged(change) for change in gone)))
+    told = (judged(change) for change in gone if not _is_expected(one.name, change, rules))
+    return one._replace(findings=(*one.findings, *told))
+
+
+def _is_expected(container: str, change: Change, rules: Sequence[Rule]) -> bool:
+    """Return whether a rule covers what was run, or a new program there."""
+    today = dt.datetime.now(tz=dt.UTC).date()
+    program = Change(change.path, NEW, "file", mode=0o755)
+    return any(covers(rule, container, either, today) for rule in rules for either in (change, program))

@@ -4,6 +4,7 @@ from dockyard.scan.fanotify import CREATED, DELETED, EXECUTED
 from dockyard.scan.layer import NEW, Change
 from dockyard.scan.passing import with_gone
 from dockyard.scan.report import HIGH, Scanned, judged
+from dockyard.scan.rules import Rule
 
 
 def test_program_that_is_gone_by_the_time_of_the_scan() -> None:
@@ -20,3 +21,16 @@ def test_program_that_is_gone_by_the_time_of_the_scan() -> None:
         ("/there", NEW, HIGH),
         ("/gone", "runs", HIGH),
     ]
+
+
+def test_program_that_a_rule_expects() -> None:
+    """It may be there still, and the scan says nothing of it; a rule that is not for programs covers none."""
+    moved = {"/app/tool": frozenset((CREATED, EXECUTED)), "/log/tool": frozenset((CREATED, EXECUTED))}
+    rules = (
+        Rule("/app/*", "", executable=True, reason="it compiles what it runs"),
+        Rule("/log/*", "", reason="its logs"),
+    )
+    told = with_gone(Scanned("web", "1"), moved, rules).findings
+    assert [finding.change.path for finding in told] == ["/log/tool"]
+    runs = Rule("/log/*", "", what=("runs",), kinds=("process",), reason="it does that")
+    assert with_gone(Scanned("web", "1"), moved, (*rules, runs)).findings == ()
