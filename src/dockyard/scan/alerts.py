@@ -164,7 +164,8 @@ def _compared(opened: "sqlite3.Connection", seen: _Seen) -> News:
     """Bring what is known up to date with a scan, in one transaction."""
     opened.execute("BEGIN IMMEDIATE")
     last = opened.execute("SELECT at FROM scans WHERE container = ?", (seen.container,)).fetchone()
-    is_newest = not last or last[0] <= seen.when
+    # One of the future is from before the clock was set back.
+    is_newest = not last or last[0] <= seen.when or last[0] > time.time()
     query = "SELECT fingerprint, state, what, severity, gone, acknowledged, closed FROM alerts WHERE container = ?"
     known = {name: _Known(*facts) for name, *facts in opened.execute(query, (seen.container,))}
     rows = _bounded(opened, seen, known)

@@ -336,3 +336,12 @@ def test_others_may_not_read_it(state: Path) -> None:
     scan(row("/a"))
     assert (state / "alerts.db").stat().st_mode & 0o077 == 0
     assert state.stat().st_mode & 0o077 == 0
+
+
+def test_clock_that_was_set_back() -> None:
+    """A scan of a future that did not come keeps no later one from telling that what was accepted has changed."""
+    now = time.time()
+    scan(row("/etc/passwd"), at=now + DAY)
+    acknowledge(["web"], "me", "mine")
+    assert paths(scan(row("/etc/passwd"), at=now)) == []
+    assert paths(scan(row("/etc/passwd", size=2), at=now + 1)) == ["/etc/passwd"]

@@ -1,5 +1,6 @@
 """Watching a real overlay, with an engine's client that tells what a test has it tell."""
 
+import argparse
 import json
 import os
 import signal
@@ -8,9 +9,12 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from dockyard.cli import scanning
 from dockyard.errors import DockyardError
 from dockyard.scan import engine_events, schedule
 from dockyard.scan.engine_events import EngineEvent, EngineEvents, event_from, events_argv
@@ -400,3 +404,13 @@ def test_health_checks_are_left_out_by_the_engine() -> None:
     assert argv[:4] == ("docker", "events", "--since", "1.500000")
     assert not any("exec" in word or "health" in word for word in argv)
     assert EVERYTHING not in argv
+
+
+def test_end_of_what_is_not_known_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that ends twice, while the engine does not answer, is told as lost: the watch goes on."""
+    given: list[Tasks] = []
+    monkeypatch.setattr("dockyard.scan.watch.watch", lambda tasks, *_, **__: given.append(tasks))
+    yard = cast("Any", SimpleNamespace(engine=SimpleNamespace(program="docker")))
+    scanning.watch(yard, argparse.Namespace(every=1))
+    with pytest.raises(DockyardError):
+        given[0].capture(ID, "/", Moved({}))
