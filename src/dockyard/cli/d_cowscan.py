@@ -63,6 +63,8 @@ def _refuse(given: argparse.Namespace) -> None:
         raise UsageError("--no-token excludes the other flags of tokens", hint="leave it out")
     if given.token_file and not given.token_file.startswith("/"):
         raise UsageError(f"--token_file {given.token_file}: not a path in a container", hint="it begins with `/`")
+    if not given.every > 0:  # which is what no number (nan) is, either
+        raise UsageError(f"--every {given.every:g}: not a number of seconds", hint="such as 3600")
     if given.reason and not given.ack:
         raise UsageError("--reason is for --ack", hint="d-cowscan --ack X --reason TEXT")
 

@@ -87,7 +87,7 @@ def _mounted(line: bytes) -> Mounted:
     _, _, device, _, point, options, *_ = before.split(b" ")
     major, _, minor = device.partition(b":")
     number = os.makedev(int(major), int(minor))
-    return Mounted(number, _octal(point), after.split(b" ", 1)[0].decode(), b"ro" in options.split(b","))
+    return Mounted(number, _octal(point), _octal(after.split(b" ", 1)[0]), b"ro" in options.split(b","))
 
 
 def _octal(field: bytes) -> str:

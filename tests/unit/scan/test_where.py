@@ -58,6 +58,13 @@ def test_no_overlay_that_can_be_written_to(line: bytes) -> None:
     assert place_in(line) is None
 
 
+def test_type_that_is_no_text() -> None:
+    """A file system in user space may call itself by any bytes."""
+    found = place_in(TABLE + b"9 612 0:9 / /m rw - fuse.\xff\\134x none rw\n")
+    assert found
+    assert found.mounts[-1].kind == "fuse.\udcff\\x"
+
+
 def container(**facts: object) -> Container:
     """Return a container of which some facts are known."""
     return Container("0" * 64, "web", "exited", "1" * 64, **facts)  # type: ignore[arg-type]
