@@ -136,5 +136,5 @@ def _is_overlay_of(upper: str, root: int, process: int) -> bool:
     number = next(line.split()[1] for line in facts if line.startswith("mnt_id:")).encode()
     with os.fdopen(os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process), "rb") as table:
         rows = [line for line in table if line.split(b" ")[0] == number and line.split(b" ")[3] == b"/"]
-    found = place_in(rows[0]) if rows else None
+    found = place_in(rows[0], upper) if rows else None
     return found is not None and found.upper == upper

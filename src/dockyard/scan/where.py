@@ -34,7 +34,7 @@ def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
             own = IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
         except OSError as error:
             raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
-        found = place_in(table)
+        found = place_in(table, container.layer)
         if found and (not container.layer or found.upper == container.layer):
             return found._replace(ids=own)
         if found:
@@ -54,9 +54,10 @@ def _ranges(file: Path) -> tuple[IdRange, ...]:
     return () if found == ALL else found
 
 
-def place_in(table: bytes) -> Place | None:
+def place_in(table: bytes, layer: str = "") -> Place | None:
     """Return the place that a process's mountinfo tells of its root; None where that is no overlay.
 
+    With very many layers, engines name them from a directory of their own on: `layer` tells which, if it is this one.
     See proc(5) for the table, and Documentation/filesystems/overlayfs.rst of Linux for its options.
     """
     for line in reversed(table.split(b"\n")[:-1]):
@@ -74,7 +75,10 @@ def place_in(table: bytes) -> Place | None:
             elif name == b"lowerdir+":
                 layers.append(_octal(value))
         own = frozenset(mount.point for mount in _mounts(table)) - {"/"}
-        return Place(upper, tuple(layers), own, mounts=_mounts(table)) if upper and layers else None
+        if not upper or not layers:
+            return None
+        top = "" if upper.startswith("/") or not layer.endswith(f"/{upper}") else layer.removesuffix(upper)
+        return Place(f"{top}{upper}", tuple(f"{top}{one}" for one in layers), own, mounts=_mounts(table))
     return None
 
 

@@ -58,6 +58,18 @@ def test_no_overlay_that_can_be_written_to(line: bytes) -> None:
     assert place_in(line) is None
 
 
+def test_very_many_layers() -> None:
+    """Their names are relative where all of them are too long for the kernel; the engine tells to which directory."""
+    line = b"5 4 0:5 / / rw - overlay o rw,lowerdir=l/A:l/B,upperdir=abc/diff,workdir=abc/work\n"
+    found = place_in(line, "/var/lib/docker/overlay2/abc/diff")
+    assert found
+    assert found.upper == "/var/lib/docker/overlay2/abc/diff"
+    assert found.layers == ("/var/lib/docker/overlay2/l/A", "/var/lib/docker/overlay2/l/B")
+    other = place_in(line, "/var/lib/docker/overlay2/xabc/diff")
+    assert other
+    assert other.upper == "abc/diff"
+
+
 def test_type_that_is_no_text() -> None:
     """A file system in user space may call itself by any bytes."""
     found = place_in(TABLE + b"9 612 0:9 / /m rw - fuse.\xff\\134x none rw\n")
