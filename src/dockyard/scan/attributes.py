@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 KERNELS: tuple[str, ...] = ("trusted.overlay.",)
-USERS: tuple[str, ...] = ("user.overlay.", "user.fuseoverlayfs.")
+KERNELS_OF_USERS: tuple[str, ...] = ("user.overlay.",)
+USERS: tuple[str, ...] = (*KERNELS_OF_USERS, "user.fuseoverlayfs.")
 """What the names of the overlay's marks begin with: of the kernel's overlay, and of one that a user mounted.
 
 Only where an overlay is of the kind in question are they its own, and no container can write them: elsewhere they are

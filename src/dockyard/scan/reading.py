@@ -46,7 +46,7 @@ class Reading:
     """What is being read of a container; all but `changes` is final when that is through."""
 
     def __init__(self, place: Place, budget: Budget, *, defer: bool) -> None:
-        self.walk = Walk(place.upper, place.layers, budget, defer=defer)
+        self.walk = Walk(place.upper, place.layers, budget, defer=defer, marks=place.marks)
         self.place = place
         self.changes: Iterable[Change] = ()
         self.how = STILL
@@ -70,7 +70,7 @@ class Reading:
     def note_processes(self, pids: Iterable[int]) -> None:
         """Note what processes run, and which of it differs from the image."""
         self.codes, unseen = codes(pids)
-        walk = Walk(self.place.upper, self.place.layers, self.walk.tally.budget)
+        walk = Walk(self.place.upper, self.place.layers, self.walk.tally.budget, marks=self.place.marks)
         paths = {code.path for code in self.codes}
         self.changed_codes = frozenset(change.path for change in walk.again(paths) if change.what != TOUCHED)
         unseen += sum(walk.unjudged.values())
@@ -147,7 +147,8 @@ def _edited_tokens(reading: Reading) -> list[Change]:
     tokens = reading.tokens
     if not tokens or len(tokens.planted) < 2:  # noqa: PLR2004 - the new file alone needs no reading
         return []
-    return list(Walk(reading.place.upper, reading.place.layers).again(tokens.planted))
+    place = reading.place
+    return list(Walk(place.upper, place.layers, marks=place.marks).again(tokens.planted))
 
 
 def _watched(container: Container, place: Place, group: Group | None, proof: Proof, budget: Budget) -> Reading:

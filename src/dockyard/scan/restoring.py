@@ -46,7 +46,7 @@ def restore(tar: Path, pid: int, place: Place) -> Restored:
 
 def _differing(place: Place) -> tuple[set[str], set[str]]:
     """Return the paths that are not as in the image, and those of directories that hold such."""
-    walk = Walk(place.upper, place.layers)
+    walk = Walk(place.upper, place.layers, marks=place.marks)
     try:
         paths = {change.path for change in walk.changes() if change.what != TOUCHED}
     except OSError as error:

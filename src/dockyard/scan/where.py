@@ -8,17 +8,22 @@ from typing import NamedTuple
 
 from dockyard.engine.models import Container, IdMap, IdRange
 from dockyard.errors import DockyardError
+from dockyard.scan.attributes import KERNELS, KERNELS_OF_USERS
 from dockyard.scan.running import Mounted
 
 
 class Place(NamedTuple):
-    """A container's upper directory, the image's directories, the uppermost first, and the points of its mounts."""
+    """A container's upper directory, the image's directories, the uppermost first, and the points of its mounts.
+
+    `marks` begin the overlay's own attributes, as far as its kind is known: all others are what a container may write.
+    """
 
     upper: str
     layers: tuple[str, ...]
     mounted: frozenset[str]
     ids: IdMap = IdMap()
     mounts: tuple[Mounted, ...] = ()
+    marks: tuple[str, ...] | None = None
 
 
 def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
@@ -78,7 +83,9 @@ def place_in(table: bytes, layer: str = "") -> Place | None:
         if not upper or not layers:
             return None
         top = "" if upper.startswith("/") or not layer.endswith(f"/{upper}") else layer.removesuffix(upper)
-        return Place(f"{top}{upper}", tuple(f"{top}{one}" for one in layers), own, mounts=_mounts(table))
+        marks = KERNELS_OF_USERS if b"userxattr" in options.split(b",") else KERNELS
+        below = tuple(f"{top}{one}" for one in layers)
+        return Place(f"{top}{upper}", below, own, mounts=_mounts(table), marks=marks)
     return None
 
 

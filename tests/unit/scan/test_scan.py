@@ -9,7 +9,8 @@ import pytest
 
 from dockyard.engine.models import Container, IdMap
 from dockyard.scan import scan as scanning
-from dockyard.scan.layer import NEW, Change
+from dockyard.scan.attributes import KERNELS_OF_USERS
+from dockyard.scan.layer import NEW, REPLACED, Change
 from dockyard.scan.reading import Reading
 from dockyard.scan.report import DRIFT, Scanned
 from dockyard.scan.scan import Options, scan
@@ -40,6 +41,17 @@ def test_directories_within_each_other(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(one.findings) + one.omitted == 100
     assert one.omitted
     assert one.verdict == DRIFT
+
+
+def test_mark_of_another_kind_of_overlay(tmp_path: Path) -> None:
+    """A container may write it: it does not say that the content is the image's."""
+    for name, text in (("image", "original"), ("upper", "payload!")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "su").write_text(text)
+    os.setxattr(tmp_path / "upper/su", "user.fuseoverlayfs.metacopy", b"")
+    place = Place(str(tmp_path / "upper"), (str(tmp_path / "image"),), frozenset(), marks=KERNELS_OF_USERS)
+    told = scan(KNOWN, IdMap, Options(), place=place)
+    assert [finding.change.what for finding in told.findings] == [REPLACED]
 
 
 class _Moving(Reading):

@@ -8,9 +8,9 @@ from dockyard.scan.where import Place, place_in, place_of
 
 
 def read(table: bytes) -> Place | None:
-    """Return what a table tells, its mounts apart."""
+    """Return what a table tells, its mounts and marks apart."""
     found = place_in(table)
-    return found._replace(mounts=()) if found else None
+    return found._replace(mounts=(), marks=None) if found else None
 
 
 TABLE = rb"""1 2 0:9 / / rw - ext4 /dev/sda1 rw
@@ -68,6 +68,15 @@ def test_very_many_layers() -> None:
     other = place_in(line, "/var/lib/docker/overlay2/xabc/diff")
     assert other
     assert other.upper == "abc/diff"
+
+
+def test_marks() -> None:
+    """Which attributes are the overlay's own is told by its kind, whoever asks."""
+    users = TABLE.replace(b"/work\n", b"/work,userxattr\n")
+    assert [found.marks for found in map(place_in, (TABLE, users)) if found] == [
+        ("trusted.overlay.",),
+        ("user.overlay.",),
+    ]
 
 
 def test_type_that_is_no_text() -> None:
