@@ -39,12 +39,12 @@ def restore(tar: Path, pid: int, place: Place) -> Restored:
     with ExitStack() as stack:
         archive, _, items = stack.enter_context(reading(tar))
         root = stack.enter_context(root_of(pid, place.upper))
-        work = _Restoration(root, archive, *_differing(place))
+        work = _Restoration(root, archive, place, *differing_in(place))
         work.all(items)
         return Restored(tuple(work.restored), tuple(work.refused))
 
 
-def _differing(place: Place) -> tuple[set[str], set[str]]:
+def differing_in(place: Place) -> tuple[set[str], set[str]]:
     """Return the paths that are not as in the image, and those of directories that hold such."""
     walk = Walk(place.upper, place.layers, marks=place.marks)
     try:
@@ -59,8 +59,10 @@ def _differing(place: Place) -> tuple[set[str], set[str]]:
 class _Restoration:
     """One tar put back: what differs from the image now, what holds such, and what becomes of each item."""
 
-    def __init__(self, root: int, archive: tarfile.TarFile, differing: set[str], holding: set[str]) -> None:
-        self._root, self._archive = root, archive
+    def __init__(
+        self, root: int, archive: tarfile.TarFile, place: Place, differing: set[str], holding: set[str]
+    ) -> None:
+        self._root, self._archive, self._place = root, archive, place
         self._differing, self._holding = differing, holding
         self._members = {member.name: member for member in archive.getmembers()}
         self._replaced: set[str] = set()
@@ -91,12 +93,19 @@ class _Restoration:
             if item.path in self._differing or (not is_own and item.path in self._holding):
                 raise RefusedError(NOT_AS_LEFT)
             if item.facts is None:
+                self._check_unchanged(item.path)
                 take_away(above, name)
             elif is_own:
                 self._give(item, item.facts)
             else:
                 self._put(above, name, item)
                 self._replaced.add(item.path)
+
+    def _check_unchanged(self, path: str) -> None:
+        """Raise RefusedError where something is not the image's by now: all of it is about to be taken away."""
+        walk = Walk(self._place.upper, self._place.layers, marks=self._place.marks)
+        if any(change.what != TOUCHED for change in walk.again((path,))) or not walk.is_complete:
+            raise RefusedError(NOT_AS_LEFT)
 
     def _give(self, item: Item, facts: Facts) -> None:
         with opened(opened_beneath(self._root, item.path[1:])) as pinned:
@@ -113,9 +122,11 @@ class _Restoration:
             if item.what == NEW or now is None:
                 moved(above, draft, name, NO_REPLACE)
             elif stat.S_ISDIR(now.st_mode) or (item.facts and item.facts.format == stat.S_IFDIR):
+                self._check_unchanged(item.path)
                 take_away(above, name)
                 moved(above, draft, name, NO_REPLACE)
             else:
+                self._check_unchanged(item.path)
                 moved(above, draft, name)
         except BaseException:
             with suppress(OSError):

@@ -13,11 +13,13 @@ import pytest
 
 from dockyard.errors import DockyardError
 from dockyard.scan import removal as removal_module
+from dockyard.scan import restoring
 from dockyard.scan.layer import Change
 from dockyard.scan.manifest import NAME
 from dockyard.scan.quarantine import KEPT, quarantined
 from dockyard.scan.removal import Removed, remove
 from dockyard.scan.restoring import restore
+from dockyard.scan.where import Place
 from tests.unit.scan.inside import Container
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
@@ -334,6 +336,28 @@ def test_put_back_only_where_nothing_else_is(container: Container) -> None:
     assert restored.restored == ("/fine",)
     assert {one.path for one in restored.refused} == {"/new", "/etc/passwd"}
     assert container.do(lambda: Path("/new").read_text() + Path("/etc/passwd").read_text()) == "34"
+
+
+@pytest.mark.parametrize("path", ["/both", "/etc/passwd"])
+def test_what_is_written_while_it_is_put_back_stays(
+    container: Container, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Whatever the container has made meanwhile of the image's entry is its own, and stays."""
+    container.do(lambda: _delete(path))
+    removed = _remove(container)
+    assert removed.tar
+    differing = restoring.differing_in
+
+    def and_then(place: Place) -> tuple[set[str], set[str]]:
+        found = differing(place)
+        written = container.merged / path[1:]
+        (written / "precious" if written.is_dir() else written).write_text("precious")
+        return found
+
+    monkeypatch.setattr(restoring, "differing_in", and_then)
+    assert restore(removed.tar, container.pid, container.place).restored == ()
+    kept = container.merged / path[1:]
+    assert (kept / "precious" if kept.is_dir() else kept).read_text() == "precious"
 
 
 def test_retention(container: Container) -> None:
