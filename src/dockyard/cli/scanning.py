@@ -14,6 +14,7 @@ from dockyard.yard import Yard
 
 if TYPE_CHECKING:
     from dockyard.engine.models import Container
+    from dockyard.scan.observed import Observed
     from dockyard.scan.rules import Rule
     from dockyard.scan.scan import Options
     from dockyard.scan.where import Place
@@ -25,15 +26,20 @@ CODES = {OK: 0, DRIFT: WORK_FAILED, INCOMPLETE: CANNOT_JUDGE}
 # ------------------------------------------------------------------------------------------------------------ scanning
 def report(yard: Yard, given: Namespace) -> Result:
     """Scan, keep what is found as alerts, tell what is news."""
+    result = _observed(yard, given)
+    return Result(result.lines() or [ALL_OK], result.data(), CODES[result.verdict])
+
+
+def _observed(yard: Yard, given: Namespace) -> "Observed":
+    """Scan, keep what is found as alerts and tell what is news, as every action does that acts on it."""
     from dockyard.scan.observed import observed, tell
 
     began = time.time()
     options = _options(yard, given)
-    scanned = _scanned(yard, given, options)
-    result = observed(scanned, options.names, began)
+    result = observed(_scanned(yard, given, options), options.names, began)
     _mark_gone(yard, given, began)
     tell(yard.settings, result)
-    return Result(result.lines() or [ALL_OK], result.data(), CODES[result.verdict])
+    return result
 
 
 def _scanned(yard: Yard, given: Namespace, options: "Options") -> list[Scanned]:
@@ -153,12 +159,7 @@ def ack(_yard: Yard, given: Namespace) -> Result:
 # -------------------------------------------------------------------------------------------------------------- removal
 def rm(yard: Yard, given: Namespace) -> Result:
     """Scan, and undo what is unexpected in each container while it runs on."""
-    from dockyard.scan.observed import observed, tell
-
-    began = time.time()
-    options = _options(yard, given)
-    result = observed(_scanned(yard, given, options), options.names, began)
-    tell(yard.settings, result)
+    result = _observed(yard, given)
     found = {one.id: one for one in result.scanned if one.findings}
     lines, rows = result.lines(), []
     for container in yard.engine.containers(found):
@@ -260,12 +261,8 @@ def restore(yard: Yard, given: Namespace) -> Result:
 def restart(yard: Yard, given: Namespace) -> Result:
     """Scan, and put a new container in the place of each that has changed; alerts stay."""
     from dockyard.cli.verbs.lifecycle import restart as restarted
-    from dockyard.scan.observed import observed, tell
 
-    began = time.time()
-    options = _options(yard, given)
-    result = observed(_scanned(yard, given, options), options.names, began)
-    tell(yard.settings, result)
+    result = _observed(yard, given)
     lines, done = result.lines(), []
     services = {service.name for service in yard.services}
     for one in result.scanned:
@@ -318,7 +315,6 @@ class _Watch:
         return {identifier: place.upper for identifier, place in self.places.items() if identifier in up}
 
     def scan(self, moved: Any) -> set[str]:  # noqa: ANN401 - ids, with what moved
-        from dockyard.scan.observed import observed, tell
         from dockyard.scan.passing import with_gone
 
         began = time.time()
@@ -329,18 +325,25 @@ class _Watch:
         scanned = [
             with_gone(one, moved[one.id].kinds, options.rules) if moved and one.id in moved else one for one in scanned
         ]
+        result = self._observed(scanned, began)
+        if moved is None and self.given.debug:
+            for one in result.scanned:
+                say(f"{one.name}: {one.verdict}")
+        return {one.id for one, news in zip(result.scanned, result.news, strict=True) if news.new}
+
+    def _observed(self, scanned: list[Scanned], began: float) -> "Observed":
+        """Keep and tell what was found, in the watch's own log too."""
+        from dockyard.scan.observed import observed, tell
+
         result = observed(scanned, frozenset(one.name for one in scanned), began)
-        for one, news in zip(result.scanned, result.news, strict=True):
+        for news in result.news:
             for alert in news.new:
                 say(alert.line())
-            if moved is None and self.given.debug:
-                say(f"{one.name}: {one.verdict}")
         tell(self.yard.settings, result)
-        return {one.id for one, news in zip(result.scanned, result.news, strict=True) if news.new}
+        return result
 
     def capture(self, identifier: str, upper: str, moved: Any) -> None:  # noqa: ANN401 - watch.Moved
         """Look at a container that has ended, through a descriptor that was opened while it ran."""
-        from dockyard.scan.observed import observed, tell
         from dockyard.scan.passing import with_gone
         from dockyard.scan.scan import scan
 
@@ -350,11 +353,7 @@ class _Watch:
         began = time.time()
         options = _options(self.yard, self.given)._replace(consistent=False)
         one = scan(container, lambda: place.ids, options, place=place._replace(upper=upper))
-        result = observed([with_gone(one, moved.kinds, options.rules)], frozenset((one.name,)), began)
-        for news in result.news:
-            for alert in news.new:
-                say(alert.line())
-        tell(self.yard.settings, result)
+        self._observed([with_gone(one, moved.kinds, options.rules)], began)
 
     def lost(self, identifier: str, name: str, reason: str) -> None:
         from dockyard.scan.observed import observed, tell
