@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dockyard import history, telling
+from dockyard import history
 
 
 @pytest.fixture(autouse=True)
@@ -16,14 +16,6 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the history in a directory of the test's own."""
     monkeypatch.setattr(history, "state_directory", lambda: tmp_path / "state")
     return tmp_path / "state"
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the user is told."""
-    texts: list[str] = []
-    monkeypatch.setattr(telling, "listener", texts.append)
-    return texts
 
 
 def test_what_was_recorded_is_told_newest_first(state: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from dockyard import telling
 from dockyard.errors import DockyardError, NoSuchNameError, UsageError
 from dockyard.scan import alerts
 from dockyard.scan.alert import INCOMPLETE, MORE, News, hashed
@@ -34,14 +33,6 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the alerts in a directory of the test's own."""
     monkeypatch.setattr(alerts, "state_directory", lambda: tmp_path / "state")
     return tmp_path / "state"
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the user is told."""
-    texts: list[str] = []
-    monkeypatch.setattr(telling, "listener", texts.append)
-    return texts
 
 
 def row(path: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401 - what a row may have

@@ -10,6 +10,7 @@ import pytest
 from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, TOUCHED, Budget, Walk
 from dockyard.scan.report import judged
 from tests.unit.scan.conftest import Mount, Overlay
+from tests.unit.scan.deep import bury
 from tests.unit.scan.test_overlay import edit, remake
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts overlays")
@@ -132,14 +133,7 @@ def test_again_where_it_is_deep(tmp_path: Path) -> None:
     upper, lower = tmp_path / "upper", tmp_path / "lower"
     upper.mkdir()
     lower.mkdir()
-    above = os.open(upper, os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("d" * 200, dir_fd=above)
-        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=above)
-        os.close(above)
-        above = inner
-    os.close(os.open("payload", os.O_CREAT | os.O_WRONLY, dir_fd=above))
-    os.close(above)
+    bury(upper, 3000)
     walk = Walk(str(upper), [str(lower)])
     last = next(path for path in (change.path for change in walk.changes()) if path.endswith("payload"))
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208

@@ -12,6 +12,7 @@ import pytest
 
 from dockyard.scan.expected import is_expected
 from dockyard.scan.layer import DELETED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Budget, Walk
+from tests.unit.scan.deep import NAME, bury
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes whiteouts")
 
@@ -132,16 +133,9 @@ def test_depth_past_what_a_path_can_be(layers: tuple[Path, Path]) -> None:
     """A file under 3,000 directories with long names is found, and all else is read too."""
     upper, image = layers
     (upper / "zz").touch()
-    above = os.open(upper, os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("d" * 200, dir_fd=above)
-        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=above)
-        os.close(above)
-        above = inner
-    os.close(os.open("payload", os.O_CREAT | os.O_WRONLY, dir_fd=above))
-    os.close(above)
+    bury(upper, 3000)
     changes = found(upper, image)
-    assert f"/{'/'.join(['d' * 200] * 3000)}/payload" in changes
+    assert f"/{'/'.join([NAME] * 3000)}/payload" in changes
     assert "/zz" in changes
     assert len(changes) == 3002
 

@@ -15,6 +15,7 @@ from dockyard.scan.reading import Reading
 from dockyard.scan.report import DRIFT, Scanned
 from dockyard.scan.scan import Options, scan
 from dockyard.scan.where import Place
+from tests.unit.scan.deep import bury
 
 KNOWN = Container("0" * 64, "web", "exited", "1" * 64)
 
@@ -30,12 +31,7 @@ def test_directories_within_each_other(tmp_path: Path, monkeypatch: pytest.Monke
     """Their paths take no more room than there is: what is left out is counted, and is drift."""
     monkeypatch.setattr(scanning, "ROOM", 100_000)
     (tmp_path / "upper").mkdir()
-    before = Path.cwd()
-    os.chdir(tmp_path / "upper")
-    for _ in range(100):
-        Path("d" * 200).mkdir()
-        os.chdir("d" * 200)
-    os.chdir(before)
+    bury(tmp_path / "upper", 99)
     one = scanned(tmp_path)
     assert sum(len(finding.change.path) for finding in one.findings) <= 100_000
     assert len(one.findings) + one.omitted == 100
