@@ -18,6 +18,7 @@ from dockyard.overlay import at
 from dockyard.scan.engine_events import CHANGES, DIE, GONE, START, EngineEvent, EngineEvents
 from dockyard.scan.fanotify import Journal, blind_spot
 from dockyard.scan.schedule import EVERYTHING, Moved, Schedule
+from dockyard.text import escaped
 
 EVERY = 3600.0  # seconds between two scans of everything: what is written through a mapping of memory makes no event
 DAY = 86400.0  # the longest that is waited at once: poll(2) takes milliseconds in an int
@@ -229,7 +230,7 @@ def _of(moved: Moved) -> str:
     """Return what is known to have moved since it was scanned."""
     paths = sorted(moved.kinds)
     count = len(paths) + moved.more
-    shown = ", ".join(paths[:SHOWN]) + (f" and {count - SHOWN} more" if count > SHOWN else "")
+    shown = ", ".join(map(escaped, paths[:SHOWN])) + (f" and {count - SHOWN} more" if count > SHOWN else "")
     return f"; moved since its last scan: {shown}" if paths else ""
 
 

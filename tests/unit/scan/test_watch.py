@@ -244,13 +244,13 @@ def test_what_was_lost_is_told(layered: Layered, client: Client, monkeypatch: py
     for pause in ("PAUSE", "LONGEST"):
         monkeypatch.setattr(schedule, pause, 1000.0)  # what moved is not scanned before it ends
     with watching(world, client) as watcher:
-        watcher.schedule.note(ID, "/payload", {"created"})
+        watcher.schedule.note(ID, "/payload\nall ok\udcff", {"created"})
         client.say(told("die"), told("die", "3" * 64))
         until(watcher, lambda: len(world.lost) > 1)
     (first, name, reason), second = world.lost
     assert (first, name) == (ID, "web")
     assert "No such file" in reason
-    assert "/payload" in reason
+    assert r"/payload\x0aall ok\xff" in reason
     assert second == ("3" * 64, "web", "it came and went before it was looked at")
 
 
