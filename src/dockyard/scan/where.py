@@ -36,6 +36,7 @@ def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
         try:
             process = Path(f"/proc/{container.pid}")
             table = (process / "mountinfo").read_bytes()
+            groups = (process / "cgroup").read_bytes()
             own = IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
         except OSError as error:
             raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
@@ -44,6 +45,8 @@ def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
             return found._replace(ids=own)
         if found:
             raise DockyardError("its process has other layers than the engine tells")
+        if container.id.encode() not in groups and not _root_type(table).startswith("fuse"):
+            raise DockyardError("the process that the engine tells is not this container's (any more)")
         points |= {mount.point for mount in _mounts(table)} - {"/"}
     if not container.layer or not container.layers:
         driver = container.driver or "unknown"
@@ -87,6 +90,11 @@ def place_in(table: bytes, layer: str = "") -> Place | None:
         below = tuple(f"{top}{one}" for one in layers)
         return Place(f"{top}{upper}", below, own, mounts=_mounts(table), marks=marks)
     return None
+
+
+def _root_type(table: bytes) -> str:
+    """Return the type of a root's file system; nothing where the root is further down in one."""
+    return next((mount.kind for mount in reversed(_mounts(table)) if mount.point == "/"), "")
 
 
 def _mounts(table: bytes) -> tuple[Mounted, ...]:

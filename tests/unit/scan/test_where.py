@@ -1,5 +1,7 @@
 """Where a container's layers are, from what the kernel says."""
 
+import os
+
 import pytest
 
 from dockyard.engine.models import Container
@@ -95,6 +97,12 @@ def test_stopped_one_is_where_the_engine_says() -> None:
     """There is no process to ask."""
     stopped = container(layer="/u", layers=("/a",), mounts={"/data": "/v"})
     assert place_of(stopped) == Place("/u", ("/a",), frozenset({"/data"}))
+
+
+def test_number_of_a_process_that_is_another_s() -> None:
+    """What is mounted for a process of the host's is not mounted in a container that has just ended."""
+    with pytest.raises(DockyardError):
+        place_of(container(pid=os.getpid(), layer="/u", layers=("/a",), driver="overlay2"))
 
 
 def test_driver_that_does_not_tell() -> None:
