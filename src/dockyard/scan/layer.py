@@ -112,6 +112,10 @@ class Walk:
             for directory, records in self._pending.take():
                 yield from self._judge.late(way, directory, records)
 
+    def compare_at_once(self) -> None:
+        """Read files as they come from now on; what waits for `compare` still does."""
+        self._judge.pending = None
+
     def _descent(self) -> Descent:
         return Descent(self.upper, self.layers, self.marks)
 

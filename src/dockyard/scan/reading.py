@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dockyard.scan.fanotify import Journal
 
 ROUNDS = 5  # how often what moved during a walk is read again
+RESERVE = 0.01  # seconds of a pause that are kept to begin a journal
 OFTEN = 2000  # changes after which the journal is read
 MOVED = 100_000  # paths that moved and are remembered
 AT_A_TIME = 64  # changes until the clock is looked at again
@@ -43,7 +44,7 @@ class Proof(NamedTuple):
 
 
 class Reading:
-    """What is being read of a container; all but `changes` is final when that is through."""
+    """What is being read of a container, until it is closed; all but `changes` is final when that is through."""
 
     def __init__(self, place: Place, budget: Budget, *, defer: bool) -> None:
         self.walk = Walk(place.upper, place.layers, budget, defer=defer, marks=place.marks)
@@ -57,6 +58,21 @@ class Reading:
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.moved: list[str] = []
+        self._journals = ExitStack()
+
+    def follow(self) -> "Journal | None":
+        """Begin a journal of what moves; that there can be none is noted."""
+        from dockyard.scan.fanotify import Journal
+
+        try:
+            return self._journals.enter_context(Journal([self.place.upper]))
+        except DockyardError as error:
+            self.problems.append(f"it was neither held still nor watched: {error}")
+            return None
+
+    def close(self) -> None:
+        """End what was begun for it."""
+        self._journals.close()
 
     def less_tokens(self, found: list[Change]) -> list[Change]:
         """Return changes without the scan's own, which are noted as found."""
@@ -112,17 +128,30 @@ def _still(place: Place, budget: Budget) -> Reading:
 def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
     container: Container, place: Place, freezer: Freezer, group: Group, proof: Proof, budget: Budget
 ) -> Reading | None:
-    """Read all but contents while a container stands still; None where there is too much for that."""
+    """Read all but contents while a container stands still; what there is no time for is read with a journal.
+
+    None where it went on before the journal had begun.
+    """
+    import dockyard.scan.fanotify  # noqa: F401 - now, as that takes its time
+
     reading = Reading(place, budget, defer=True)
-    reading.how = FROZEN
-    with freezer.frozen(group) as pause, _Planting(container, reading, proof):
-        found, is_all = _until(time.monotonic() + freezer.cap, reading.walk.changes())
-        found = reading.less_tokens([*found, *_edited_tokens(reading)])
-        reading.note_processes(group.processes())
-    if not is_all or not pause.was_whole:
+    changes = reading.walk.changes()
+    journal = None
+    with freezer.frozen(group) as pause:
+        with _Planting(container, reading, proof):
+            found, is_all = _until(time.monotonic() + freezer.cap - RESERVE, changes)
+            found = reading.less_tokens(found)
+            found += reading.less_tokens(_missed_tokens(reading))
+            if is_all:
+                reading.note_processes(group.processes())
+        if not is_all:
+            journal = reading.follow()
+    if not pause.was_whole:
+        reading.close()
         return None
     reading.paused = pause.seconds
-    reading.changes = _then(found, reading)
+    reading.how = FROZEN if is_all else WATCHED
+    reading.changes = _then(found, reading) if is_all else _rest(found, changes, reading, journal, group)
     return reading
 
 
@@ -142,10 +171,24 @@ def _then(found: list[Change], reading: Reading) -> Iterator[Change]:
     yield from reading.walk.compare()
 
 
-def _edited_tokens(reading: Reading) -> list[Change]:
-    """Return what tells of tokens that only bytes tell of, which have to be read before they are gone."""
+def _rest(
+    found: list[Change], changes: Iterator[Change], reading: Reading, journal: "Journal | None", group: Group
+) -> Iterator[Change]:
+    """Yield what was found while a container stood still, and read the rest."""
+    yield from found
+    reading.walk.compare_at_once()
+    noted = _Noted(reading.place.upper)
+    yield from _followed(reading, changes, journal, noted)
+    reading.note_processes(group.processes())
+    yield from reading.where_tokens_were()
+    yield from reading.walk.compare()
+    yield from _moved(reading, journal, noted)
+
+
+def _missed_tokens(reading: Reading) -> list[Change]:
+    """Return what tells of tokens that were not yet come to, or that only bytes tell of: they are gone soon."""
     tokens = reading.tokens
-    if not tokens or len(tokens.planted) < 2:  # noqa: PLR2004 - the new file alone needs no reading
+    if not tokens or not tokens.missing:
         return []
     place = reading.place
     return list(Walk(place.upper, place.layers, marks=place.marks).again(tokens.planted))
@@ -154,37 +197,36 @@ def _edited_tokens(reading: Reading) -> list[Change]:
 def _watched(container: Container, place: Place, group: Group | None, proof: Proof, budget: Budget) -> Reading:
     reading = Reading(place, budget, defer=False)
     reading.how = WATCHED
-    reading.changes = _followed(container, reading, group, proof)
+    reading.changes = _all_followed(container, reading, group, proof)
     return reading
 
 
-def _followed(container: Container, reading: Reading, group: Group | None, proof: Proof) -> Iterator[Change]:
+def _all_followed(container: Container, reading: Reading, group: Group | None, proof: Proof) -> Iterator[Change]:
     """Yield what differs; what moves meanwhile is yielded again, after it was put into `moved`."""
-    from dockyard.scan.fanotify import Journal
-
-    upper = reading.place.upper
-    noted = _Noted(upper)
-    with ExitStack() as stack:
-        journal = None
-        if container.status != "paused":
-            try:
-                journal = stack.enter_context(Journal([upper]))
-            except DockyardError as error:
-                reading.problems.append(f"it was neither held still nor watched: {error}")
-        with _Planting(container, reading, proof):
-            for number, change in enumerate(reading.walk.changes(), 1):
-                if not (reading.tokens and reading.tokens.owns(change)):
-                    yield change
-                if journal and not number % OFTEN:  # or whatever else moves on the host fills the kernel's queue
-                    noted.look(journal)
-            reading.note_processes(group.processes() if group else [container.pid])
-        yield from reading.where_tokens_were()
-        if journal:
-            yield from _moved(reading, journal, noted)
+    noted = _Noted(reading.place.upper)
+    journal = reading.follow() if container.status != "paused" else None
+    with _Planting(container, reading, proof):
+        yield from _followed(reading, reading.walk.changes(), journal, noted)
+        reading.note_processes(group.processes() if group else [container.pid])
+    yield from reading.where_tokens_were()
+    yield from _moved(reading, journal, noted)
 
 
-def _moved(reading: Reading, journal: "Journal", noted: "_Noted") -> Iterator[Change]:
+def _followed(
+    reading: Reading, changes: Iterator[Change], journal: "Journal | None", noted: "_Noted"
+) -> Iterator[Change]:
+    """Yield changes less the scan's own, and note what moves meanwhile."""
+    for number, change in enumerate(changes, 1):
+        if not (reading.tokens and reading.tokens.owns(change)):
+            yield change
+        if journal and not number % OFTEN:  # or whatever else moves on the host fills the kernel's queue
+            noted.look(journal)
+
+
+def _moved(reading: Reading, journal: "Journal | None", noted: "_Noted") -> Iterator[Change]:
     """Yield what differs where something has moved, until nothing does that has not told anything."""
+    if not journal:
+        return
     told: set[str] = set()
     for _ in range(ROUNDS):
         noted.look(journal)

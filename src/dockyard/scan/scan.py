@@ -4,7 +4,7 @@ import datetime as dt
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import IdMap
@@ -95,7 +95,7 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
             container = container._replace(pid=0)
         reading = reading_of(container, place, freezer, options.proof, options.budget)
         told = _Told(container, sources, reading, options)
-        with _uncollected():
+        with closing(reading), _uncollected():
             told.read()
     except DockyardError as error:
         return unread(str(error))

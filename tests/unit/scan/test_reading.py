@@ -1,8 +1,9 @@
 """A picture of a container is whole, or is taken in another way."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dockyard.engine.models import Container as Known
 from dockyard.scan import reading
 from dockyard.scan.freeze import Freezer, Group, Pause
-from dockyard.scan.reading import FROZEN, Proof, reading_of
+from dockyard.scan.reading import FROZEN, WATCHED, Proof, Reading, reading_of
 from tests.unit.scan.inside import Container
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
@@ -18,30 +19,67 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
 
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[Container]:
-    """A running container with one change."""
+    """A running container with two changes."""
     made = Container(tmp_path)
     made.start()
     (made.merged / "new").touch()
+    (made.merged / "late").touch()
     yield made
     made.stop()
 
 
-class _Late(Freezer):
-    """Holds nothing still, and tells that it did so until all was read."""
+class _Untrue(Freezer):
+    """Holds nothing still, and tells that it did so until all was read, or that it did not."""
+
+    def __init__(self, cap: float, *, was_whole: bool = True) -> None:
+        super().__init__(cap)
+        self._was_whole = was_whole
 
     @contextmanager
     def frozen(self, group: Group) -> Iterator[Pause]:  # noqa: ARG002 - whose is all the same
         pause = Pause()
         yield pause
-        pause.was_whole = True
+        pause.was_whole = self._was_whole
+
+
+@pytest.fixture
+def read(container: Container, monkeypatch: pytest.MonkeyPatch) -> Callable[[Freezer], Reading]:
+    """Return what begins to read the container, and looks at the clock at each change."""
+    group = Group(Path("/proc/self/nothing"), "", b"", b"", "", b"")
+    monkeypatch.setattr(reading, "group_of", lambda *_: group)
+    monkeypatch.setattr(reading, "AT_A_TIME", 1)
+    known = Known("0" * 64, "web", "running", "1" * 64, pid=container.pid)
+    return lambda freezer: reading_of(known, container.place, freezer, Proof())
 
 
 @pytest.mark.parametrize("cap", [0.0, 60.0])
-def test_what_could_not_be_read_in_time(container: Container, monkeypatch: pytest.MonkeyPatch, cap: float) -> None:
-    """A guard that wakes up late makes no whole picture of one that was cut."""
-    group = Group(Path("/proc/self/nothing"), "", b"", b"", "", b"")
-    monkeypatch.setattr(reading, "group_of", lambda *_: group)
-    known = Known("0" * 64, "web", "running", "1" * 64, pid=container.pid)
-    found = reading_of(known, container.place, _Late(cap), Proof(wanted=False))
-    assert (found.how == FROZEN) == bool(cap)
-    assert "/new" in {change.path for change in found.changes}
+def test_what_could_not_be_read_in_time(read: Callable[[Freezer], Reading], cap: float) -> None:
+    """A guard that wakes up late makes no whole picture of one that was cut; the rest is read all the same."""
+    with closing(read(_Untrue(cap))) as found:
+        assert (found.how == FROZEN) == bool(cap)
+        assert {"/new", "/late"} <= {change.path for change in found.changes}
+        assert found.tokens
+        assert not found.tokens.missing
+        assert not found.problems
+
+
+def test_what_moves_after_a_pause_that_was_too_short_is_read_again(
+    container: Container, read: Callable[[Freezer], Reading]
+) -> None:
+    """The journal begins before the container goes on."""
+    with closing(read(_Untrue(0))) as found:
+        others = "rm new late; mkdir new late; touch later"  # what the scan's own process does is not told
+        subprocess.run(("sh", "-c", others), cwd=container.merged, check=True)  # noqa: S607
+        told = [(change.path, change.kind) for change in found.changes]
+        assert {("/new", "directory"), ("/late", "directory"), ("/later", "file")} <= set(told)
+        assert {"/new", "/late", "/later"} <= set(found.moved)
+        assert found.how == WATCHED
+
+
+def test_a_picture_is_begun_anew_where_the_pause_ended_before_the_journal_began(
+    read: Callable[[Freezer], Reading],
+) -> None:
+    """Nobody knows what moved in between."""
+    with closing(read(_Untrue(0, was_whole=False))) as found:
+        assert {"/new", "/late"} <= {change.path for change in found.changes}
+        assert (found.how, found.paused) == (WATCHED, 0)
