@@ -5,7 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from dockyard.scan.attributes import OWNER
@@ -93,10 +93,27 @@ def _hashed(told: tuple[object, ...]) -> str:
 
 def judged(change: Change) -> Finding:
     """Return how bad a change may be: what can give rights first, then what can run, then what steers."""
-    for degree in _degrees(change.what, change.kind):
-        if degree.applies is None or degree.applies(change):
-            return Finding(change, degree.severity, degree.reason)
-    raise AssertionError("the last degree is for whatever is left")
+    path = change.path
+    degree = _degree(
+        change.what,
+        change.kind,
+        change.mode,
+        change.attributes,
+        path.startswith(CONFIGURATION),
+        path.startswith(PROGRAMS),
+    )
+    return Finding(change, degree.severity, degree.reason)
+
+
+class _Traits(NamedTuple):
+    """All of a change that its degree depends on."""
+
+    what: str
+    kind: str
+    mode: int
+    attributes: tuple[str, ...]
+    is_configuration: bool
+    is_among_programs: bool
 
 
 class _Degree(NamedTuple):
@@ -106,33 +123,40 @@ class _Degree(NamedTuple):
     reason: str
     what: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
-    applies: Callable[[Change], bool] | None = None
+    applies: Callable[[_Traits], bool] = lambda _: True
 
 
-@cache
-def _degrees(what: str, kind: str) -> tuple[_Degree, ...]:
-    """Return the degrees that changes can have, in their order: there may be very many changes."""
-    return tuple(degree for degree in _DEGREES if what in (degree.what or {what}) and kind in (degree.kinds or {kind}))
+@lru_cache(maxsize=1024)
+def _degree(*of: Any) -> _Degree:  # noqa: ANN401 - what _Traits has: there may be very many changes that have the same
+    traits = _Traits(*of)
+    fitting = (
+        degree
+        for degree in _DEGREES
+        if traits.what in (degree.what or {traits.what})
+        and traits.kind in (degree.kinds or {traits.kind})
+        and degree.applies(traits)
+    )
+    return next(fitting)  # the last degree is for whatever is left
 
 
-def _gives_rights(change: Change) -> bool:
-    return bool(change.mode & (SETUID | SETGID)) or "security.capability" in change.attributes
+def _gives_rights(traits: _Traits) -> bool:
+    return bool(traits.mode & (SETUID | SETGID)) or "security.capability" in traits.attributes
 
 
-def _can_be_run(change: Change) -> bool:
-    return bool(change.mode & ANY_EXECUTE)
+def _can_be_run(traits: _Traits) -> bool:
+    return bool(traits.mode & ANY_EXECUTE)
 
 
-def _is_open_to_all(change: Change) -> bool:
-    return bool(change.mode & OTHERS_WRITE)
+def _is_open_to_all(traits: _Traits) -> bool:
+    return bool(traits.mode & OTHERS_WRITE)
 
 
-def _steers(change: Change) -> bool:
-    return change.path.startswith(CONFIGURATION)
+def _steers(traits: _Traits) -> bool:
+    return traits.is_configuration
 
 
-def _is_among_programs(change: Change) -> bool:
-    return change.path.startswith(PROGRAMS)
+def _is_among_programs(traits: _Traits) -> bool:
+    return traits.is_among_programs
 
 
 _FILE, _CHANGED = frozenset(("file",)), frozenset((EDITED, REPLACED))
