@@ -1,6 +1,7 @@
-"""Write docs/reference/ from the tables; `--check` tells whether it is up to date."""
+"""Write docs/reference/ and the schema from the tables; `--check` tells whether they are up to date."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from dockyard.docs.commands import commands_page
@@ -9,10 +10,14 @@ from dockyard.docs.host import environment_page, files_page
 from dockyard.docs.rules import rules_page
 from dockyard.docs.settings import host_file_page, settings_page
 from dockyard.docs.switching import switching_page
+from dockyard.settings import schema
+from dockyard.settings.key import Scope
+from dockyard.share import SCHEMA
 
-REFERENCE = Path(__file__).parents[3] / "docs/reference"
+REPOSITORY = Path(__file__).parents[3]
+REFERENCE = REPOSITORY / "docs/reference"
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "cowscan-rules.md": rules_page,
     "environment.md": environment_page,
@@ -23,17 +28,21 @@ PAGES = {
     "states-of-a-switch.md": switching_page,
 }
 
+FILES: dict[Path, Callable[[], str]] = {
+    **{REFERENCE / name: page for name, page in PAGES.items()},
+    SCHEMA: lambda: schema.text(Scope.SERVICE),
+}
+
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or with `--check` say which are out of date."""
+    """Write the files, or with `--check` say which are out of date."""
     stale = 0
-    for name, page in PAGES.items():
-        path = REFERENCE / name
+    for path, page in FILES.items():
         text = page()
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"docs/reference/{name} is out of date\nhint: python -m dockyard.docs\n")
+            sys.stderr.write(f"{path.relative_to(REPOSITORY)} is out of date\nhint: python -m dockyard.docs\n")
             stale = 1
     return stale
 

@@ -5,6 +5,8 @@ import re
 from typing import Any, NamedTuple
 
 from dockyard.errors import Problem, SettingsError
+from dockyard.settings import json_schema
+from dockyard.settings.json_schema import Schema
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
 from dockyard.settings.rule_pattern import PatternError, read
 from dockyard.settings.types import Boolean, Integer, Text, Type, UnfitError, unfit
@@ -61,6 +63,10 @@ class Words(Type[tuple[str, ...]]):
                 unfit(item, self.expected)
         return tuple(self.text(item) for item in items)
 
+    def schema(self) -> Schema:
+        item = {"enum": list(self._known)} if self._known else json_schema.SCALAR
+        return json_schema.either(item, {"type": "array", "minItems": 1, "items": item})
+
 
 class Size(Type[int]):
     expected = "a number of bytes"
@@ -70,6 +76,9 @@ class Size(Type[int]):
         if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII):
             unfit(node, self.expected)
         return int(text)
+
+    def schema(self) -> Schema:
+        return json_schema.either({"type": "integer", "minimum": 0}, json_schema.string("[0-9]{1,19}"))
 
 
 class Day(Type[dt.date]):
@@ -83,6 +92,9 @@ class Day(Type[dt.date]):
             return dt.date.fromisoformat(text)
         except ValueError:
             unfit(node, self.expected)
+
+    def schema(self) -> Schema:
+        return json_schema.string(r"\d{4}-\d{2}-\d{2}")
 
 
 class Field(NamedTuple):
@@ -121,6 +133,16 @@ class Rules(Type[tuple[Rule, ...]]):
 
     def read(self, node: Node) -> tuple[Rule, ...]:
         return tuple(read_rules(Sequence((node,), node.where) if isinstance(node, Mapping) else node))
+
+    def schema(self) -> Schema:
+        named = {name: field.type.schema() for name, field in FIELDS.items()}
+        patterned = {
+            **named,
+            "path": json_schema.string(r"/[\s\S]*"),
+            "reason": json_schema.scalar(r"[\s\S]*\S[\s\S]*"),
+        }
+        rule = json_schema.closed(patterned, [name for name, field in FIELDS.items() if field.needed])
+        return json_schema.either(rule, {"type": "array", "items": rule})
 
 
 def read_rules(node: Node) -> list[Rule]:

@@ -5,6 +5,8 @@ import re
 import shlex
 from typing import Generic, NoReturn, TypeVar
 
+from dockyard.settings import json_schema
+from dockyard.settings.json_schema import Schema
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
 from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Wave
 
@@ -12,6 +14,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 LAST_PORT = 65535
+_PROTOCOLS = "[tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]"
 
 
 class UnfitError(Exception):
@@ -39,6 +42,10 @@ class Type(Generic[T_co]):
         """Return the node's value, or raise UnfitError; SettingsError where there are hints how to mend it."""
         raise NotImplementedError
 
+    def schema(self) -> Schema:
+        """Return what JSON Schema can say of the node: never less than `read` accepts."""
+        raise NotImplementedError
+
     def text(self, node: Node) -> str:
         """Return a scalar's text, or raise UnfitError."""
         if not isinstance(node, Scalar) or node.empty:
@@ -59,6 +66,9 @@ class Text(Type[str]):
             unfit(node, self.expected)
         return text
 
+    def schema(self) -> Schema:
+        return json_schema.scalar(self._pattern)
+
 
 class Boolean(Type[bool]):
     expected = "true or false"
@@ -69,6 +79,9 @@ class Boolean(Type[bool]):
         if text not in words:
             unfit(node, self.expected)
         return words[text]
+
+    def schema(self) -> Schema:
+        return json_schema.BOOLEAN
 
 
 class Integer(Type[int]):
@@ -81,6 +94,10 @@ class Integer(Type[int]):
         if not re.fullmatch(r"-?[0-9]{1,10}", text) or int(text) not in self._allowed:
             unfit(node, self.expected)
         return int(text)
+
+    def schema(self) -> Schema:
+        number = {"type": "integer", "minimum": self._allowed[0], "maximum": self._allowed[-1]}
+        return json_schema.either(number, json_schema.string("-?[0-9]{1,10}"))
 
 
 class OrWord(Type[int | str]):
@@ -99,6 +116,9 @@ class OrWord(Type[int | str]):
         except UnfitError:
             unfit(node, self.expected)
 
+    def schema(self) -> Schema:
+        return json_schema.either({"const": self._word}, self._number.schema())
+
 
 class Words(Type[tuple[str, ...]]):
     """A command line: one string with the shell's quoting rules, or a list of words."""
@@ -113,6 +133,9 @@ class Words(Type[tuple[str, ...]]):
             return tuple(shlex.split(self.text(node)))
         except ValueError:
             unfit(node, self.expected)
+
+    def schema(self) -> Schema:
+        return json_schema.one_or_list(json_schema.SCALAR)
 
 
 class ListOf(Type[tuple[T, ...]]):
@@ -136,6 +159,9 @@ class ListOf(Type[tuple[T, ...]]):
             raise UnfitError(faults)
         return tuple(values)
 
+    def schema(self) -> Schema:
+        return json_schema.one_or_list(self._item.schema())
+
 
 class Flattened(Type[tuple[T, ...]]):
     """A list whose items may each stand for several values, and may together be written as one map."""
@@ -148,6 +174,9 @@ class Flattened(Type[tuple[T, ...]]):
 
     def read(self, node: Node) -> tuple[T, ...]:
         return tuple(value for group in self._items.read(node) for value in group)
+
+    def schema(self) -> Schema:
+        return self._items.schema()
 
 
 def repeated(node: Mapping) -> list[tuple[str, str, str]]:
@@ -176,6 +205,7 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
 
     expected = "`NAME=VALUE`, or a map"
     nothing = ()
+    _own = ""  # what its names may not be, as a regular expression
 
     def read(self, node: Node) -> tuple[tuple[str, str], ...]:
         if isinstance(node, Scalar):
@@ -190,9 +220,15 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
                 unfit(node if isinstance(node, Scalar) else key, "`NAME=VALUE`, with no blank in NAME")
         return tuple((key.text, value.text) for key, value in pairs)
 
+    def schema(self) -> Schema:
+        name = rf"{self._own}[^=\s\0]+"
+        return json_schema.either(json_schema.string(rf"{name}=[\s\S]*"), json_schema.pairs(name))
+
 
 class Labels(Assignments):
     """Assignments; names that begin with `dockyard.` are taken."""
+
+    _own = r"(?!dockyard\.)"
 
     def read(self, node: Node) -> tuple[tuple[str, str], ...]:
         pairs = super().read(node)
@@ -215,6 +251,9 @@ class Environment(Type[tuple[Variable, ...]]):
         if any(variable.secret and self._of_the_client.fullmatch(variable.name) for variable in variables):
             unfit(node, "a secret by another name: the engine's own client obeys this variable")
         return variables
+
+    def schema(self) -> Schema:
+        return Assignments().schema()
 
     @staticmethod
     def _variable(name: str, value: str) -> Variable:
@@ -261,6 +300,11 @@ class Ports(Type[tuple[Port, ...]]):
         first, _, last = text.partition("-")
         ports = range(int(first), int(last or first) + 1)
         return list(ports) if ports and ports[0] >= 1 and ports[-1] <= LAST_PORT else []
+
+    def schema(self) -> Schema:
+        port = r"0*[1-9]\d{0,4}(?:-\d{1,5})?"
+        pair = rf"\s*(?:(?:[0-9.]+|\[[0-9a-fA-F:.]+\])\s*[:,]\s*)?{port}\s*[:,]\s*{port}"
+        return json_schema.either(json_schema.string(rf"{pair}(?:/(?:{_PROTOCOLS}))?\s*"), json_schema.pairs())
 
 
 def _is_address(text: str) -> bool:
@@ -309,6 +353,12 @@ class Mounts(Type[tuple[Mount, ...]]):
         if target.text and not target.text.endswith("/") and is_pattern:
             unfit(target, "a pair whose target ends in `/`, because the source is a pattern")
 
+    def schema(self) -> Schema:
+        no_climbing = r"(?!(?:[\s\S]*[/:,]\s*|\s*)\.\.(?:[/:,]|\s*$))"
+        source, target = rf"{no_climbing}[\s\S]*\S[\s\S]*", rf"{no_climbing}\s*(?:/[\s\S]*)?"
+        alone = rf"{no_climbing}\s*[^:,\s][^:,]*(?:(?:,|:)\s*(?:/[^:,]*)?)?"
+        return json_schema.either(json_schema.string(alone), json_schema.pairs(source, target))
+
 
 class Log(Type[LogDriver]):
     expected = "`none`, `syslog`, `s:URL`, `json`, `journald`, `passthrough` or a driver's name"
@@ -335,15 +385,23 @@ class Log(Type[LogDriver]):
             unfit(node, self.expected)
         return LogDriver(self._short.get(text.lower(), text))
 
+    def schema(self) -> Schema:
+        words = {"enum": sorted(set(self._short.values()))}
+        return json_schema.either(words, json_schema.string(r"[sS](?:[yY][sS][lL][oO][gG])?:.*|[A-Za-z0-9][\w./:-]*"))
+
 
 class Autostart(Type[Wave]):
     expected = "a wave's number, perhaps with a host: `4` or `4,host=NAME`"
+    _pattern = r"\s*(\d{1,6})\s*(?:[,;]\s*host\s*=\s*([\w.-]+)\s*)?"
 
     def read(self, node: Node) -> Wave:
-        match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[,;]\s*host\s*=\s*([\w.-]+)\s*)?", self.text(node), re.ASCII)
+        match = re.fullmatch(self._pattern, self.text(node), re.ASCII)
         if not match:
             unfit(node, self.expected)
         return Wave(int(match[1]), match[2] or "")
+
+    def schema(self) -> Schema:
+        return json_schema.scalar(self._pattern)
 
 
 class Address(Type[str]):
@@ -360,6 +418,12 @@ class Address(Type[str]):
         if re.fullmatch(r"[0-9.]+|[0-9a-fA-F]*:[0-9a-fA-F:.]*", text) and not _is_address(text):
             unfit(node, self.expected)
         return text
+
+    def schema(self) -> Schema:
+        octet = "(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+        name = r"(?![0-9.]+$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+        address = rf"{octet}(?:\.{octet}){{3}}|[0-9a-fA-F]*:[0-9a-fA-F:.]*"
+        return json_schema.either({"const": 0}, json_schema.string(rf"\\?(?:-|0|{address}|{name})"))
 
 
 class Health(Type[HealthCheck]):
@@ -394,3 +458,8 @@ class Health(Type[HealthCheck]):
         if faults:
             raise UnfitError(faults)
         return HealthCheck(command, options=options)
+
+    def schema(self) -> Schema:
+        options = {name: type_.schema() for name, type_ in self._options.items()}
+        map_ = json_schema.closed({"cmd": Words().schema(), **options})
+        return json_schema.either({"enum": ["none"]}, json_schema.SCALAR, map_)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from dockyard.settings import json_schema
+from dockyard.settings.json_schema import Schema
 from dockyard.settings.nodes import Mapping, Node, Scalar
 from dockyard.settings.types import Type, UnfitError, has_glob, repeated, unfit
 from dockyard.settings.values import Volume, VolumeDefaults
@@ -11,6 +13,7 @@ from dockyard.text import listed
 
 _OWNER = r"(user/)?[A-Za-z0-9_][A-Za-z0-9_.-]*\$?"
 _GROUP = r"(group/)?[A-Za-z0-9_][A-Za-z0-9_.-]*\$?"
+_PERMISSIONS = r"0?[0-7]{3,4}"
 _KINDS = {"dir": "directory", "directory": "directory", "file": "file"}
 
 
@@ -37,7 +40,7 @@ def _group(node: Node) -> str:
 
 
 def _permissions(node: Node) -> int:
-    return int(_matching(node, r"0?[0-7]{3,4}", "permissions such as `0750`"), 8)
+    return int(_matching(node, _PERMISSIONS, "permissions such as `0750`"), 8)
 
 
 def _kind(node: Node) -> str:
@@ -54,6 +57,19 @@ def _contents(node: Node) -> str:
 
 _OWNERSHIP: dict[str, Callable[[Node], str | int]] = {"owner": _owner, "group": _group, "perm": _permissions}
 _OPTIONS: dict[str, Callable[[Node], str | int]] = {**_OWNERSHIP, "type": _kind, "contents": _contents}
+
+_LIMITS: dict[str, Schema] = {
+    "owner": json_schema.either(json_schema.string(_OWNER), {"type": "integer", "minimum": 0}),
+    "group": json_schema.either(json_schema.string(_GROUP), {"type": "integer", "minimum": 0}),
+    "perm": json_schema.either(json_schema.string(_PERMISSIONS), {"type": "integer", "minimum": 0, "maximum": 7777}),
+    "type": {"enum": list(_KINDS)},
+    "contents": {**json_schema.SCALAR, "pattern": r"^(?!file:(?:/|$)|file:(?:[\s\S]*/)?\.\.(?:/|$))"},
+}
+"""What JSON Schema can say of each option."""
+
+
+def _limits(*names: str) -> dict[str, Schema]:
+    return {name: json_schema.either(_LIMITS[name], {"type": "null"}) for name in names}
 
 
 def _option(key: Scalar, value: Node, known: dict[str, Callable[[Node], str | int]]) -> dict[str, Any]:
@@ -120,6 +136,14 @@ class Volumes(Type[tuple[Volume, ...]]):
             unfit(node, "a path below `/`")
         return text
 
+    def schema(self) -> Schema:
+        path = json_schema.scalar(r"(?!\s*[/.]*\s*$)(?!(?:[\s\S]*/)?\s*\.\.\s*(?:/|$))[^*?[\0-\x1f\x7f]+")
+        options = _limits(*_OPTIONS)
+        nested = json_schema.either(json_schema.EMPTY, json_schema.closed(options))
+        named = json_schema.closed({"path": path, **options}, ["path"])
+        keyed = {"type": "object", "minProperties": 1, "properties": options, "additionalProperties": nested}
+        return json_schema.either(path, named, {**keyed, "not": {"required": ["path"]}})
+
 
 class Defaults(Type[VolumeDefaults]):
     """A map of `owner`, `group` and `perm`."""
@@ -140,3 +164,6 @@ class Defaults(Type[VolumeDefaults]):
         if faults:
             raise UnfitError(faults)
         return VolumeDefaults(**options)
+
+    def schema(self) -> Schema:
+        return json_schema.closed(_limits(*_OWNERSHIP))

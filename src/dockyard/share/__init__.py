@@ -14,3 +14,6 @@ COMPLETIONS = {
 
 UNITS = Path(__file__).with_name("units")
 """Templates of systemd units; `@NAME@` is filled in."""
+
+SCHEMA = Path(__file__).with_name("settings.schema.json")
+"""The JSON Schema of settings.yaml, as `d schema` prints it."""

@@ -1,5 +1,18 @@
 """d's verbs, by topic. Importing this registers them all."""
 
-from dockyard.cli.verbs import build, check, fleet, host, inside, lifecycle, lists, one, others, records, userns
+from dockyard.cli.verbs import build, check, fleet, host, inside, lifecycle, lists, one, others, records, setup, userns
 
-__all__ = ["build", "check", "fleet", "host", "inside", "lifecycle", "lists", "one", "others", "records", "userns"]
+__all__ = [
+    "build",
+    "check",
+    "fleet",
+    "host",
+    "inside",
+    "lifecycle",
+    "lists",
+    "one",
+    "others",
+    "records",
+    "setup",
+    "userns",
+]
