@@ -1,13 +1,20 @@
 # ARGS go to pytest: make test ARGS="-k launch -x"
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs clean
+.PHONY: help demo install uninstall test check format docs clean
 bin := .venv/bin
+export PREFIX DESTDIR OPT EXTRAS WITHOUT FORCE
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 demo: ## install what is missing, then build, test, promote and launch a web server (as root)
 	@scripts/demo
+
+install: ## put it on this host, or bring that up to date (as root); scripts/install tells PREFIX, DESTDIR and more
+	@scripts/install install
+
+uninstall: ## take away exactly that (as root)
+	@scripts/install uninstall
 
 test: ## install what is missing, then all tests, with real engines (as root)
 	@scripts/setup python docs engine podman filesystems registry shells tracing

@@ -3,13 +3,13 @@
 import os
 import shlex
 import shutil
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from dockyard import process
 from dockyard.errors import DockyardError, UsageError
+from dockyard.installation.place import program
 from dockyard.privilege import is_hosts_root
 from dockyard.settings.keys import KEYS
 from dockyard.share import UNITS
@@ -48,6 +48,8 @@ CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_DAC_O
 A user's own podman cannot work under any of it.
 """
 
+HOSTS_REMARK = "# Installed with dockyard, and removed with it; `d install-units` writes one for /etc, which wins."
+HOSTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PASSED_ON = ("DOCKYARD_HOST", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERS_CONF")
 
 
@@ -77,17 +79,33 @@ def units(place: Path, time: str, scanners: Iterable[str] = ()) -> list[Unit]:
     Raises UsageError for a time that systemd would not take.
     """
     _check_time(time)
-    target = "multi-user.target" if is_hosts_root() else "default.target"
-    programs = {f"@{word.upper()}@": _escaped(str(Path(sys.executable).with_name(word))) for word in PROGRAMS}
-    filled = {**programs, "@TIME@": time, "@TARGET@": target, "@ENVIRONMENT@": _environment(os.environ)}
-    filled["@HARDENED@"] = HARDENED if is_hosts_root() else ""
-    found = []
-    for name in (*NAMES, *(name for scanner in scanners for name in SCANNERS[scanner])):
-        text = (UNITS / name).read_text(encoding="utf-8")
-        for word, value in filled.items():
-            text = text.replace(word, value)
-        found.append(Unit(place / name, text, _text(place / name)))
-    return found
+    words = _words(program, os.environ, root=is_hosts_root()) | {"@TIME@": time}
+    names = (*NAMES, *(name for scanner in scanners for name in SCANNERS[scanner]))
+    return [Unit(place / name, _filled(name, words), _text(place / name)) for name in names]
+
+
+def hosts_units(programs: str) -> dict[str, str]:
+    """Return the texts of all units for a host, by name, as they are installed with the programs of a directory."""
+    words = _words(lambda name: Path(programs, name), {"PATH": HOSTS_PATH}, root=True) | {"@TIME@": "04:00"}
+    names = (*NAMES, *(name for scanner in SCANNERS.values() for name in scanner))
+    return {name: f"{HOSTS_REMARK}\n{_filled(name, words).partition(chr(10))[2]}" for name in names}
+
+
+def _words(where: Callable[[str], Path], environ: Mapping[str, str], *, root: bool) -> dict[str, str]:
+    """Return what is filled in, but for the time."""
+    return {
+        **{f"@{word.upper()}@": _escaped(str(where(word))) for word in PROGRAMS},
+        "@TARGET@": "multi-user.target" if root else "default.target",
+        "@ENVIRONMENT@": _environment(environ),
+        "@HARDENED@": HARDENED if root else "",
+    }
+
+
+def _filled(name: str, words: Mapping[str, str]) -> str:
+    text = (UNITS / name).read_text(encoding="utf-8")
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
 
 
 def scanners(wanted: str) -> list[str]:

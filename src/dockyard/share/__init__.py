@@ -17,3 +17,6 @@ UNITS = Path(__file__).with_name("units")
 
 SCHEMA = Path(__file__).with_name("settings.schema.json")
 """The JSON Schema of settings.yaml, as `d schema` prints it."""
+
+SUDOERS = Path(__file__).with_name("sudoers") / "dockyard-d-map"
+"""What lets everybody run d-map by sudo, where it is installed as /usr/local/bin/d-map."""

@@ -1,0 +1,203 @@
+"""What scripts/install has Python do: `python -m dockyard.cli.installing install|uninstall`."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dockyard import share
+from dockyard.cli.command import argument, flag, option
+from dockyard.cli.main import program
+from dockyard.cli.output import Result, say, warn
+from dockyard.cli.parser import Parser
+from dockyard.errors import DockyardError
+from dockyard.installation.item import Item
+from dockyard.installation.place import Layout
+from dockyard.installation.placing import Done, Installation
+
+PROGRAMS = ("d", "d-build", "d-cowscan", "d-run")
+COMPLETED = (*PROGRAMS, "d-map")
+INTERPRETER = "/usr/bin/python3"
+FRAGMENT = "/etc/sudoers.d/dockyard-d-map"
+PARTS = ("units", "sudoers", "man", "completions")
+
+OPTIONS = (
+    argument("action", choices=("install", "uninstall")),
+    option("--prefix", default="/usr/local", help="where programs, man pages and completions go"),
+    option("--home", default="/opt/dockyard", help="where the environment is"),
+    option("--root", metavar="DIR", help="stands in front of every path: DESTDIR"),
+    option("--environment", metavar="NAME", help="the environment that is to be the current one"),
+    option("--made", metavar="DIR", action="append", default=[], help="a directory that was made for this"),
+    option("--without", metavar="PARTS", help=f"what to leave out, of {', '.join(PARTS)}"),
+    flag("--force", help="also what was changed since, or is somebody else's"),
+)
+
+
+def installing(arguments: list[str]) -> Result:
+    """Install or uninstall."""
+    given = Parser("installing", "Put dockyard on this host, or take it away.", OPTIONS).read(arguments)
+    os.umask(0o022)
+    layout = Layout(given["prefix"], given["home"])
+    installation = Installation(given["root"].rstrip("/"), given["home"], given["force"])
+    return _install(layout, installation, given) if given["action"] == "install" else _uninstall(layout, installation)
+
+
+def _install(layout: Layout, installation: Installation, given: dict[str, Any]) -> Result:
+    items = list(_items(layout, installation, set(given["without"].split()), given["environment"]))
+    done = installation.install(items, given["made"])
+    return Result([*_told(done, "written"), *_next(layout, items)])
+
+
+def _uninstall(layout: Layout, installation: Installation) -> Result:
+    _tell_enabled(layout, installation)
+    return Result(_told(installation.uninstall([f"{layout.home}/environments"]), "removed"))
+
+
+def _told(done: list[Done], verb: str) -> list[str]:
+    kept = [one for one in done if one.what not in {"written", "unchanged", "removed"}]
+    for one in kept:
+        warn(f"{one.path}: {one.what}")
+    return [f"{sum(one.what == verb for one in done)} files {verb}"]
+
+
+# ---------------------------------------------------------------------------------------------------- what there is
+def _items(layout: Layout, installation: Installation, without: set[str], environment: str) -> Iterator[Item]:
+    """Yield all that is installed, the swap of environments first: programs are links through it."""
+    yield Item(layout.current, target=f"environments/{environment}")
+    for name in (*PROGRAMS, "dockyard-python"):
+        yield Item(f"{layout.programs}/{name}", target=f"{layout.current}/bin/{name}")
+    yield Item(f"{layout.programs}/d-map", _d_map(installation), mode=0o755)
+    yield Item(f"{layout.share}/dockyard/{share.MAKEFILE.name}", share.MAKEFILE.read_text(encoding="utf-8"))
+    yield Item(f"{layout.share}/dockyard/{share.SCHEMA.name}", share.SCHEMA.read_text(encoding="utf-8"))
+    parts = {"man": _manual, "completions": _completions, **({"units": _units} if layout.is_hosts else {})}
+    for name, part in parts.items():
+        if name not in without:
+            yield from part(layout)
+    if layout.is_hosts and "sudoers" not in without:
+        yield from _sudoers(layout, installation)
+
+
+def _d_map(installation: Installation) -> str:
+    """Return the program by itself, with an interpreter that only root can replace."""
+    from dockyard.standalone import d_map
+
+    text = Path(d_map.__file__).read_text(encoding="utf-8")
+    if installation.at(INTERPRETER).exists() or Path(INTERPRETER).exists():
+        return text
+    return text.replace(INTERPRETER, os.path.realpath(sys.executable), 1)
+
+
+def _manual(layout: Layout) -> Iterator[Item]:
+    from importlib.metadata import version
+
+    from dockyard.cli.manual import pages
+
+    for name, text in pages(version("dockyard")).items():
+        yield Item(f"{layout.share}/man/man{name[-1]}/{name}", text)
+
+
+def _completions(layout: Layout) -> Iterator[Item]:
+    """Yield what shells load by the name of the command that is completed."""
+    bash, zsh, fish = (share.COMPLETIONS[shell].read_text(encoding="utf-8") for shell in ("bash", "zsh", "fish"))
+    yield Item(f"{layout.share}/zsh/site-functions/_dockyard", zsh)
+    places = ((f"{layout.share}/bash-completion/completions", "", bash), (_fish(layout), ".fish", fish))
+    for directory, suffix, text in places:
+        yield Item(f"{directory}/d{suffix}", text)
+        yield from (Item(f"{directory}/{name}{suffix}", target=f"d{suffix}") for name in COMPLETED if name != "d")
+
+
+def _fish(layout: Layout) -> str:
+    """Return where fish looks without being told: below /usr/local it does not."""
+    return "/etc/fish/completions" if layout.prefix == "/usr/local" else f"{layout.share}/fish/vendor_completions.d"
+
+
+def _units(layout: Layout) -> Iterator[Item]:
+    from dockyard.units import hosts_units
+
+    for name, text in hosts_units(layout.programs).items():
+        yield Item(f"{_unit_directory(layout)}/{name}", text)
+
+
+def _unit_directory(layout: Layout) -> str:
+    return f"{layout.prefix}/lib/systemd/system"
+
+
+# --------------------------------------------------------------------------------------------------------- sudo
+def _sudoers(layout: Layout, installation: Installation) -> Iterator[Item]:
+    """Yield the fragment that lets everybody run d-map, if sudo is there, takes it, and it gives away no more."""
+    import shutil
+
+    checker = shutil.which("visudo", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if not checker:
+        say("sudo is not installed: no fragment for it; install again when it is")
+        return
+    program = f"{layout.programs}/d-map"
+    if others := list(_writable_by_others(installation, program)):
+        warn(f"{', '.join(others)}: not only root can write there: sudo is not told to run {program} for everybody")
+        return
+    text = share.SUDOERS.read_text(encoding="utf-8").replace("/usr/local/bin/d-map", program)
+    _check(checker, text)
+    yield Item(FRAGMENT, text, mode=0o440)
+
+
+def _check(checker: str, text: str) -> None:
+    """Raise DockyardError for a fragment that sudo would not take."""
+    import tempfile
+
+    from dockyard import process
+
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="dockyard-sudoers-") as draft:
+        draft.write(text)
+        draft.flush()
+        done = process.capture((checker, "--check", "--quiet", f"--file={draft.name}"))
+    if done.exit_code:
+        raise DockyardError(f"visudo refuses the fragment for sudo: {done.stderr.strip()}", hint="WITHOUT=sudoers")
+
+
+def _writable_by_others(installation: Installation, program: str) -> Iterator[str]:
+    """Yield what leads to a program, as far as it is there, that is not root's alone. A group of nobody is root's."""
+    for above in (Path(program).parent, *Path(program).parent.parents):
+        place = installation.at(str(above))
+        if not place.exists() or (installation.root and os.geteuid()):
+            continue
+        found = place.stat()
+        by_group = found.st_mode & stat.S_IWGRP and found.st_gid and _has_members(found.st_gid)
+        if found.st_uid or found.st_mode & stat.S_IWOTH or by_group:
+            yield str(above)
+
+
+def _has_members(group: int) -> bool:
+    import grp
+    import pwd
+
+    try:
+        named = grp.getgrgid(group).gr_mem
+    except KeyError:
+        return True
+    return bool(named) or any(user.pw_gid == group for user in pwd.getpwall())
+
+
+# ---------------------------------------------------------------------------------------------------- what is next
+def _next(layout: Layout, items: Iterable[Item]) -> list[str]:
+    """Return what the user may do with it."""
+    lines = [f"dockyard is in {layout.programs}; next: d init, d new NAME, man d"]
+    if any(item.path.endswith(".service") for item in items):
+        lines.append("everything up at boot: systemctl daemon-reload && systemctl enable dockyard.service")
+    return lines
+
+
+def _tell_enabled(layout: Layout, installation: Installation) -> None:
+    """Tell which units are enabled: systemd's links to them are its own to remove."""
+    directory = installation.at(_unit_directory(layout))
+    names = [path.name for path in directory.glob("dockyard*")] if directory.is_dir() else []
+    enabled = [name for name in names if list(installation.at("/etc/systemd/system").glob(f"*.wants/{name}"))]
+    if enabled:
+        warn(f"still enabled: systemctl disable --now {' '.join(sorted(enabled))}")
+
+
+main = program("installing", installing)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""dockyard on a host: what is put where, and how exactly that is taken away again."""
