@@ -535,6 +535,15 @@ BUILD_APK_CACHE = Key[str | None](
     environment=("DBUILD_PODMAN_SHARED_APK_CACHE",),
     scope=Scope.HOST,
 )
+BASE_IMAGE = Key[str | None](
+    "base_image",
+    types.Text("an image's name such as `ktools/base:live`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
+    "Image that `d new` builds on.",
+    _S,
+    None,
+    shown_default="`repo1/base`, where there is one, else `debian:stable-slim`",
+    scope=Scope.HOST,
+)
 TEST_PROD = Key(
     "drun_test_prod",
     types.Boolean(),

@@ -20,3 +20,6 @@ SCHEMA = Path(__file__).with_name("settings.schema.json")
 
 SUDOERS = Path(__file__).with_name("sudoers") / "dockyard-d-map"
 """What lets everybody run d-map by sudo, where it is installed as /usr/local/bin/d-map."""
+
+TEMPLATES = Path(__file__).with_name("templates")
+"""Services to begin with, one a directory; `@NAME@` and its like are filled in."""

@@ -1,0 +1,1 @@
+"""The host: installed for real, on a copy of this machine that costs nothing."""
