@@ -20,13 +20,14 @@ test: ## install what is missing, then all tests, with real engines (as root)
 	@scripts/setup python docs engine podman filesystems registry shells tracing
 	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/pytest $(ARGS)
 
-check: ## lint, formatting, types, generated documentation, the site of docs/ with its links
+check: ## lint, formatting, types, generated files, the site of docs/ with its links, changelog: what CI runs before tests
 	@scripts/setup python docs
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/python -m dockyard.docs --check
 	$(bin)/zensical build --strict --clean
+	$(bin)/towncrier build --draft --version next >/dev/null
 
 docs: ## look at docs/ as a site, on port 8000; it follows what you write
 	@scripts/setup docs
