@@ -26,7 +26,7 @@ tar -x
 """
 
 LISTING = r"""
-find /etc /opt /srv /usr /var -path /var/log -prune -o -path /var/cache -prune -o -name __pycache__ -prune -o \
+find /etc /opt /srv /usr -name __pycache__ -prune -o \
     \( -type d -printf '%M %u:%g %p\n' -o -printf '%M %u:%g %s %T@ %p %l\n' \) | sort
 """
 
