@@ -1,6 +1,7 @@
 """`d init` and `d new` without an engine: what they make, what they leave alone, what they refuse."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,27 @@ def test_what_the_environment_says_is_told(d: D, tmp_path: Path):
     """A variable that is stronger than the file is named, as the file alone would not help."""
     done = d("init", "--src-dir", str(tmp_path / "a"), D_SRC_DIR=str(tmp_path / "b"))
     assert "env D_SRC_DIR says" in done.stderr
+
+
+def test_a_terminal_is_asked(tmp_path: Path):
+    """An empty answer takes the default; what was answered is in the file, what the environment says is not."""
+    ours, theirs = os.openpty()
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKYARD_HOST": str(tmp_path / "host.yaml")}
+    environment["DOCKER_VOL_BASE"] = str(tmp_path / "data")
+    argv = (str(PROGRAMS / "d"), "init")
+    with subprocess.Popen(argv, env=environment, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as child:
+        os.write(ours, b"/bin/true\n%s\n\n\n" % os.fsencode(tmp_path / "services"))
+        assert child.stdout
+        printed = child.stdout.read().decode()
+        os.close(theirs)
+        asked = os.read(ours, 65536).decode()
+        os.close(ours)
+    assert child.returncode == 0, asked
+    assert "Where are the services, one a directory? [/srv/services]" in asked
+    assert f"{tmp_path}/host.yaml: made: engine, d_src_dir, network" in printed
+    text = f"{HEADER}engine: /bin/true\nd_src_dir: {tmp_path}/services\nnetwork: bridge\n"
+    assert (tmp_path / "host.yaml").read_text() == text
+    assert (tmp_path / "data").is_dir()
 
 
 @pytest.mark.parametrize(
