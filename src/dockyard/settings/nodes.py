@@ -52,13 +52,16 @@ def parse(text: str, name: str) -> Mapping:
     return node
 
 
-def document(text: str, name: str) -> Node:
-    """Parse a text; one that holds nothing is an empty scalar. Raises SettingsError where it is not YAML."""
+def document(text: str, name: str, deepest: int = DEEPEST) -> Node:
+    """Parse a text; one that holds nothing is an empty scalar.
+
+    Raises SettingsError where it is not YAML, or nested more than `deepest`.
+    """
     from ruamel.yaml.composer import MaxDepthExceededError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        root = _compose(text)
+        root = _compose(text, deepest)
     except MaxDepthExceededError as error:
         raise _too_deep(name, error.problem_mark) from None
     except MarkedYAMLError as error:
@@ -68,15 +71,15 @@ def document(text: str, name: str) -> Node:
         raise SettingsError([Problem(where, f"not valid YAML: {reason}", _hint(reason))]) from None
     except (YAMLError, ValueError, OverflowError) as error:  # a character that may not be
         raise SettingsError([Problem(name, f"not valid YAML: {_first_line(error)}")]) from None
-    return Scalar("", name, plain=True) if root is None else _Converter(name).node(root)
+    return Scalar("", name, plain=True) if root is None else _Converter(name, deepest).node(root)
 
 
-def _compose(text: str) -> object:
+def _compose(text: str, deepest: int) -> object:
     """Return the library's own nodes."""
     import ruamel.yaml
 
     reader = ruamel.yaml.YAML(typ="safe", pure=True)
-    reader.max_depth = DEEPEST
+    reader.max_depth = deepest
     reader.composer.warn_double_anchors = False  # an anchor may be set anew
     return reader.compose(text)
 
@@ -105,8 +108,9 @@ def _first_line(error: Exception) -> str:
 class _Converter:
     """Makes our nodes of the library's; one that has several aliases is converted once, however many those are."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, deepest: int) -> None:
         self.name = name
+        self._deepest = deepest
         self._done: dict[int, Node] = {}
 
     def node(self, raw: Any, depth: int = 0) -> Node:  # noqa: ANN401 - the library's
@@ -117,7 +121,7 @@ class _Converter:
     def _made(self, raw: Any, depth: int) -> Node:  # noqa: ANN401 - the library's
         from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-        if depth >= DEEPEST:  # an alias within what it stands for
+        if depth >= self._deepest:  # an alias within what it stands for
             raise _too_deep(self.name, raw.start_mark)
         where = _where(self.name, raw.start_mark)
         if isinstance(raw, ScalarNode):

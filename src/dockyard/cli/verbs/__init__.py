@@ -1,6 +1,20 @@
 """d's verbs, by topic. Importing this registers them all."""
 
-from dockyard.cli.verbs import build, check, fleet, host, inside, lifecycle, lists, one, others, records, setup, userns
+from dockyard.cli.verbs import (
+    build,
+    check,
+    fleet,
+    host,
+    inside,
+    lifecycle,
+    lists,
+    moving,
+    one,
+    others,
+    records,
+    setup,
+    userns,
+)
 
 __all__ = [
     "build",
@@ -10,6 +24,7 @@ __all__ = [
     "inside",
     "lifecycle",
     "lists",
+    "moving",
     "one",
     "others",
     "records",

@@ -1,0 +1,1 @@
+"""Moving in and out: compose projects made services, and services made compose files and quadlets."""

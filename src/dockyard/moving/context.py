@@ -1,0 +1,102 @@
+"""What the rules for one service may ask of its project, and of what the user wanted."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from dockyard.moving.outcome import Secret
+from dockyard.moving.reading import Project
+from dockyard.moving.tree import Part
+
+DEFAULT_NETWORK = "default"
+_SECRET_NAME = re.compile(
+    r"(PASS(WORD|WD|PHRASE)?|SECRET|TOKEN|KEY|CREDENTIALS?|PWD|PW|DSN)(_?\d+)?$|PASSWORD|SECRET", re.IGNORECASE
+)
+_NO_SECRET_NAME = re.compile(r"_(FILE|PATH|DIR|LENGTH|EXPIRY|TTL|ENABLED)(_|$)", re.IGNORECASE)
+_PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+_NO_SECRET = re.compile(r"|true|false|yes|no|\d{1,3}", re.IGNORECASE)
+
+
+class Wanted(NamedTuple):
+    """What the user asked for."""
+
+    prefix: str = ""
+    network: str = ""
+    profiles: frozenset[str] = frozenset()
+    first_wave: int = 1
+
+
+class Store(NamedTuple):
+    """A directory or file that services keep their data in: whose it is, below VOL_BASE/OWNER, and the old place."""
+
+    owner: str
+    path: str
+    copy: str
+
+
+class Context(NamedTuple):
+    """One service of a project. `name` is what compose calls it, `directory` what it is called here."""
+
+    project: Project
+    wanted: Wanted
+    base: str
+    name: str
+    part: Part
+    stores: Mapping[str, Store]
+    waves: Mapping[str, int]
+
+    @property
+    def directory(self) -> str:
+        """The name of the service's directory."""
+        return self.wanted.prefix + self.name
+
+    @property
+    def is_built(self) -> bool:
+        """Whether compose builds its image."""
+        return self.part.at("build") is not None
+
+    @property
+    def container(self) -> str:
+        """The container's name."""
+        named = self.part.at("container_name")
+        return named.text if named and named.text else self.directory
+
+    def path(self, text: str) -> Path:
+        """Return the path that a compose file means."""
+        return absolute(self.project, text)
+
+    def uses_secret(self, part: Part) -> str:
+        """Return which secret a value was made from, if any."""
+        return next((name for name in self.project.used.get(part.node.where, ()) if is_secret_name(name)), "")
+
+    def secret(self, variable: str, part: Part) -> Secret | None:
+        """Return the secret that a variable's value is, or None for what may be read by all."""
+        if not part.text or (not is_secret(variable, part.text) and not self.uses_secret(part)):
+            return None
+        names = self.project.used.get(part.node.where, ())
+        alone = len(names) == 1 and self.project.variables.get(names[0]) == part.text
+        name = names[0] if alone else f"{self.name}/{variable}"
+        where = self.project.sources.get(names[0], f"the environment, {names[0]}") if alone else part.where
+        return Secret(f"{self.project.name}/{re.sub(r'[^A-Za-z0-9_/-]', '_', name)}", part.text, where)
+
+
+def absolute(project: Project, text: str) -> Path:
+    """Return the path that a compose file means: relative to the project, `~` the user's home."""
+    import os
+
+    home = project.variables.get("HOME", "/root")
+    plain = home + text[1:] if text == "~" or text.startswith("~/") else text
+    return Path(os.path.normpath(project.directory / plain))
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a variable of that name holds what nobody may read off a screen."""
+    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Return whether a variable is a secret: by its name, or because its value is an address with a password in it."""
+    if _NO_SECRET.fullmatch(value):
+        return False
+    return is_secret_name(name) or bool(_PASSWORD_IN_ADDRESS.search(value))

@@ -1,0 +1,166 @@
+"""Rules for what a container sees of the host: volumes, configs, secrets, devices."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dockyard.moving.context import Context, Store
+from dockyard.moving.mounts import Mount, copy_of, fits_image, goes_into_image, mounts_of
+from dockyard.moving.outcome import Carried, Command, File, Left, Outcome, flag, pair, setting
+from dockyard.moving.tree import Part, size
+from dockyard.settings.types import has_glob
+
+BEFORE = "its data"
+
+
+def volumes(part: Part, context: Context) -> Iterator[Outcome]:
+    """Yield what stands in place of each mount: an image's file, a directory of the service's, one of the host."""
+    assert part.path  # noqa: S101 - the mounts are those of the context's service
+    for mount in mounts_of(context.part):
+        yield from _mount(mount, context)
+        for word in mount.options:
+            yield Left(mount.parts, f"no setting has the option `{word}`", "")
+        yield from _rest(mount)
+
+
+def _mount(mount: Mount, context: Context) -> Iterator[Outcome]:
+    key = mount.store_key(context.project)
+    if mount.kind == "tmpfs":
+        yield from _tmpfs(mount)
+    elif mount.kind not in {"volume", "bind"} or not mount.target:
+        yield Left(mount.parts, f"a mount of type `{mount.kind}` has no setting", "extra_docker: --mount=…")
+    elif has_glob(mount.source) or ".." in mount.target.split("/"):
+        yield Left(mount.parts, "a path that would be read as a pattern", "rename it")
+    elif goes_into_image(mount, context.part, context.project):
+        yield from _into_image(context.path(mount.source), mount.target, mount.parts)
+    elif key:
+        yield from _stored(context.stores[key], mount, context)
+    elif mount.kind == "volume":
+        name = "anonymous/" + mount.target.strip("/").replace("/", "-")
+        yield pair(_key(mount, Path()), name, mount.target, *mount.parts)
+    else:
+        source = context.path(mount.source)
+        yield pair(_key(mount, source), str(source), mount.target, *mount.parts)
+
+
+def _key(mount: Mount, source: Path) -> str:
+    """Return which setting mounts it: a file would be empty under test if it were not copied."""
+    if mount.read_only:
+        return "mount_ro"
+    return "mount_persistent_test_copy_files" if source.is_file() else "mount_rw"
+
+
+def _stored(store: Store, mount: Mount, context: Context) -> Iterator[Outcome]:
+    own = store.owner == context.directory
+    source = context.path(mount.source) if mount.kind == "bind" else Path()
+    path = store.path if own else f"{context.base}/{store.owner}/{store.path}"
+    yield pair(_key(mount, source), path, mount.target, *mount.parts)
+    if own and store.copy:
+        yield Command(store.copy, BEFORE)
+
+
+def _into_image(source: Path, target: str, parts: tuple[Part, ...]) -> Iterator[Outcome]:
+    yield File(f"files/{target.strip('/')}", source=source)
+    yield Carried(parts, how=f"in the image, from files/{target.strip('/')}")
+
+
+def _tmpfs(mount: Mount) -> Iterator[Outcome]:
+    options = {part.path[-1]: part for part in mount.rest if part.path[-2] == "tmpfs"}
+    texts = [f"{name}={size(option.text)}" for name, option in options.items() if name in {"size", "mode"}]
+    read_only = ["ro"] if mount.read_only else []
+    words = ",".join([*texts, *read_only])
+    yield setting("tmpfs", f"{mount.target}:{words}" if words else mount.target, *mount.parts, *options.values())
+
+
+_TOLD = {
+    "nocopy": "nothing of the image is ever copied into a directory",
+    "create_host_path": "directories of the service's own are made, others must be there",
+}
+
+
+def _rest(mount: Mount) -> Iterator[Outcome]:
+    """Yield what becomes of the finer points of a mount."""
+    for leaf in mount.rest:
+        name = leaf.path[-1]
+        if name in _TOLD:
+            yield Carried((leaf,), how=_TOLD[name])
+        elif mount.kind != "tmpfs" or name not in {"size", "mode"}:
+            yield Left((leaf,), "no setting says this of a mount", "extra_docker: --mount=…")
+
+
+def tmpfs(part: Part, _: Context) -> Iterator[Outcome]:
+    """Yield directories in memory."""
+    for item in part.items():
+        yield setting("tmpfs", item.text, item)
+
+
+def devices(part: Part, _: Context) -> Iterator[Outcome]:
+    """Yield devices: of the same path inside and all permissions, or as a flag."""
+    for item in part.items():
+        fields = item.pairs()
+        names = ("source", "target", "permissions")
+        texts = [fields[name].text for name in names if name in fields] if fields else item.text.split(":")
+        if not texts:
+            continue
+        same = texts[0].startswith("/") and texts[1:2] in ([], [texts[0]]) and texts[2:] in ([], ["rwm"])
+        parts = item.leaves()
+        yield setting("mount_devices", texts[0], *parts) if same else flag("--device", ":".join(texts), *parts)
+
+
+def secrets(part: Part, context: Context) -> Iterator[Outcome]:
+    """Yield a read-only file for each secret, below the service's own data: no secret is written to its source."""
+    for name, target, item in _granted(part, context, "/run/secrets/"):
+        yield pair("mount_ro", f"secrets/{name}", target, *item)
+        definition = context.project.defined("secrets", name)
+        file = definition.at("file") if definition else None
+        if file and context.path(file.text).exists():
+            place = f"{context.base}/{context.directory}/secrets/{name}"
+            yield Command(copy_of(context.path(file.text), place), "a secret")
+    yield from _owners(part, "compose itself ignores it outside of swarm")
+
+
+def configs(part: Part, context: Context) -> Iterator[Outcome]:
+    """Yield a file in the image for each config; of an image that is built, a read-only mount."""
+    for name, target, item in _granted(part, context, "/"):
+        definition = context.project.defined("configs", name)
+        file, content = (definition.at(key) if definition else None for key in ("file", "content"))
+        source = context.path(file.text) if file else None
+        if content and not context.is_built and not context.uses_secret(content):
+            yield File(f"files/{target.strip('/')}", content.text, mode=_mode(part, name))
+            yield Carried(item, how=f"in the image, from files/{target.strip('/')}")
+        elif source and source.exists() and not context.is_built and fits_image(source):
+            yield from _into_image(source, target, item)
+        else:
+            yield pair("mount_ro", f"configs/{name}", target, *item)
+            place = f"{context.base}/{context.directory}/configs/{name}"
+            if source and source.exists():
+                yield Command(copy_of(source, place), BEFORE)
+            else:
+                yield Left(item, "what the config holds is not written", f"write it to {place}")
+    yield from _owners(part, "files in an image are root's, and everybody's to read")
+
+
+def _granted(part: Part, context: Context, place: str) -> Iterator[tuple[str, str, tuple[Part, ...]]]:
+    """Yield name, target and leaves of each secret or config that a service is given."""
+    for item in part.items():
+        fields = item.pairs()
+        name = fields["source"].text if "source" in fields else item.text
+        said = fields["target"].text if "target" in fields else name
+        used = tuple(field for key, field in fields.items() if key in {"source", "target"}) or (item,)
+        yield name, said if said.startswith("/") else place + said, used
+    assert context.part.path  # noqa: S101 - of a service
+
+
+def _mode(part: Part, name: str) -> int:
+    for item in part.items():
+        fields = item.pairs()
+        if "mode" in fields and fields.get("source", item).text == name:
+            digits = fields["mode"].text.lower().removeprefix("0o")
+            return int(digits, 8) & 0o777 if digits and not set(digits) - set("01234567") else 0o644
+    return 0o644
+
+
+def _owners(part: Part, why: str) -> Iterator[Outcome]:
+    for item in part.items():
+        for name, field in item.pairs().items():
+            if name in {"uid", "gid", "mode"}:
+                yield Left((field,), why, "chown and chmod it where it lies")
