@@ -91,7 +91,10 @@ def _switch(name: str) -> Rule:
     return rule
 
 
-def _inline(part: Part, _: Context) -> Iterator[Outcome]:
+def _inline(part: Part, context: Context) -> Iterator[Outcome]:
+    if secret := context.uses_secret(part):
+        yield Left((part,), f"it holds a secret, {secret}", "a Dockerfile without it")
+        return
     yield File("Dockerfile", part.text)
     yield Carried((part,), how="the Dockerfile")
 

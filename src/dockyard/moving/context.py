@@ -66,15 +66,17 @@ class Context(NamedTuple):
         """Return the path that a compose file means."""
         return absolute(self.project, text)
 
-    def uses_secret(self, part: Part) -> str:
-        """Return which secret a value was made from, if any."""
-        return next((name for name in self.project.used.get(part.node.where, ()) if is_secret_name(name)), "")
+    def uses_secret(self, part: Part, used: tuple[str, ...] = ()) -> str:
+        """Return which secret a value holds, if any; `used` are the variables that it was made from."""
+        names = used or self.project.used.get(part.node.where, ())
+        secret = next((name for name in names if is_secret(name, self.project.variables.get(name, ""))), "")
+        return secret or ("an address with a password" if _PASSWORD_IN_ADDRESS.search(part.text) else "")
 
-    def secret(self, variable: str, part: Part) -> Secret | None:
+    def secret(self, variable: str, part: Part, used: tuple[str, ...] = ()) -> Secret | None:
         """Return the secret that a variable's value is, or None for what may be read by all."""
-        if not part.text or (not is_secret(variable, part.text) and not self.uses_secret(part)):
+        names = used or self.project.used.get(part.node.where, ())
+        if not part.text or (not is_secret(variable, part.text) and not self.uses_secret(part, names)):
             return None
-        names = self.project.used.get(part.node.where, ())
         alone = len(names) == 1 and self.project.variables.get(names[0]) == part.text
         name = names[0] if alone else f"{self.name}/{variable}"
         where = self.project.sources.get(names[0], f"the environment, {names[0]}") if alone else part.where

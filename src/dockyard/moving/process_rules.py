@@ -99,9 +99,9 @@ def environment(part: Part, context: Context) -> Iterator[Outcome]:
             yield from variable(name, value._replace(node=Scalar(inherited, where)), context)
 
 
-def variable(name: str, value: Part, context: Context) -> Iterator[Outcome]:
+def variable(name: str, value: Part, context: Context, used: tuple[str, ...] = ()) -> Iterator[Outcome]:
     """Yield one variable: a secret by its name, with the secret; another as it is, a star at its beginning escaped."""
-    secret = context.secret(name, value)
+    secret = context.secret(name, value, used)
     if secret:
         yield secret
         yield pair("env", name, f"*{secret.name}", value)
@@ -113,7 +113,7 @@ def env_file(part: Part, context: Context) -> Iterator[Outcome]:
     """Yield the variables of files: a later file's win, those of `environment` over all. Raises UsageError."""
     said = context.part.at("environment")
     own = said.pairs() if said else {}
-    found: dict[str, Part] = {}
+    found: dict[str, tuple[Part, tuple[str, ...]]] = {}
     for item in part.items() or [part]:
         fields = item.pairs()
         path = fields.get("path", item)
@@ -126,10 +126,10 @@ def env_file(part: Part, context: Context) -> Iterator[Outcome]:
         for one in read_env_file(file, path.text, context.project.variables, raw=raw):
             value = context.project.variables.get(one.name) if one.value is None else one.value
             if value is not None:
-                found[one.name] = Part((*item.path, one.name), Scalar(value, f"{one.where}:1"))
-    for name, part_of_file in found.items():
+                found[one.name] = (Part((*item.path, one.name), Scalar(value, f"{one.where}:1")), one.used)
+    for name, (value_there, used) in found.items():
         if name not in own:
-            yield from variable(name, part_of_file, context)
+            yield from variable(name, value_there, context, used)
 
 
 def without_secrets(outcome: Carried, context: Context) -> Carried | Left:
@@ -137,5 +137,5 @@ def without_secrets(outcome: Carried, context: Context) -> Carried | Left:
     if outcome.key == "env" or not outcome.key:
         return outcome
     secret = next(filter(None, map(context.uses_secret, outcome.parts)), "")
-    why = f"it holds `{secret}`, a secret, and settings.yaml holds none"
+    why = f"it holds a secret, {secret}, and settings.yaml holds none"
     return Left(outcome.parts, why, IN_THE_IMAGE) if secret else outcome

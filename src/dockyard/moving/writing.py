@@ -78,7 +78,8 @@ def write_secrets(secrets: Iterable[Secret], directory: Path) -> list[str]:
     for secret in secrets:
         path = directory / secret.name
         if _kept(path) is None:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for above in (directory, *reversed([one for one in path.parents if directory in one.parents])):
+                above.mkdir(parents=above == directory, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(secret.value)
