@@ -323,7 +323,7 @@ class _Watch:
         names = frozenset() if moved is None else frozenset(moved)
         scanned = _scanned(self.yard, self.given, options._replace(names=names or options.names))
         scanned = [
-            with_gone(one, moved[one.id].kinds, options.rules) if moved and one.id in moved else one for one in scanned
+            with_gone(one, moved[one.id], options.rules) if moved and one.id in moved else one for one in scanned
         ]
         result = self._observed(scanned, began)
         if moved is None and self.given.debug:
@@ -353,7 +353,7 @@ class _Watch:
         began = time.time()
         options = _options(self.yard, self.given)._replace(consistent=False)
         one = scan(container, lambda: place.ids, options, place=place._replace(upper=upper))
-        self._observed([with_gone(one, moved.kinds, options.rules)], began)
+        self._observed([with_gone(one, moved, options.rules)], began)
 
     def lost(self, identifier: str, name: str, reason: str) -> None:
         from dockyard.scan.observed import observed, tell

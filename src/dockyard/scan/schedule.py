@@ -3,8 +3,10 @@
 No clock is read here: all times are seconds that the caller gives.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
+
+from dockyard.scan.fanotify import EXECUTED
 
 EVERYTHING = ""
 """Stands for all containers, where an id does."""
@@ -14,6 +16,7 @@ LONGEST = 10.0  # seconds that a path can wait that has told nothing, however of
 SHARE = 4  # a scan rests this many times as long as it took
 LONGEST_REST = 60.0
 MOST = 4096  # paths of a container that are remembered
+PROGRAMS = 1024  # and so many more that were run
 
 
 class Moved(NamedTuple):
@@ -46,14 +49,14 @@ class Schedule:
     def __init__(self) -> None:
         self._all: dict[str, _Waiting] = {}
 
-    def note(self, container: str, path: str = "", kinds: Iterable[str] = ()) -> None:
+    def note(self, container: str, path: str = "", kinds: Collection[str] = ()) -> None:
         """Have a container scanned, for something that moved or, with an empty path, for any other reason."""
         one = self._all.setdefault(container, _Waiting())
         one.is_due = True
         one.pause = min(one.pause, one.pauses.get(path, PAUSE))
         if not path:
             return
-        if path in one.moved or len(one.moved) < MOST:
+        if path in one.moved or len(one.moved) < (MOST + PROGRAMS if EXECUTED in kinds else MOST):
             one.moved[path] = one.moved.get(path, frozenset()) | frozenset(kinds)
         else:
             one.more += 1
