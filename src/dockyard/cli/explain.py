@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from dockyard.plan.copies import ChosenCopy
+from dockyard.settings.acceptance_type import Acceptance
 from dockyard.settings.keys import NOTIFY, PUID
 from dockyard.settings.resolve import Settings
 from dockyard.settings.rule_type import Rule
@@ -48,7 +49,7 @@ def _shown(settings: Settings, name: str, value: object) -> str:
     return "***" if hidden else written(value)
 
 
-def written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
+def written(value: object) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a kind
     """Return a key's value as a settings file would have it, on one line."""
     match value:
         case None:
@@ -65,6 +66,8 @@ def written(value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
             return f"{value.name}=*{value.secret}" if value.secret else f"{value.name}={value.value}"
         case Rule():
             return value.path
+        case Acceptance():
+            return value.id
         case Wave():
             return f"{value.number},host={value.host}" if value.host else str(value.number)
         case LogDriver():

@@ -58,7 +58,7 @@ def _row(key: Key[Any]) -> list[str]:
 
 _SETTINGS = """\
 For every key the first hit wins: flag of d-run, the service's `settings.yaml`, environment variable, [host
-file](host-file.md), default. Every key but `cowscan` has a variable, `DOCKYARD_KEY`; some have [an older
+file](host-file.md), default. Every key but `check` and `cowscan` has a variable, `DOCKYARD_KEY`; some have [an older
 one](environment.md) too.
 
 In test mode `test_KEY` wins over `KEY` of the same layer; in dev mode `dev_KEY` does, and where there is none

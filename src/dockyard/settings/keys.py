@@ -7,6 +7,7 @@ one entry; one that is more than a flag of the engine is also read in plan/launc
 from typing import Any, TypeVar
 
 from dockyard.settings import types
+from dockyard.settings.acceptance_type import Acceptance, Acceptances
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
 from dockyard.settings.rule_type import Rule, Rules
 from dockyard.settings.values import (
@@ -460,6 +461,16 @@ COWSCAN = Key[tuple[Rule, ...]](
     Rules(),
     "What d-cowscan is to expect in this service's own containers: rules as in `/etc/dockyard/cowscan.yaml`, each a "
     "map with `path` and `reason`.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+    in_environment=False,
+)
+CHECK = Key[tuple[Acceptance, ...]](
+    "check",
+    Acceptances(),
+    "Points of `d check` that are accepted for this service: maps with `id` and `reason`, perhaps `about`, `by` and "
+    "`until`.",
     _S,
     (),
     scope=Scope.SERVICE,

@@ -274,9 +274,9 @@ def test_variables_that_users_have_set_go_on_to_count(variable: str, key: str):
     pytest.fail(f"{variable} takes nothing")
 
 
-def test_a_variable_that_names_the_file_of_rules_is_no_key():
-    """DOCKYARD_COWSCAN is a path, and the one word that is also a key's."""
-    assert [key.name for key in KEYS.values() if not key.in_environment] == ["cowscan"]
+def test_a_variable_that_names_a_file_is_no_key():
+    """DOCKYARD_COWSCAN and DOCKYARD_CHECK are paths, and the only words that are also keys'."""
+    assert [key.name for key in KEYS.values() if not key.in_environment] == ["cowscan", "check"]
     assert settings_of(environ={"DOCKYARD_COWSCAN": "/etc/rules.yaml"})[KEYS["cowscan"]] == ()
 
 

@@ -1,0 +1,165 @@
+"""Lists of maps that say what is expected or accepted, why, by whom and until when; how one is read."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping as Table
+from typing import Any, NamedTuple
+
+from dockyard.errors import Problem, SettingsError
+from dockyard.settings import json_schema
+from dockyard.settings.json_schema import Schema
+from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
+from dockyard.settings.types import Text, Type, UnfitError, unfit
+from dockyard.text import did_you_mean, listed
+
+
+class Words(Type[tuple[str, ...]]):
+    """One word, or a list of some; of the `known` ones, where there are any."""
+
+    def __init__(self, expected: str, known: tuple[str, ...] = ()) -> None:
+        self.expected = expected
+        self.known = known
+
+    def read(self, node: Node) -> tuple[str, ...]:
+        items = node.items if isinstance(node, Sequence) else (node,)
+        if not items:
+            unfit(node, self.expected)
+        for item in items:
+            if not self.text(item) or (self.known and self.text(item) not in self.known):
+                unfit(item, self.expected)
+        return tuple(self.text(item) for item in items)
+
+    def schema(self) -> Schema:
+        item = {"enum": list(self.known)} if self.known else json_schema.SCALAR
+        return json_schema.either(item, {"type": "array", "minItems": 1, "items": item})
+
+
+class Day(Type[dt.date]):
+    expected = "a day such as `2027-01-31`"
+
+    def read(self, node: Node) -> dt.date:
+        text = self.text(node)
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            unfit(node, self.expected)
+        try:
+            return dt.date.fromisoformat(text)
+        except ValueError:
+            unfit(node, self.expected)
+
+    def schema(self) -> Schema:
+        return json_schema.string(r"\d{4}-\d{2}-\d{2}")
+
+
+class Reason(Text):
+    def schema(self) -> Schema:
+        return json_schema.scalar(r"[\s\S]*\S[\s\S]*")
+
+
+class Field(NamedTuple):
+    """One key of such a map; `needed`: why none is without it."""
+
+    type: Type[Any]
+    help: str
+    needed: str = ""
+
+
+class Form(NamedTuple):
+    """What one map of a list may say; `noun` is what people call it."""
+
+    noun: str
+    fields: Table[str, Field]
+    example: str
+
+    def schema(self) -> Schema:
+        """Return the schema of a list of such maps, or of one."""
+        named = {name: field.type.schema() for name, field in self.fields.items()}
+        one = json_schema.closed(named, [name for name, field in self.fields.items() if field.needed])
+        return json_schema.either(one, {"type": "array", "items": one})
+
+
+def account(noun: str) -> dict[str, Field]:
+    """Return what every such map may say of itself."""
+    why = f"{_a(noun)} says why: whoever reads it next year wants to know"
+    return {
+        "reason": Field(Reason("words that say why"), "why", why),
+        "by": Field(Text("who says so"), "who answers for it"),
+        "until": Field(Day(), "the last day on which it counts"),
+    }
+
+
+Record = tuple[str, dict[str, Any]]
+"""Where a map stands, and what it says."""
+
+
+def read_records(node: Node, form: Form) -> list[Record]:
+    """Return what the maps of a list say. Raises SettingsError with everything that is wrong."""
+    if not isinstance(node, Sequence):
+        raise SettingsError([Problem(node.where, f"not a list of {form.noun}s", form.example)])
+    problems: list[Problem] = []
+    records: list[Record] = []
+    for item in node.items:
+        try:
+            records.append((item.where, _record(item, form)))
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return records
+
+
+def one_or_more(node: Node) -> Node:
+    """Return a list; one map by itself is a list of one."""
+    return Sequence((node,), node.where) if isinstance(node, Mapping) else node
+
+
+def _record(node: Node, form: Form) -> dict[str, Any]:
+    """Return what one map says; raises SettingsError."""
+    if not isinstance(node, Mapping):
+        raise SettingsError([Problem(node.where, f"not {_a(form.noun)}", form.example)])
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for key, value in node.pairs:
+        try:
+            _refuse_unknown(key, values, form)
+            values[key.text] = None
+            values[key.text] = _value(key.text, value, form)
+        except SettingsError as error:
+            problems += error.problems
+    written = {key.text for key, _ in node.pairs}
+    problems += [
+        Problem(node.where, f"no `{name}`", field.needed)
+        for name, field in form.fields.items()
+        if field.needed and name not in written
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return values
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def _refuse_unknown(key: Scalar, values: dict[str, Any], form: Form) -> None:
+    """Raise SettingsError for a word that no such map has, or that stands there again."""
+    if key.text not in form.fields:
+        hint = did_you_mean(key.text, form.fields) or f"there are {listed(form.fields)}"
+        raise SettingsError([Problem(key.where, f"unknown key `{key.text}` of {_a(form.noun)}", hint)])
+    if key.text in values:
+        raise SettingsError([Problem(key.where, f"`{key.text}` stands twice")])
+
+
+def _value(name: str, node: Node, form: Form) -> Any:  # noqa: ANN401 - as many types as there are keys
+    """Return a value; raises SettingsError."""
+    field = form.fields[name]
+    if field.needed and isinstance(node, Scalar) and not node.text.strip():
+        raise SettingsError([Problem(node.where, f"no `{name}`", field.needed)])
+    try:
+        return field.type.read(node)
+    except UnfitError as error:
+        raise SettingsError([_unfit(name, field.type, *fault) for fault in error.faults]) from None
+
+
+def _unfit(name: str, type_: Type[Any], where: str, expected: str, found: str) -> Problem:
+    known = type_.known if isinstance(type_, Words) else ()
+    return Problem(where, f"`{name}` must be {expected}, not {found}", did_you_mean(found.strip("`"), known))
