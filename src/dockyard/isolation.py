@@ -11,6 +11,7 @@ from dockyard.plan.isolation import (
     Claim,
     Conflict,
     Kind,
+    Locations,
     Production,
     claims_of,
     conflicts,
@@ -36,22 +37,32 @@ def refuse_sharing(yard: "Yard", service: "Service", planned: LaunchPlan, file: 
 
     Raises SettingsError, with both places, for everything that the instance would share with production.
     """
-    ours = claims_of(planned.flags)
+    with_addresses = any(claim.kind is Kind.ADDRESS for claim in claims_of(planned.flags))
     services = [(service, file)] if file else []
     # By directory: the service may be a copy of one that is in production under the same name.
     services += [(service, ""), *((other, "") for other in yard.services if other.directory != service.directory)]
-    productions, notes = _productions(yard, services, with_addresses=any(c.kind is Kind.ADDRESS for c in ours))
-    areas = planned.test_areas
-    claims = [*ours, *(claim for production in productions for claim in production.claims)]
-    places = {
-        **paths.locations_of({areas, *(c.value for c in claims if c.kind in {Kind.PATH, Kind.DEVICE})}),
-        **_in_test_area(planned, ours),
-    }
-    found = conflicts(ours, productions, places, areas, set(planned.shared))
+    productions, notes = _productions(yard, services, with_addresses=with_addresses)
+    found = shared(planned, productions)
     if found:
         raise SettingsError(list(dict.fromkeys(_problem(conflict, planned) for conflict in found)))
     doubts = [f"{planned.name} is not kept from production: {reason}" for reason in unprovable(planned.flags)]
     return (*notes, *doubts)
+
+
+def shared(
+    planned: LaunchPlan, productions: "Iterable[Production]", known: "Locations | None" = None
+) -> list[Conflict]:
+    """Return what an instance would share with productions; `known` tells where all their paths are, if one asked."""
+    ours, others, areas = claims_of(planned.flags), tuple(productions), planned.test_areas
+    where = known or paths.locations_of(
+        [areas, *claimed(ours), *(path for other in others for path in claimed(other.claims))]
+    )
+    return conflicts(ours, others, {**where, **_in_test_area(planned, ours)}, areas, set(planned.shared))
+
+
+def claimed(claims: "Iterable[Claim]") -> list[str]:
+    """Return the paths and devices that are claimed."""
+    return [claim.value for claim in claims if claim.kind in {Kind.PATH, Kind.DEVICE}]
 
 
 def _in_test_area(planned: LaunchPlan, ours: "Iterable[Claim]") -> dict[str, tuple[Location, ...]]:
@@ -88,10 +99,14 @@ def _productions(
         except DockyardError as error:
             notes.append(f"{each.name}: not compared with its production, whose settings cannot be used: {error}")
             continue
-        claims = claims_of(flags)
-        where = {claim: where_said(claim, settings, each.name) for claim in claims}
-        found.append(Production(each.name, claims, where))
+        found.append(production_of(each.name, settings, flags))
     return found, notes
+
+
+def production_of(service: str, settings: "Settings", flags: tuple[str, ...]) -> Production:
+    """Return what a production takes of the host that is launched with these flags."""
+    claims = claims_of(flags)
+    return Production(service, claims, {claim: where_said(claim, settings, service) for claim in claims})
 
 
 def production_flags(

@@ -1,11 +1,12 @@
 """Launching: gathers what a plan asks for, and carries the plan out."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from dockyard import accounts, copying, host, paths, secrets
+from dockyard.engine.dialect import Dialect
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap
+from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap, Image
 from dockyard.errors import EngineError
 from dockyard.isolation import refuse_sharing
 from dockyard.plan.copies import ChosenCopy
@@ -25,22 +26,28 @@ from dockyard.yard import Yard
 
 def gather(engine: Engine, service: Service, asked: Questions) -> Facts:
     """Answer a plan's questions, each kind with one question to the engine or the host."""
-    matches = paths.matches_of(asked.patterns)
     images = engine.images(asked.images)
-    image = next((images[reference] for reference in asked.images if reference in images), None)
-    copied = [path for source in asked.copied for path in matches.get(source, (source,))]
-    return Facts(
-        dialect=engine.dialect,
-        host=host.host_facts(),
-        images=images,
+    return facts_here(service, asked, engine.dialect, images)._replace(
         container=next(iter(engine.containers([asked.container])), None) if asked.container else None,
         siblings=tuple(engine.all_containers(*(f"label={label}" for label in asked.labels))) if asked.labels else (),
         network=engine.network(asked.network) if asked.network else None,
+        ids=engine.id_map if asked.ids else IdMap(),
+    )
+
+
+def facts_here(service: Service, asked: Questions, dialect: Dialect, images: Mapping[str, Image]) -> Facts:
+    """Answer those questions that the host answers without its engine. Raises DockyardError for an unreadable path."""
+    matches = paths.matches_of(asked.patterns)
+    image = next((images[reference] for reference in asked.images if reference in images), None)
+    copied = [path for source in asked.copied for path in matches.get(source, (source,))]
+    return Facts(
+        dialect=dialect,
+        host=host.host_facts(),
+        images=images,
         addresses=host.addresses_of(asked.lookups),
         paths=paths.path_facts(_with_above([*asked.paths, *(path for found in matches.values() for path in found)])),
         matches=matches,
         copies=copying.copy_facts(copied, asked.base),
-        ids=engine.id_map if asked.ids else IdMap(),
         accounts=accounts.accounts_of(service.directory / "files", image.layers if image else ()),
         host_accounts=accounts.host_accounts(asked.users, asked.groups),
     )

@@ -203,8 +203,12 @@ class Engine:
 
     def network(self, name: str) -> Network | None:
         """Return a network, or None where there is none of that name."""
-        found = self._inspect("network", [name], network_from)
-        return next((network for network in found if network.name == name), None)  # not one whose id begins so
+        return self.networks([name]).get(name)
+
+    def networks(self, names: Iterable[str]) -> dict[str, Network]:
+        """Return those networks that exist, by name, in one question; not one whose id begins so."""
+        wanted = tuple(dict.fromkeys(names))
+        return {found.name: found for found in self._inspect("network", wanted, network_from) if found.name in wanted}
 
     @cached_property
     def id_map(self) -> IdMap:

@@ -35,7 +35,8 @@ Answer = Mapping[str, Any]
 class Image(NamedTuple):
     """An image; `id` without `sha256:`, the same on all engines.
 
-    `layers` are directories of the host, the uppermost first; none where the engine does not tell.
+    `layers` are directories of the host, the uppermost first; none where the engine does not tell. `environment` holds
+    lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
     """
 
     id: str
@@ -45,6 +46,9 @@ class Image(NamedTuple):
     layers: tuple[str, ...] = ()
     source: str = ""
     volumes: frozenset[str] = frozenset()
+    environment: tuple[str, ...] = ()
+    exposed: frozenset[str] = frozenset()
+    is_checked: bool = False
 
 
 _UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
@@ -246,8 +250,18 @@ def image_from(answer: Answer) -> Image:
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
     source = (config.get("Labels") or {}).get(SOURCE_LABEL) or ""
     found = tuple(filter(None, places.split(":")))
-    volumes = frozenset(config.get("Volumes") or ())
-    return Image(plain_id(answer["Id"]), config.get("User") or "", tags, digests, found, source, volumes)
+    return Image(
+        id=plain_id(answer["Id"]),
+        user=config.get("User") or "",
+        tags=tags,
+        digests=digests,
+        layers=found,
+        source=source,
+        volumes=frozenset(config.get("Volumes") or ()),
+        environment=tuple(config.get("Env") or ()),
+        exposed=frozenset(config.get("ExposedPorts") or ()),
+        is_checked=_check(config.get("Healthcheck") or answer.get("Healthcheck") or {}) is not None,
+    )
 
 
 def container_from(answer: Answer) -> Container:

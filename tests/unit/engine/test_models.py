@@ -17,6 +17,7 @@ from dockyard.engine.models import (
 from tests.unit.making import GOLDEN
 
 ENGINES = ["docker", "podman"]
+PATH = "PATH=/usr/local/bin:/usr/bin:/bin"
 WEB_IMAGE = "b42e63169e23b37697b29f1d3431338c7934a51b763d5763539348001b4ef97e"
 
 
@@ -113,7 +114,7 @@ def test_an_address_without_a_list_of_networks_is_the_bridges():
 @pytest.mark.parametrize(
     ("engine", "image"),
     [
-        ("docker", Image(WEB_IMAGE, "web", ("ktools/web:latest", "ktools/web:live"))),
+        ("docker", Image(WEB_IMAGE, "web", ("ktools/web:latest", "ktools/web:live"), environment=(PATH,))),
         (
             "podman",
             Image(
@@ -121,6 +122,7 @@ def test_an_address_without_a_list_of_networks_is_the_bridges():
                 "web",
                 ("localhost/ktools/web:latest",),
                 ("localhost/ktools/web@sha256:d1c85183c6b6b57d0eef3a57ad4009813acffc87e65d0ad65fd243e8f9427633",),
+                environment=(PATH,),
             ),
         ),
     ],
@@ -131,6 +133,13 @@ def test_an_image_has_one_id_on_all_engines(engine: str, image: Image):
 
 def test_an_image_without_a_user_and_tags_is_roots():
     assert image_from({"Id": "sha256:1", "Config": {"User": ""}, "RepoTags": None}) == Image("1")
+
+
+@pytest.mark.parametrize(("test", "is_checked"), [(["CMD-SHELL", "true"], True), (["NONE"], False), (None, False)])
+def test_an_image_says_whether_its_health_is_checked(test: list[str] | None, is_checked: bool):
+    config = {"Healthcheck": {"Test": test} if test else None, "ExposedPorts": {"22/tcp": {}}}
+    found = image_from({"Id": "1", "Config": config})
+    assert (found.is_checked, found.exposed) == (is_checked, {"22/tcp"})
 
 
 @pytest.mark.parametrize(
