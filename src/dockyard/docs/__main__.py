@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dockyard.docs.checks import checks_page
 from dockyard.docs.commands import commands_page
 from dockyard.docs.exit_codes import exit_codes_page
 from dockyard.docs.host import environment_page, files_page
@@ -18,6 +19,7 @@ REPOSITORY = Path(__file__).parents[3]
 REFERENCE = REPOSITORY / "docs/reference"
 
 PAGES: dict[str, Callable[[], str]] = {
+    "checks.md": checks_page,
     "commands.md": commands_page,
     "cowscan-rules.md": rules_page,
     "environment.md": environment_page,

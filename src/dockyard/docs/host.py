@@ -31,6 +31,7 @@ VARIABLES = (
     Variable("XDG_STATE_HOME", "Where a user's own state is, in `dockyard`; else `~/.local/state`."),
     Variable("XDG_RUNTIME_DIR", "Where a user's own locks are, in `dockyard`; else `~/.local/state`."),
     Variable("SUDO_USER", "Who is told to hold a lock, or to have accepted or undone something."),
+    Variable("COMPOSE_PROJECT_NAME", "The name of the project that `d import` reads, where its file says none."),
     Variable("SUDO_UID", "Who is told to have undone something."),
     Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: what a Test is to test.", set_by_us=True),
     Variable("DOCKYARD_RUN", "The label by which all that a Test has launched is removed.", set_by_us=True),

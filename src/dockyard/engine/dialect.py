@@ -73,6 +73,8 @@ class Dialect(NamedTuple):
     """How a list of containers is asked for their states."""
     set_restart: tuple[str, ...] = ()
     """Sets the restart policy of a container that exists, where the engine can."""
+    limits_processes: bool = False
+    """Whether a container has a limit of processes where nobody has set one."""
     testinfra: str = "docker"
 
 
@@ -124,6 +126,7 @@ PODMAN = Dialect(
     unshare=("unshare",),
     label='{{printf "%%q" (index .Labels "%s")}}',
     state="{{.ListContainer.State}}",
+    limits_processes=True,
     testinfra="podman",
 )
 

@@ -56,7 +56,7 @@ class Conflict(NamedTuple):
 
 
 # Devices of which every opener has one of his own, or nothing at all.
-_FOR_EVERYBODY = re.compile(r"/dev/(null|zero|full|random|urandom|fuse|kvm|net/tun|dri/renderD\d+)")
+FOR_EVERYBODY = re.compile(r"/dev/(null|zero|full|random|urandom|fuse|kvm|net/tun|dri/renderD\d+)")
 
 HINTS = {
     Kind.NAME: "`name_prefix` tells instances apart",
@@ -166,7 +166,7 @@ def _clash(ours: Claim, theirs: Claim, locations: Locations, test_areas: str) ->
         case (Kind.PATH, Kind.PATH):
             return ours.writable and _share(ours, theirs, locations, test_areas)
         case (Kind.DEVICE, Kind.DEVICE):
-            return _share(ours, theirs, locations, test_areas) and not _FOR_EVERYBODY.fullmatch(ours.value)
+            return _share(ours, theirs, locations, test_areas) and not FOR_EVERYBODY.fullmatch(ours.value)
         case (Kind.NAME, Kind.NAME) | (Kind.ADDRESS, Kind.ADDRESS) | (Kind.VOLUME, Kind.VOLUME):
             return ours.writable and ours.value == theirs.value
         case (Kind.CONTAINER, Kind.NAME) | (Kind.CONTAINER, Kind.CONTAINER):
@@ -192,31 +192,31 @@ def _is_in(one: Location, other: Location) -> bool:
     return one.device == other.device and is_within(one.path, other.path)
 
 
-class _Published(NamedTuple):
+class Published(NamedTuple):
     ip: str
     ports: range
     protocol: str
 
 
-def _published(text: str) -> _Published:
+def published(text: str) -> Published:
     """Return what `[ip:][host]:container[/protocol]` takes of the host; no ports where the engine picks them."""
     pair, _, protocol = text.partition("/")
     match = re.fullmatch(r"(?:(?:\[(.*)\]|([^:\]]*)):)?([\d-]*):[\d-]+", pair)
     if not match:
-        return _Published("", range(0), "")
+        return Published("", range(0), "")
     first, _, last = match[3].partition("-")
     ports = range(int(first), int(last or first) + 1) if first.isdigit() and (last or first).isdigit() else range(0)
-    return _Published(_address(match[1] or match[2] or ""), ports, protocol.lower() or "tcp")
+    return Published(_address(match[1] or match[2] or ""), ports, protocol.lower() or "tcp")
 
 
-_ANY = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+ANY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
 def _same_port(ours: str, theirs: str) -> bool:
-    mine, other = _published(ours), _published(theirs)
+    mine, other = published(ours), published(theirs)
     if mine.protocol != other.protocol or not set(mine.ports) & set(other.ports):
         return False
-    return mine.ip == other.ip or mine.ip in _ANY or other.ip in _ANY
+    return mine.ip == other.ip or mine.ip in ANY_ADDRESS or other.ip in ANY_ADDRESS
 
 
 _SAID_BY: Mapping[Kind, Key[Any]] = {

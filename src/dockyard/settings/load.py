@@ -203,7 +203,7 @@ def load(
 
 def _service_layer(service: Service, file: str) -> Layer:
     path = settings_path(service, file)
-    return read_file(_text_of(path), _shown(path), Scope.SERVICE) if path else {}
+    return read_file(_text_of(path), shown(path), Scope.SERVICE) if path else {}
 
 
 def settings_path(service: Service, file: str = "") -> Path | None:
@@ -225,19 +225,19 @@ def _legacy_autostart(service: Service) -> Layer:
     if not path:
         return {}
     text = _text_of(path).strip() or "5"
-    return {AUTOSTART.name: Value(_read(AUTOSTART, "autostart", Scalar(text, _shown(path))), _shown(path), "autostart")}
+    return {AUTOSTART.name: Value(_read(AUTOSTART, "autostart", Scalar(text, shown(path))), shown(path), "autostart")}
 
 
 def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError([Problem(_shown(path), error.strerror or "cannot be read")]) from None
+        raise SettingsError([Problem(shown(path), error.strerror or "cannot be read")]) from None
     except UnicodeDecodeError as error:
-        raise SettingsError([Problem(_shown(path), f"not UTF-8 at byte {error.start}", "save it as UTF-8")]) from None
+        raise SettingsError([Problem(shown(path), f"not UTF-8 at byte {error.start}", "save it as UTF-8")]) from None
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """Return the path as the user would write it from here."""
     try:
         here = Path.cwd()

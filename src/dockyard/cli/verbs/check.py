@@ -1,75 +1,134 @@
-"""Checking a service without launching anything."""
+"""Checking services without launching anything."""
 
 from typing import TYPE_CHECKING, Any
 
+from dockyard.cli.command import flag, option
 from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
-from dockyard.errors import WORK_FAILED, DockyardError, SettingsError
+from dockyard.errors import WORK_FAILED
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
-    from dockyard.service import Service
-    from dockyard.settings.values import Mode
+    from dockyard.check.point import Point
+    from dockyard.check.run import Judged, Report
 
-Row = dict[str, Any]
+SEVERITIES = ("error", "warning", "note")
+OPTIONS = (
+    option(
+        "--fail-on",
+        choices=SEVERITIES,
+        default=SEVERITIES[0],
+        help="from which severity on the exit code is 1: error (unless said), warning or note",
+    ),
+    flag("--sarif", help="as SARIF 2.1.0, for code hosts"),
+)
 
 
-@verb("check", on=On.SERVICE, report=True, settles=False)
-def check(yard: Yard, name: str) -> Result:
-    """Check settings, mounts, who can read and write them, and that tests share nothing with production.
+@verb("check", on=On.SERVICE, report=True, settles=False, options=OPTIONS)
+def check(yard: Yard, name: str, *, fail_on: str, sarif: bool) -> Result:
+    """Check settings, Dockerfile, scripts, mounts, ports and security, against all other services too.
 
-    Nothing is launched, nothing changes. A mount that tests share on purpose is told, and is no fault.
+    Nothing is launched, nothing changes. What could not be checked is said. docs/reference/checks.md has all checks.
     """
-    return _told(_rows(yard, name), name)
+    return _checked(yard, [name], fail_on, sarif=sarif)
 
 
-@verb("check-all", report=True, settles=False)
-def check_all(yard: Yard) -> Result:
+@verb("check-all", report=True, settles=False, options=OPTIONS)
+def check_all(yard: Yard, *, fail_on: str, sarif: bool) -> Result:
     """Check all services, as `check` does one. Nothing is launched, nothing changes."""
-    return _told([row for service in yard.services for row in _rows(yard, service.name)], "all services")
+    return _checked(yard, [service.name for service in yard.services], fail_on, sarif=sarif)
 
 
-def _rows(yard: Yard, name: str) -> list[Row]:
-    """Return what there is to say of a service, each thing once."""
-    from dockyard.settings.values import Mode
+def _checked(yard: Yard, names: list[str], fail_on: str, *, sarif: bool) -> Result:
+    import datetime as dt
 
-    rows = [row for mode in (Mode.PROD, Mode.TEST) for row in _checked(yard, yard.named(name), mode)]
-    return [
-        row for number, row in enumerate(rows) if row["message"] not in {other["message"] for other in rows[:number]}
-    ]
+    from dockyard.check.run import run
 
-
-def _told(rows: list[Row], what: str) -> Result:
-    exit_code = WORK_FAILED if any(row["fault"] for row in rows) else 0
-    lines = [line for row in rows for line in _lines(row)]
-    return Result(lines if exit_code else [*lines, f"{what}: all ok"], rows, exit_code)
+    report = run(yard, names, dt.datetime.now(tz=dt.UTC).astimezone().date())
+    failing = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    fails = any(point.counts and point.severity.value in failing for point in report.points)
+    lines = _sarif(report) if sarif else _lines(report)
+    return Result(lines, _data(report), WORK_FAILED if fails else 0)
 
 
-def _checked(yard: Yard, service: "Service", mode: "Mode") -> list[Row]:
-    from dockyard import launch
-    from dockyard.plan.launch import LaunchOptions
-
-    def row(message: str, *, where: str = "", mend: str = "", fault: bool = True) -> Row:
-        what = {"service": service.name, "mode": mode.value, "where": where, "message": message, "mend": mend}
-        return {**what, "fault": fault}
-
-    try:
-        options = LaunchOptions(directory=str(service.directory))
-        plan = launch.plan(yard, service, yard.load(service, mode), options, replacing=True)
-    except SettingsError as error:
-        return [row(problem.message, where=problem.where, mend=problem.hint) for problem in error.problems]
-    except DockyardError as error:
-        return [row(str(error), mend=error.hint)]
-    unfit = [row(finding.message, where=finding.where, mend=finding.mend) for finding in plan.unfit]
-    links = [
-        f"containers write to `{outer}`, and can leave a link in place of `{inner}` for when they are started again"
-        for inner, outer in (() if mode.isolated else plan.nested)
-    ]
-    return [*unfit, *(row(note, fault=False) for note in (*plan.notes, *links))]
+def _data(report: "Report") -> dict[str, Any]:
+    """Return the report for machines."""
+    return {
+        "score": report.score,
+        "scores": {one.service: one.score for one in report.services},
+        "points": [_row(point) for point in report.points],
+        "unchecked": [{"service": service, "message": message} for service, message in _unknown(report)],
+    }
 
 
-def _lines(row: Row) -> list[str]:
-    place = row["where"] or (row["service"] if row["fault"] else "")
-    where = f"{place}: " if place else ""
-    kind = "" if row["fault"] else "note: "
-    return [f"{kind}{where}{row['message']}", *([f"  hint: {row['mend']}"] if row["mend"] else [])]
+def _row(point: "Point") -> dict[str, Any]:
+    accepted = point.accepted and point.accepted._asdict()
+    return {**point._asdict(), "severity": point.severity.value, "accepted": accepted}
+
+
+def _unknown(report: "Report") -> list[tuple[str, str]]:
+    """Return what could not be checked, each with its service; none for what is so for all."""
+    silent = [("", f"images, networks, and how users are mapped: {report.silence}")] if report.silence else []
+    return [*silent, *((one.service, message) for one in report.services for message in one.unknown)]
+
+
+def _sarif(report: "Report") -> list[str]:
+    import json
+    from importlib.metadata import version
+
+    from dockyard.check.sarif import document
+
+    unknown = [": ".join(filter(None, pair)) for pair in _unknown(report)]
+    return json.dumps(document(report.points, unknown, version("dockyard")), indent=2).splitlines()
+
+
+# ---------------------------------------------------------------------------------------------------------- for people
+def _lines(report: "Report") -> list[str]:
+    """Return the report: a paragraph for each service that has points, then a summary."""
+    told: set[str] = set()
+    blocks = [lines for one in report.services if (lines := _service_lines(one, told))]
+    blocks += [[line for point in report.stale for line in _point_lines(point, told)]] if report.stale else []
+    unknown = [f"not checked: {': '.join(filter(None, pair))}" for pair in _unknown(report)]
+    lines = [line for block in blocks for line in [*block, ""]]
+    return [*lines, *unknown, *_summary(report)]
+
+
+def _service_lines(one: "Judged", told: set[str]) -> list[str]:
+    if not one.open:
+        return []
+    return [f"{one.service}:", *(line for point in one.open for line in _point_lines(point, told))]
+
+
+def _point_lines(point: "Point", told: set[str]) -> list[str]:
+    """Return a point with what mends it; why it matters is said once for each kind."""
+    cis = f", CIS {point.cis}" if point.cis else ""
+    lines = [f"{point.where or point.service}: {point.severity.value}: {point.message} [{point.id}{cis}]"]
+    lines += [f"  why: {point.why}"] if point.why and point.why not in told else []
+    told.add(point.why)
+    lines += [f"  write: {point.write}"] if point.write else []
+    return [*lines, *([f"  hint: {point.hint}"] if point.hint else [])]
+
+
+def _counted(points: "tuple[Point, ...]") -> str:
+    counts = [(sum(point.severity.value == name for point in points), name) for name in SEVERITIES]
+    return ", ".join(f"{count} {name}{'s' if count > 1 else ''}" for count, name in counts if count)
+
+
+def _summary(report: "Report") -> list[str]:
+    from dockyard.service import NO_SERVICES
+
+    if not report.services:
+        return [f"no service was checked: {NO_SERVICES}"]
+    worst = min(report.services, key=lambda one: one.score)
+    if len(report.services) == 1:
+        return [f"{worst.service}: {_outcome(report)}, score {worst.score}"]
+    lowest = f"the lowest score is {worst.score}, that of {worst.service}" if report.points else "score 100"
+    return [f"{len(report.services)} services: {_outcome(report)}; {lowest}"]
+
+
+def _outcome(report: "Report") -> str:
+    """Return what was found, in a few words: never that all is ok where not all was checked."""
+    points = tuple(point for point in report.points if point.counts)
+    fine = "ok, as far as it was checked" if _unknown(report) else "all ok"
+    accepted = len(report.points) - len(points)
+    return f"{_counted(points) or fine}{f', {accepted} accepted' if accepted else ''}"

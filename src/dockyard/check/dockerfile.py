@@ -1,0 +1,260 @@
+"""Checks of Dockerfiles."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dockyard.check.point import Found, Severity
+from dockyard.check.registry import check
+from dockyard.check.secrets import is_secret, names_secret
+from dockyard.check.subject import Dockerfile, Subject
+from dockyard.dockerfile import SCRATCH, Copied, Instruction, assignments, copied
+from dockyard.plan.build import image_name
+from dockyard.settings.keys import REPO1, REPO2
+from dockyard.settings.load import shown
+from dockyard.settings.types import has_glob
+from dockyard.text import did_you_mean
+
+_KNOWN = (
+    *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
+    *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+)
+_ADDRESS = re.compile(r"(https?|ftp|git)://|git@")
+_ARCHIVE = re.compile(r"\.(tar|tgz|tbz2?|txz|tzst|tar\.\w+|gz|bz2|xz|zst)$")
+_PIPED = re.compile(r"\b(curl|wget)\b[^|;&\n]*\|\s*(sudo\s+(-\S+\s+)*)?(env\s+)?(/\S*/)?(ba|da|k|z|a)?sh\b")
+_SUBSTITUTED = re.compile(r"\b(ba|da|k|z|a)?sh\b\s+(-\w+\s+)*(<\(|[\"']?\$\(|[\"']?`)\s*(curl|wget)\b")
+_UNVERIFIED = re.compile(
+    r"\bcurl\b[^|;&\n]*\s(-[a-zA-Z]*k\b|--insecure)|\bwget\b[^|;&\n]*--no-check-certificate|"
+    r"--allow-unauthenticated|--force-yes|--allow-untrusted|--trusted-host|--no-gpg-check|--nogpgcheck"
+)
+_OPEN = re.compile(r"\bchmod\b[^|;&\n]*\s([0-7]?[0-7][0-7][2367]|[augo]*[ao][augo]*\+[rwxX]*w[rwxX]*|\+[rwxX]*w\w*)\s")
+_STICKY = re.compile(r"\bchmod\b[^|;&\n]*\s(1[0-7]{3}|[augo]*\+\w*t\w*)\s")
+_SETUID = re.compile(r"\bchmod\b[^|;&\n]*\s([4-7][0-7]{3}|[augo]*\+[rwxX]*s\w*)\s|\bsetcap\b")
+_KEY_NAMES = re.compile(r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.env|\.netrc|\.npmrc|\.pypirc|\.git|\.aws|\.ssh)/?$")
+_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_MOST_FILES = 20_000  # of files/ that are looked at for keys
+
+
+def _each(subject: Subject, *names: str) -> Iterator[tuple[Dockerfile, Instruction]]:
+    dockerfile = subject.dockerfile
+    for instruction in dockerfile.instructions if dockerfile else ():
+        if dockerfile and instruction.name in names:
+            yield dockerfile, instruction
+
+
+@check("dockerfile-unreadable", Severity.ERROR, "A Dockerfile that cannot be built")
+def dockerfile_unreadable(subject: Subject) -> Iterator[Found]:
+    """The build fails before it begins."""
+    dockerfile = subject.dockerfile
+    if not dockerfile:
+        return
+    if not dockerfile.stages:
+        yield Found("it has no FROM", dockerfile.file, write="FROM …")
+    for one in dockerfile.instructions:
+        if one.name not in _KNOWN:
+            yield Found(f"unknown instruction `{one.name}`", dockerfile.at(one), hint=did_you_mean(one.name, _KNOWN))
+
+
+# ---------------------------------------------------------------------------------------------------------------- bases
+@check("dockerfile-unpinned-base", Severity.WARNING, "A base image that changes by itself")
+def dockerfile_unpinned_base(subject: Subject) -> Iterator[Found]:
+    """Two builds of one source differ, so that a failure cannot be told from a change of the base."""
+    dockerfile = subject.dockerfile
+    if not dockerfile:
+        return
+    own = {SCRATCH, *(stage.name for stage in dockerfile.stages)}
+    for stage in dockerfile.stages:
+        if stage.base not in own and not _is_pinned(stage.base) and not _is_ours(subject, stage.base):
+            message = f"base `{stage.base}` is whatever has that name on the day of the build"
+            yield Found(message, dockerfile.at(stage), write=f"FROM {stage.base.removesuffix(':latest')}:VERSION")
+
+
+def _is_pinned(reference: str) -> bool:
+    """Return whether a tag other than `latest`, or a digest, says which image is meant."""
+    tag = reference.rpartition("/")[2].partition(":")[2]
+    return "@" in reference or tag not in {"", "latest"}
+
+
+def _is_ours(subject: Subject, reference: str) -> bool:
+    """Return whether a base is built here: a service of the host makes it, or it is in a repository of its images."""
+    if subject.fleet.maker(reference):
+        return True
+    repositories = [subject.settings[key] for key in (REPO1, REPO2)] if subject.settings else []
+    own = image_name(subject.service.name, subject.settings).repository if subject.settings else ""
+    return any(name and reference.startswith(f"{name}/") for name in (*repositories, own))
+
+
+# --------------------------------------------------------------------------------------------------------------- copies
+@check("dockerfile-files-not-copied", Severity.WARNING, "files/ does not get into the image")
+def dockerfile_files_not_copied(subject: Subject) -> Iterator[Found]:
+    """What somebody put into files/ is meant to be in the image."""
+    files = subject.service.directory / "files"
+    if not subject.dockerfile or not files.is_dir() or not any(files.iterdir()):
+        return
+    taken = [_plain(source) for _, one in _each(subject, "ADD", "COPY") for source in _from_here(one).sources]
+    if not any(path in {"", "."} or path.split("/")[0] == "files" or has_glob(path) or "$" in path for path in taken):
+        yield Found("nothing of files/ is copied", subject.dockerfile.file, write="COPY files /")
+
+
+@check("dockerfile-copies-everything", Severity.WARNING, "The whole source gets into the image")
+def dockerfile_copies_everything(subject: Subject) -> Iterator[Found]:
+    """Settings, Tests and whatever lies beside them get into the image, and each change of them makes a new one."""
+    if (subject.service.directory / ".dockerignore").is_file():
+        return
+    for dockerfile, one in _each(subject, "ADD", "COPY"):
+        taken = _from_here(one)
+        if any(_plain(source) in {"", ".", "*"} for source in taken.sources):
+            message = f"`{one.name} {taken.sources[0]}` takes all that is in the service's directory"
+            yield Found(message, dockerfile.at(one), write="COPY files /")
+
+
+@check("dockerfile-copy-missing", Severity.ERROR, "A copy of what is not there")
+def dockerfile_copy_missing(subject: Subject) -> Iterator[Found]:
+    """The build fails."""
+    if subject.service.file("Build"):
+        return  # it may well make what is copied
+    for dockerfile, one in _each(subject, "ADD", "COPY"):
+        for source in _from_here(one).sources:
+            path = subject.service.directory / _plain(source)
+            if not (has_glob(source) or re.search(r"[$<]|://|^git@", source)) and not path.exists():
+                yield Found(f"there is no `{source}` to copy", dockerfile.at(one))
+
+
+@check("dockerfile-copies-secret", Severity.ERROR, "A secret file in an image", cis="4.10")
+def dockerfile_copies_secret(subject: Subject) -> Iterator[Found]:
+    """Whoever has the image has the secret, even if a later step removes the file."""
+    for dockerfile, one in _each(subject, "ADD", "COPY"):
+        for source in _from_here(one).sources:
+            if _KEY_NAMES.search(source):
+                hint = "RUN --mount=type=secret, or a mount at launch"
+                yield Found(f"`{source}` is copied into the image", dockerfile.at(one), hint=hint)
+    if any(_plain(source) in {"files", "", "."} for _, one in _each(subject, "COPY") for source in copied(one).sources):
+        for path in _private_keys(subject.service.directory / "files"):
+            yield Found("a private key gets into the image", shown(path), hint="mount it at launch")
+
+
+def _private_keys(top: Path) -> Iterator[Path]:
+    """Yield the files that begin as private keys; no more of them are looked at than a service has."""
+    seen = 0
+    for directory, _, names in os.walk(top):
+        for name in sorted(names):
+            seen += 1
+            path = Path(directory, name)
+            if seen > _MOST_FILES or not path.is_file():
+                continue
+            try:
+                with path.open("rb") as file:
+                    begin = file.read(64)
+            except OSError:
+                continue
+            if _KEY.match(begin):
+                yield path
+
+
+@check("dockerfile-add-address", Severity.WARNING, "ADD of an address", cis="4.9")
+def dockerfile_add_address(subject: Subject) -> Iterator[Found]:
+    """What that address gives on the day of the build gets in, unseen."""
+    for dockerfile, one in _each(subject, "ADD"):
+        taken = copied(one)
+        remote = [source for source in taken.sources if _ADDRESS.match(source)]
+        if remote and not any(word.startswith("--checksum=") for word in taken.options):
+            write = f"ADD --checksum=sha256:… {remote[0]} {taken.target}"
+            yield Found(f"`ADD {remote[0]}` takes whatever is there", dockerfile.at(one), write=write)
+
+
+@check("dockerfile-add", Severity.NOTE, "ADD where COPY does", cis="4.9")
+def dockerfile_add(subject: Subject) -> Iterator[Found]:
+    """ADD unpacks archives and fetches addresses: a file of the wrong name brings in what nobody meant."""
+    for dockerfile, one in _each(subject, "ADD"):
+        sources = copied(one).sources
+        if sources and not any(_ADDRESS.match(source) or _ARCHIVE.search(source) for source in sources):
+            yield Found("COPY does what this ADD does", dockerfile.at(one), write=f"COPY {one.value.splitlines()[0]}")
+
+
+def _from_here(instruction: Instruction) -> Copied:
+    """Return what is taken from the build context; nothing where it is another stage."""
+    taken = copied(instruction)
+    return taken._replace(sources=()) if taken.stage else taken
+
+
+def _plain(source: str) -> str:
+    return source.removeprefix("./").strip("/")
+
+
+# -------------------------------------------------------------------------------------------------------------- secrets
+@check("dockerfile-secret", Severity.ERROR, "A secret in a Dockerfile", cis="4.10")
+def dockerfile_secret(subject: Subject) -> Iterator[Found]:
+    """Whoever has the image can read it in the image's history, and it stays in the history of the source."""
+    for dockerfile, one in _each(subject, "ENV", "ARG"):
+        for name, value in assignments(one):
+            where, write = dockerfile.at(one), "RUN --mount=type=secret,id=…, or `env` in settings.yaml"
+            if value and is_secret(name, value):
+                yield Found(f"`{one.name} {name}` holds a secret", where, write=write)
+            elif one.name == "ARG" and not value and names_secret(name):
+                message = f"`ARG {name}` puts a secret into the image's history"
+                yield Found(message, where, write=write, severity=Severity.WARNING)
+
+
+# ------------------------------------------------------------------------------------------------------------------ RUN
+@check("dockerfile-pipe-to-shell", Severity.WARNING, "A download that is run unseen")
+def dockerfile_pipe_to_shell(subject: Subject) -> Iterator[Found]:
+    """Whoever can change what that address gives, or the way to it, runs what they like in each build."""
+    for dockerfile, one in _each(subject, "RUN"):
+        if _PIPED.search(one.value) or _SUBSTITUTED.search(one.value):
+            hint = "download it, compare its hash, then run it"
+            yield Found("it runs what it downloads, whatever that is", dockerfile.at(one), hint=hint)
+
+
+@check("dockerfile-unverified", Severity.WARNING, "A download that is not verified", cis="4.11")
+def dockerfile_unverified(subject: Subject) -> Iterator[Found]:
+    """Whoever sits on the way to that server decides what gets into the image."""
+    for dockerfile, one in _each(subject, "RUN"):
+        if found := _UNVERIFIED.search(one.value):
+            message = f"`{found[0].split()[0]}` … `{found[0].split()[-1]}` takes a download without verifying it"
+            yield Found(message, dockerfile.at(one), hint="leave that flag out")
+
+
+@check("dockerfile-update-alone", Severity.WARNING, "Package lists of another day", cis="4.7")
+def dockerfile_update_alone(subject: Subject) -> Iterator[Found]:
+    """The engine keeps the step that fetched the lists: what is installed later is what was current long ago."""
+    for dockerfile, one in _each(subject, "RUN"):
+        updates = re.search(r"\bapt(-get)?\s+(-\S+\s+)*update\b", one.value)
+        if updates and not re.search(r"\bapt(-get)?\b[^|;&\n]*\b(install|upgrade|dist-upgrade|build-dep)\b", one.value):
+            write = "RUN apt-get update && apt-get install --yes …"
+            yield Found("`apt-get update` stands by itself", dockerfile.at(one), write=write)
+
+
+@check("dockerfile-asks", Severity.ERROR, "A package manager that asks")
+def dockerfile_asks(subject: Subject) -> Iterator[Found]:
+    """Nobody answers during a build: it fails."""
+    for dockerfile, one in _each(subject, "RUN"):
+        for command in re.findall(r"\bapt(?:-get)?\s[^|;&\n]*\b(?:install|upgrade|dist-upgrade)\b[^|;&\n]*", one.value):
+            if not re.search(r"\s(-\w*[yq]\w*|--yes|--assume-yes|-qq)\b", command) and "assume-yes" not in one.value:
+                yield Found("`apt-get` asks whether to go on", dockerfile.at(one), write="apt-get install --yes …")
+
+
+@check("dockerfile-lists-kept", Severity.NOTE, "Package lists in an image")
+def dockerfile_lists_kept(subject: Subject) -> Iterator[Found]:
+    """The lists of packages take some 20 MB, and are old when they are next used."""
+    for dockerfile, one in _each(subject, "RUN"):
+        installs = re.search(r"\bapt(-get)?\b[^|;&\n]*\binstall\b", one.value)
+        if installs and "/var/lib/apt/lists" not in one.value and "type=cache" not in one.value:
+            write = "… && rm -rf /var/lib/apt/lists/*"
+            yield Found("the lists of packages stay in the image", dockerfile.at(one), write=write)
+
+
+@check("dockerfile-world-writable", Severity.WARNING, "Files that everybody inside can change")
+def dockerfile_world_writable(subject: Subject) -> Iterator[Found]:
+    """Whoever breaks into the service can change what others run."""
+    for dockerfile, one in _each(subject, "RUN"):
+        if (found := _OPEN.search(one.value)) and not _STICKY.search(one.value):
+            yield Found(f"`chmod {found[1]}` lets everybody write", dockerfile.at(one), hint="chown it to who writes")
+
+
+@check("dockerfile-setuid", Severity.WARNING, "Programs that give rights", cis="4.8")
+def dockerfile_setuid(subject: Subject) -> Iterator[Found]:
+    """Whoever breaks into the service, as whatever user, has these rights too."""
+    for dockerfile, one in _each(subject, "RUN"):
+        if found := _SETUID.search(one.value):
+            yield Found(f"`{found[0].strip()}` gives rights", dockerfile.at(one), hint="do without")

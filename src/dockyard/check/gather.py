@@ -1,0 +1,206 @@
+"""Gathers what checks look at: settings of all services, what the host has, and three questions to the engine."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from dockyard import host, paths
+from dockyard.check.subject import Answers, Dockerfile, Fleet, Launch, Subject
+from dockyard.dockerfile import build_arguments, instructions, stages
+from dockyard.engine.dialect import DOCKER
+from dockyard.engine.engine import Engine
+from dockyard.engine.models import IdMap, Image, Network
+from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, Problem, SettingsError
+from dockyard.isolation import claimed, production_of
+from dockyard.launch import facts_here
+from dockyard.plan.build import ImageName, image_name
+from dockyard.plan.facts import Facts, PathFact, Questions
+from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
+from dockyard.plan.mounts import RULES
+from dockyard.plan.places import is_within, places_of
+from dockyard.service import Service
+from dockyard.settings.keys import BUILD_PARAMS, KEYS, VOLS
+from dockyard.settings.load import shown
+from dockyard.settings.resolve import Settings, Value
+from dockyard.settings.types import has_glob
+from dockyard.settings.values import Mode
+from dockyard.yard import Yard
+
+MODES = (Mode.PROD, Mode.TEST)
+_OPEN = 0o777  # whoever runs there can use what is not there yet: that it is missing is told by itself
+
+
+class _Draft(NamedTuple):
+    """What a service's own files say."""
+
+    service: Service
+    file: str
+    problems: tuple[Problem, ...]
+    settings: Mapping[Mode, Settings]
+    dockerfile: Dockerfile | None
+    own: ImageName | None
+
+
+def gather(yard: Yard) -> Fleet:
+    """Return all services of a host, with what the engine knows of them, if it answers."""
+    drafts = [_draft(yard, service) for service in yard.services]
+    engine, silence = _engine(yard)
+    dialect = engine.dialect if engine else DOCKER
+    name = host.host_facts().name
+    asked = {
+        (draft.service.name, mode): questions(draft.service.name, settings, _options(draft), dialect, name)
+        for draft in drafts
+        for mode, settings in draft.settings.items()
+    }
+    bases = [draft.dockerfile.base for draft in drafts if draft.dockerfile]
+    answers = _ask(engine, silence, asked.values(), bases)
+    addresses = host.addresses_of(dict.fromkeys(name for one in asked.values() for name in one.lookups))
+    fleet = Fleet(answers, {})
+    for draft in drafts:  # first without launches: who an image runs as, another one's Dockerfile may say
+        fleet.subjects[draft.service.name] = _subject(draft, fleet, asked)
+    for draft in drafts:
+        subject = fleet.subjects[draft.service.name]
+        launches = {
+            mode: _launch(subject, settings, asked[draft.service.name, mode], addresses)
+            for mode, settings in draft.settings.items()
+        }
+        fleet.subjects[draft.service.name] = subject._replace(
+            production=launches.get(Mode.PROD), test=launches.get(Mode.TEST)
+        )
+    return _compared(fleet)
+
+
+def _draft(yard: Yard, service: Service) -> _Draft:
+    path = service.file("settings.yaml") or service.file("Dockerfile") or service.file("Build") or service.directory
+    settings: dict[Mode, Settings] = {}
+    problems: list[Problem] = []
+    for mode in MODES:
+        try:
+            settings[mode] = yard.load(service, mode)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        return _Draft(service, shown(path), tuple(dict.fromkeys(problems)), {}, _dockerfile(service, ()), None)
+    parameters = settings[Mode.PROD][BUILD_PARAMS]
+    own = image_name(service.name, settings[Mode.PROD]) if service.is_buildable else None
+    return _Draft(service, shown(path), (), settings, _dockerfile(service, parameters), own)
+
+
+def _dockerfile(service: Service, parameters: tuple[str, ...]) -> Dockerfile | None:
+    path = service.file("Dockerfile")
+    if not path:
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return Dockerfile(shown(path), instructions(text), stages(text, build_arguments(parameters)))
+
+
+def _options(draft: _Draft | Subject) -> LaunchOptions:
+    return LaunchOptions(directory=str(draft.service.directory))
+
+
+def _engine(yard: Yard) -> tuple[Engine | None, str]:
+    """Return the engine, or why there is none."""
+    try:
+        return yard.engine, ""
+    except EngineUnreachableError as error:
+        return None, str(error)
+
+
+def _ask(engine: Engine | None, silence: str, asked: Iterable[Questions], bases: Iterable[str]) -> Answers:
+    """Return what the engine says, each kind of question once for all services."""
+    if not engine:
+        return Answers(DOCKER, silence=silence)
+    every = list(asked)
+    references = dict.fromkeys([*(name for one in every for name in one.images), *bases])
+    try:
+        return Answers(
+            engine.dialect,
+            engine.images(references),
+            engine.networks(one.network for one in every if one.network),
+            engine.id_map if any(one.ids for one in every) else IdMap(),
+        )
+    except (EngineUnreachableError, EngineError) as error:
+        return Answers(engine.dialect, silence=str(error))
+
+
+def _subject(draft: _Draft, fleet: Fleet, asked: Mapping[tuple[str, Mode], Questions]) -> Subject:
+    wanted = asked[draft.service.name, Mode.PROD].images if draft.settings else ()
+    image = next((fleet.answers.images[name] for name in wanted if name in fleet.answers.images), None)
+    return Subject(draft.service, draft.file, draft.problems, draft.dockerfile, draft.own, image, None, None, fleet)
+
+
+# ------------------------------------------------------------------------------------------------------- launches
+def _launch(subject: Subject, settings: Settings, asked: Questions, addresses: Mapping[str, str]) -> Launch:
+    found, unreadable = _facts(subject, asked, addresses)
+    presumed = _presumed(subject, settings, asked)
+    facts = found._replace(paths={**presumed, **found.paths})
+    plan, refusals = _planned(subject, settings, facts)
+    if not plan:  # mounts that cannot be are told; the rest is looked at without them
+        bare = Settings(settings.mode, {**settings.values, **_without_mounts(settings)})
+        plan, _ = _planned(subject, bare, facts)
+    return Launch(settings, facts, plan, refusals, frozenset(presumed.keys() - found.paths.keys()), unreadable)
+
+
+def _without_mounts(settings: Settings) -> dict[str, Value[Any]]:
+    names = [*(rule.key.name for rule in RULES), VOLS.name]
+    return {name: settings.values[name]._replace(value=KEYS[name].default) for name in names}
+
+
+def _planned(subject: Subject, settings: Settings, facts: Facts) -> tuple[LaunchPlan | None, tuple[Problem, ...]]:
+    """Return a plan, or why there is none."""
+    try:
+        return plan_launch(subject.service.name, settings, facts, _options(subject)), ()
+    except SettingsError as error:
+        return None, tuple(error.problems)
+    except DockyardError as error:
+        return None, (Problem("", str(error), error.hint),)
+
+
+def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str]) -> tuple[Facts, str]:
+    """Return what a plan needs, what is missing presumed; and why the mounts could not be looked at, if so."""
+    answers = subject.fleet.answers
+    images = {name: answers.images[name] for name in asked.images if name in answers.images}
+    here, unreadable = asked._replace(lookups=()), ""
+    try:
+        facts = facts_here(subject.service, here, answers.dialect, images)
+    except DockyardError as error:
+        unreadable = str(error)
+        facts = facts_here(subject.service, here._replace(paths=(), patterns=(), copied=()), answers.dialect, images)
+    user = subject.user
+    presumed = Image("", user=user.name if user else "")
+    return facts._replace(
+        images=images or dict.fromkeys(asked.images, presumed),
+        network=answers.networks.get(asked.network) or (Network(asked.network, "") if asked.network else None),
+        addresses={name: addresses[name] for name in asked.lookups if name in addresses},
+        ids=answers.ids,
+    ), unreadable
+
+
+def _presumed(subject: Subject, settings: Settings, asked: Questions) -> dict[str, PathFact]:
+    """Return directories in the place of sources outside the service's own, which nobody makes."""
+    if settings.mode.isolated:
+        return {}
+    own = places_of(settings, subject.service.name, test_data=False).own
+    outside = [path for path in asked.paths if not has_glob(path) and not is_within(path, own)]
+    made = [path for path in outside if any(is_within(volume, path) for volume in asked.made)]
+    return {path: PathFact("directory", 0, 0, _OPEN, path) for path in outside if path not in made}
+
+
+# ------------------------------------------------------------------------------------------------------ together
+def _compared(fleet: Fleet) -> Fleet:
+    """Return the services with what each takes of the host, and where all of that is."""
+    subjects: dict[str, Subject] = {}
+    launches = [(one.service.name, launch) for one in fleet.subjects.values() for launch in (one.production, one.test)]
+    taken = {
+        mode: tuple(
+            production_of(name, launch.settings, launch.plan.flags)
+            for name, launch in launches
+            if launch and launch.plan and launch.settings.mode is mode
+        )
+        for mode in MODES
+    }
+    areas = [launch.plan.test_areas for _, launch in launches if launch and launch.plan]
+    claims = [claim for productions in taken.values() for one in productions for claim in one.claims]
+    locations = paths.locations_of(dict.fromkeys([*areas, *claimed(claims)]))
+    whole = Fleet(fleet.answers, subjects, taken[Mode.PROD], taken[Mode.TEST], locations)
+    subjects.update({name: one._replace(fleet=whole) for name, one in fleet.subjects.items()})
+    return whole

@@ -1,0 +1,60 @@
+"""What checks say: a point against a service, or that something could not be checked."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from dockyard.settings.acceptance_type import Acceptance
+
+
+class Severity(Enum):
+    """How bad a point is. An error keeps the service from working, or hands over the host or a secret."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """Its place, the worst first."""
+        return list(Severity).index(self)
+
+
+class Found(NamedTuple):
+    """What one check has found. `write` is what mends it, as settings.yaml or the Dockerfile has it; `hint` is advice.
+
+    `where` is `file:line[:column]`, empty for the service as a whole. `severity` and `why` where they are not the
+    check's.
+    """
+
+    message: str
+    where: str = ""
+    write: str = ""
+    hint: str = ""
+    severity: Severity | None = None
+    why: str = ""
+
+
+class Unknown(NamedTuple):
+    """Something that could not be checked, and why."""
+
+    message: str
+
+
+class Point(NamedTuple):
+    """One thing that speaks against a service. `id` is stable; `cis` is a number of the CIS Docker Benchmark v1.6.0."""
+
+    service: str
+    id: str
+    severity: Severity
+    message: str
+    where: str
+    why: str
+    cis: str | None = None
+    write: str = ""
+    hint: str = ""
+    accepted: Acceptance | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether nobody has accepted it."""
+        return self.accepted is None

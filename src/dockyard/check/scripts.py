@@ -1,0 +1,70 @@
+"""Checks of a service's scripts: Test, Test-prod and Build."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dockyard.check.point import Found, Severity
+from dockyard.check.registry import check
+from dockyard.check.subject import Subject
+from dockyard.process import find
+from dockyard.settings.load import shown
+
+SCRIPTS = ("Test", "Test-prod", "Build")
+
+
+@check("test-missing", Severity.WARNING, "No Test")
+def test_missing(subject: Subject) -> Iterator[Found]:
+    """Without a Test whatever can be built goes live: an automatic update is then no better than a blind one."""
+    if subject.service.is_buildable and not subject.service.is_testable:
+        yield Found("it has no Test", hint="docs/how-to/write-a-test.md")
+
+
+@check("script-not-executable", Severity.ERROR, "A script that cannot be run")
+def script_not_executable(subject: Subject) -> Iterator[Found]:
+    """A Test or Build that cannot be run fails each time."""
+    for path in _scripts(subject):
+        if not os.access(path, os.X_OK):
+            yield Found(f"`{path.name}` is not executable", shown(path), hint=f"chmod +x {path}")
+
+
+@check("script-no-interpreter", Severity.ERROR, "A script whose interpreter is missing")
+def script_no_interpreter(subject: Subject) -> Iterator[Found]:
+    """The kernel reads from a script's first line what is to run it."""
+    for path in _scripts(subject):
+        try:
+            with path.open("rb") as file:
+                first = file.readline(512)
+        except OSError as error:
+            yield Found(f"`{path.name}` cannot be read: {error.strerror}", shown(path))
+            continue
+        if reason := _fault(first):
+            yield Found(f"`{path.name}`: {reason}", f"{shown(path)}:1", write="#!/bin/sh, or what is to run it")
+
+
+def _scripts(subject: Subject) -> Iterator[Path]:
+    yield from filter(None, map(subject.service.file, SCRIPTS))
+
+
+def _fault(first: bytes) -> str:
+    """Return what is wrong with a script's first line; empty where nothing is."""
+    if first.startswith(b"\x7fELF"):
+        return ""
+    if not first.startswith(b"#!"):
+        return "its first line does not say what runs it"
+    line = first[2:].decode("utf-8", "replace").rstrip("\n")
+    if line.endswith("\r"):
+        return "its lines end as on Windows, so that its interpreter is not found"
+    words = line.split()
+    if words and words[0].rpartition("/")[2] == "env":
+        rest = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+        words = [words[0], *rest[:1]]
+    missing = [word for word in words if not _is_there(word)]
+    return f"there is no `{missing[0]}` to run it" if missing else "" if words else "its first line names no program"
+
+
+def _is_there(program: str) -> bool:
+    """Return whether a program can be found as scripts of services find it: dockyard's own are on their PATH."""
+    own = Path(sys.executable).parent / program
+    return bool(find(program)) or ("/" not in program and os.access(own, os.X_OK))

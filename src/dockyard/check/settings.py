@@ -1,0 +1,77 @@
+"""Checks of settings: what cannot be read, or cannot be launched."""
+
+from collections.abc import Iterator
+
+from dockyard.check.point import Found, Severity, Unknown
+from dockyard.check.registry import check
+from dockyard.check.subject import Launch, Subject
+from dockyard.errors import Problem
+from dockyard.plan.launch import image_candidates
+from dockyard.plan.network import can_pin, network_name
+from dockyard.settings.keys import IP, NETWORK
+
+
+@check("settings", Severity.ERROR, "Settings that cannot be used")
+def settings(subject: Subject) -> Iterator[Found]:
+    """Nothing of this service is built, tested or launched until its settings can be read."""
+    yield from (_found(problem) for problem in subject.problems)
+
+
+@check("launch-refused", Severity.ERROR, "A launch that would be refused")
+def launch_refused(subject: Subject) -> Iterator[Found]:
+    """Production cannot be launched with what the settings ask for."""
+    yield from _refused(subject.production)
+
+
+@check("test-refused", Severity.ERROR, "A test instance that would be refused")
+def test_refused(subject: Subject) -> Iterator[Found]:
+    """A service whose test instance cannot be launched is not tested, so that nothing new goes live."""
+    told = {problem.message for problem in subject.production.refusals} if subject.production else set()
+    yield from (found for found in _refused(subject.test) if found.message not in told)
+
+
+def _refused(launch: Launch | None) -> Iterator[Found]:
+    yield from (_found(problem) for problem in launch.refusals) if launch else ()
+
+
+def _found(problem: Problem) -> Found:
+    return Found(problem.message, problem.where, hint=problem.hint)
+
+
+@check("image-missing", Severity.ERROR, "No image to launch")
+def image_missing(subject: Subject) -> Iterator[Found | Unknown]:
+    """There is nothing to launch. What dockyard does not build itself has to be pulled or loaded first."""
+    if subject.fleet.answers.silence or subject.image or not subject.settings:
+        return
+    wanted = image_candidates(subject.settings)
+    if subject.service.is_buildable:
+        yield Unknown(f"what its image shows: there is none yet ({wanted[0]})")
+    else:
+        yield Found(f"no image {', '.join(wanted)}, and nothing here to build it from", hint="pull it, or mend `image`")
+
+
+@check("network-missing", Severity.ERROR, "A network that does not exist")
+def network_missing(subject: Subject) -> Iterator[Found | Unknown]:
+    """The engine refuses to start a container in a network that is not there."""
+    answers = subject.fleet.answers
+    for launch in (subject.production, subject.test):
+        if not launch or not can_pin(launch.settings, answers.dialect.bridge_pins_addresses):
+            continue
+        name, source = network_name(launch.settings), launch.settings.value(NETWORK).source
+        if answers.silence and name != "bridge":
+            yield Unknown(f"whether there is a network `{name}`")
+        elif name != "bridge" and name not in answers.networks:
+            where = "" if source == "default" else source
+            yield Found(f"no network `{name}`", where, hint=f"{answers.dialect.name} network create {name}")
+
+
+@check("launch-note", Severity.NOTE, "What a launch would tell")
+def launch_note(subject: Subject) -> Iterator[Found]:
+    """Production would be launched, but not quite as the settings read."""
+    launch = subject.production
+    plan = launch.plan if launch and not launch.unreadable else None
+    for note in plan.notes if plan else ():
+        pinned = note.startswith("ip: ") and len(note.split()) == 2  # noqa: PLR2004 - it has the address asked for
+        by_default = note.startswith("ip: ") and plan and plan.settings.value(IP).source == "default"
+        if not pinned and not by_default:
+            yield Found(note)

@@ -1,0 +1,175 @@
+"""What checks know of a service, and of all services with it: gathered once, by gather.py."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dockyard.dockerfile import SCRATCH, Instruction, Stage
+from dockyard.engine.dialect import Dialect
+from dockyard.engine.models import IdMap, Image, Network
+from dockyard.errors import Problem
+from dockyard.plan.build import ImageName
+from dockyard.plan.facts import Facts
+from dockyard.plan.flags import flag_values, is_set
+from dockyard.plan.launch import LaunchPlan
+from dockyard.plan.order import plain_reference
+from dockyard.service import Service
+from dockyard.settings.key import Key
+from dockyard.settings.keys import EXTRA_DOCKER, USER
+from dockyard.settings.resolve import Settings
+
+if TYPE_CHECKING:
+    from dockyard.plan.isolation import Locations, Production
+
+ROOT = "root"
+
+
+class Answers(NamedTuple):
+    """What the engine knows, asked once for all services; `silence` says why it does not answer, if so."""
+
+    dialect: Dialect
+    images: Mapping[str, Image] = {}
+    networks: Mapping[str, Network] = {}
+    ids: IdMap = IdMap()
+    silence: str = ""
+
+
+class Dockerfile(NamedTuple):
+    """A service's Dockerfile; `file` as the user would write its path from here."""
+
+    file: str
+    instructions: tuple[Instruction, ...]
+    stages: tuple[Stage, ...]
+
+    def at(self, instruction: Instruction | Stage) -> str:
+        """Return where an instruction stands."""
+        return f"{self.file}:{instruction.line}"
+
+    @property
+    def base(self) -> str:
+        """The image that the last stage comes from in the end; empty where there is no stage."""
+        named = {stage.name: stage for stage in self.stages if stage.name}
+        stage = self.stages[-1] if self.stages else None
+        while stage and stage.base in named:
+            stage = named.pop(stage.base)
+        return stage.base if stage else ""
+
+    def last(self, name: str) -> Instruction | None:
+        """Return the last instruction of a name in the last stage, or in those that it comes from."""
+        named = {stage.name: stage for stage in self.stages if stage.name}
+        stage = self.stages[-1] if self.stages else None
+        while stage:
+            found = [one for one in stage.instructions if one.name == name]
+            if found:
+                return found[-1]
+            stage = named.pop(stage.base, None)
+        return None
+
+
+class Launch(NamedTuple):
+    """A launch, planned as if images, networks and sources that are missing were there.
+
+    `plan` is None where it cannot be planned at all; `refusals` say why, or why not with its mounts.
+    """
+
+    settings: Settings
+    facts: Facts
+    plan: LaunchPlan | None
+    refusals: tuple[Problem, ...] = ()
+    missing: frozenset[str] = frozenset()
+    """Sources that are not there, and that nobody makes."""
+    unreadable: str = ""
+    """Why its mounts could not be looked at."""
+
+
+class User(NamedTuple):
+    """Who an image runs as, and which line says so."""
+
+    name: str
+    where: str
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is uid 0."""
+        return self.name.partition(":")[0] in {"", "0", ROOT}
+
+
+class Subject(NamedTuple):
+    """One service, with all that checks look at. Where settings cannot be read, `problems` say so, and no launch is.
+
+    `file` is its main file, for what has no line.
+    """
+
+    service: Service
+    file: str
+    problems: tuple[Problem, ...]
+    dockerfile: Dockerfile | None
+    own: ImageName | None
+    """How its image is called."""
+    image: Image | None
+    production: Launch | None
+    test: Launch | None
+    fleet: "Fleet"
+
+    @property
+    def settings(self) -> Settings | None:
+        """Production's settings."""
+        return self.production.settings if self.production else None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the engine is told of production, raw flags included; nothing where it cannot be planned."""
+        return self.production.plan.flags if self.production and self.production.plan else ()
+
+    def values(self, flag: str, short: str = "") -> list[str]:
+        """Return the values of a flag that the engine is told for production."""
+        return list(flag_values(self.flags, flag, short))
+
+    def said(self, key: Key[Any], *flags: str) -> str:
+        """Return which line says a key; that of `extra_docker`, if one of these flags stands there."""
+        if not self.settings:
+            return ""
+        raw = self.settings[EXTRA_DOCKER]
+        in_raw = any(is_set(raw, flag) or list(flag_values(raw, flag)) for flag in flags)
+        source = self.settings.value(EXTRA_DOCKER if in_raw else key).source
+        return "" if source == "default" else source
+
+    @property
+    def user(self) -> User | None:
+        """Who it runs as in production; None where nobody knows."""
+        if self.settings and self.settings[USER]:
+            return User(self.settings[USER] or "", self.said(USER))
+        return self.fleet.image_user(self)
+
+
+class Fleet(NamedTuple):
+    """All services together."""
+
+    answers: Answers
+    subjects: dict[str, Subject]
+    productions: "tuple[Production, ...]" = ()
+    tests: "tuple[Production, ...]" = ()
+    locations: "Locations" = MappingProxyType({})
+
+    def maker(self, reference: str) -> Subject | None:
+        """Return the service that makes an image; None for somebody else's."""
+        plain = plain_reference(reference)
+        makers = (one for one in self.subjects.values() if one.own and plain_reference(one.own.tagged("")) == plain)
+        return next(makers, None)
+
+    def image_user(self, subject: Subject, seen: frozenset[str] = frozenset()) -> User | None:
+        """Return who an image runs as: by its Dockerfile, else by what it is built on, else by itself."""
+        dockerfile = subject.dockerfile
+        if not dockerfile or not dockerfile.stages:
+            return User(subject.image.user, subject.file) if subject.image else None
+        if said := dockerfile.last("USER"):
+            return User(said.value.strip(), dockerfile.at(said))
+        where = dockerfile.at(dockerfile.stages[-1])
+        if dockerfile.base == SCRATCH:
+            return User(ROOT, where)
+        maker = self.maker(dockerfile.base)
+        if maker and maker.service.name not in seen | {subject.service.name}:
+            below = self.image_user(maker, seen | {subject.service.name})
+            return below and User(below.name, where)
+        base = self.answers.images.get(dockerfile.base)
+        return User(base.user, where) if base else None
