@@ -80,7 +80,7 @@ def _found(subject: Subject) -> _Said:
 
 def _once(points: Iterable[Point]) -> list[Point]:
     """Return the points of one service, each once, whatever modes it was found in."""
-    return list({(point.id, point.message): point for point in points}.values())
+    return list({(point.id, point.where, point.message): point for point in points}.values())
 
 
 def _judged(subject: Subject, found: _Said, host: Sequence[Acceptance], today: dt.date) -> Judged:

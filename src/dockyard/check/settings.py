@@ -26,8 +26,8 @@ def launch_refused(subject: Subject) -> Iterator[Found]:
 @check("test-refused", Severity.ERROR, "A test instance that would be refused")
 def test_refused(subject: Subject) -> Iterator[Found]:
     """A service whose test instance cannot be launched is not tested, so that nothing new goes live."""
-    told = {problem.message for problem in subject.production.refusals} if subject.production else set()
-    yield from (found for found in _refused(subject.test) if found.message not in told)
+    told = {problem.where or problem.message for problem in subject.production.refusals} if subject.production else {}
+    yield from (found for found in _refused(subject.test) if (found.where or found.message) not in told)
 
 
 def _refused(launch: Launch | None) -> Iterator[Found]:
