@@ -13,6 +13,7 @@ from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Facts, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.mounts import copied, copies_of
+from dockyard.plan.ownership import Finding
 from dockyard.plan.places import Places, above_in, is_within, normal, places_of
 from dockyard.plan.values import Command, Copy, EmptyTestArea, MakeDirectory, MakeFile, Step
 from dockyard.privilege import in_namespace
@@ -81,16 +82,21 @@ def plan(
     asked = questions(service.name, settings, options, yard.engine.dialect, host.host_facts().name)
     facts = gather(yard.engine, service, asked._replace(container="") if replacing else asked)
     planned = plan_launch(service.name, settings, facts, options)
-    if in_namespace():
-        words = shlex.join((yard.engine.program, *yard.engine.dialect.unshare))
-        unfit = tuple(finding._replace(mend=f"{words} {finding.mend}") for finding in planned.unfit)
-        planned = planned._replace(unfit=unfit)
+    planned = planned._replace(unfit=mended_here(yard.engine, planned.unfit))
     if not settings.mode.isolated:
         planned = planned.labelled({LAUNCH_LABEL: planned.fingerprint})
     else:
         notes = refuse_sharing(yard, service, planned, options.file)
         planned = planned._replace(notes=(*planned.notes, *notes))
     return planned
+
+
+def mended_here(engine: Engine, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return findings with the commands of a user: those for an engine of his own begin with its client."""
+    if not in_namespace():
+        return findings
+    words = shlex.join((engine.program, *engine.dialect.unshare))
+    return tuple(finding._replace(mend=f"{words} {finding.mend}") for finding in findings)
 
 
 def _nobody(_text: str) -> None:

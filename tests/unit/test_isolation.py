@@ -30,8 +30,8 @@ class Harbour(Engine):
     def images(self, references: Iterable[str]) -> dict[str, Image]:
         return dict.fromkeys(references, Image("1" * 64))
 
-    def network(self, name: str) -> Network | None:
-        return Network(name, "bridge")
+    def networks(self, names: Iterable[str]) -> dict[str, Network]:
+        return {name: Network(name, "bridge") for name in names}
 
     def containers(self, names: Iterable[str]) -> list[Container]:
         assert [*names]
@@ -350,17 +350,24 @@ def test_what_is_only_read_is_not_shared(world: World, settings: str):
 
 
 # ------------------------------------------------------------------------------------------------------------ d check
+def checked(world: World) -> tuple[list[tuple[str, str, str]], int]:
+    """Return id, place and message of each error that `d check` tells of `web`, and its exit code."""
+    result = check(world.yard(), "web", fail_on="error", sarif=False)
+    rows = [row for row in result.data["points"] if row["severity"] == "error"]
+    return [(row["id"], row["where"], row["message"]) for row in rows], result.exit_code
+
+
 def test_a_service_with_nothing_wrong_is_ok(world: World):
     world.service("web", "mount_rw: [data: /data]\nports: [80:80]")
-    assert check(world.yard(), "web")[:3] == (["web: all ok"], [], 0)
+    assert checked(world) == ([], 0)
 
 
-def test_what_is_shared_on_purpose_is_told_and_is_no_fault(world: World):
+def test_what_is_shared_on_purpose_is_told_and_is_no_error(world: World):
     (world.top / "dv/web/mail").mkdir(parents=True)
     world.service("web", "mount_persistent: [mail: /mail]")
-    result = check(world.yard(), "web")
-    note = f"src/web/settings.yaml:1:20: `{world.top}/dv/web/mail` is production's own directory, and this instance can"
-    assert result.lines == [f"note: {note} write to it", "web: all ok"]
+    result = check(world.yard(), "web", fail_on="error", sarif=False)
+    message = f"`{world.top}/dv/web/mail` is production's own directory, and test instances can write to it"
+    assert f"src/web/settings.yaml:1:20: warning: {message} [mount-shared-with-tests]" in result.lines
     assert result.exit_code == 0
 
 
@@ -369,28 +376,29 @@ def test_what_is_wrong_is_told_once_with_its_place_and_what_mends_it(world: Worl
     (world.top / "dv/web/data").mkdir(parents=True, mode=0o700)
     world.service("mail", "name: test-web")
     world.service("web", "user: '33'\nmount_ro: [data: /data]")
-    result = check(world.yard(), "web")
-    assert result.lines == [
-        f"src/web/settings.yaml:2:12: `{world.top}/dv/web/data` belongs to 0:0, mode 0700: user `33` cannot read it",
-        f"  hint: setfacl -R -m u:33:rX {world.top}/dv/web/data",
-        f"the directory's name: test-web would share container name `test-web` with production of `mail`, {MAIL}:1",
-        "  hint: `name_prefix` tells instances apart",
-    ]
+    result = check(world.yard(), "web", fail_on="error", sarif=False)
+    data, whose = f"{world.top}/dv/web/data", f"production of `mail`, {MAIL}:1"
+    unusable = f"src/web/settings.yaml:2:12: error: `{data}` belongs to 0:0, mode 0700: user `33` cannot read it"
+    shared = f"src/web/settings.yaml: error: test-web would share container name `test-web` with {whose}"
+    assert result.lines.count(f"{unusable} [mount-unusable]") == 1
+    assert f"  hint: setfacl -R -m u:33:rX {data}" in result.lines
+    assert result.lines.count(f"{shared} [test-shares-production]") == 1
+    assert "  hint: `name_prefix` tells instances apart" in result.lines
     assert result.exit_code == 1
 
 
 def test_settings_that_cannot_be_read_are_what_is_wrong(world: World):
     world.service("web", "mount_rv: []\nrm: maybe")
-    result = check(world.yard(), "web")
-    assert [(row["where"], row["fault"]) for row in result.data] == [
-        ("src/web/settings.yaml:1:1", True),
-        ("src/web/settings.yaml:2:5", True),
+    points, exit_code = checked(world)
+    assert [point[:2] for point in points] == [
+        ("settings", "src/web/settings.yaml:1:1"),
+        ("settings", "src/web/settings.yaml:2:5"),
     ]
-    assert result.exit_code == 1
+    assert exit_code == 1
 
 
 def test_checking_makes_nothing(world: World):
     world.service("web", "mount_rw: [data: /data]\nvols: [{path: f, contents: 'command:touch made'}]")
     before = sorted(world.top.rglob("*"))
-    assert check(world.yard(), "web").exit_code == 0
+    assert checked(world) == ([], 0)
     assert sorted(world.top.rglob("*")) == before

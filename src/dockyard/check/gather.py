@@ -11,7 +11,7 @@ from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, Image, Network
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, Problem, SettingsError
 from dockyard.isolation import claimed, production_of
-from dockyard.launch import facts_here
+from dockyard.launch import facts_here, mended_here
 from dockyard.plan.build import ImageName, image_name
 from dockyard.plan.facts import Facts, PathFact, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
@@ -63,10 +63,17 @@ def gather(yard: Yard) -> Fleet:
             mode: _launch(subject, settings, asked[draft.service.name, mode], addresses)
             for mode, settings in draft.settings.items()
         }
+        if engine:
+            launches = {mode: _mended(engine, launch) for mode, launch in launches.items()}
         fleet.subjects[draft.service.name] = subject._replace(
             production=launches.get(Mode.PROD), test=launches.get(Mode.TEST)
         )
     return _compared(fleet)
+
+
+def _mended(engine: Engine, launch: Launch) -> Launch:
+    plan = launch.plan
+    return launch._replace(plan=plan._replace(unfit=mended_here(engine, plan.unfit))) if plan else launch
 
 
 def _draft(yard: Yard, service: Service) -> _Draft:
