@@ -234,7 +234,7 @@ def find(program: str) -> str | None:
 
     directories = [""] if "/" in program else os.environ.get("PATH", os.defpath).split(os.pathsep)
     paths = (Path(directory, program) for directory in directories)
-    return next((str(path) for path in paths if path.is_file() and os.access(path, os.X_OK)), None)
+    return next((str(path) for path in paths if os.access(path, os.X_OK) and path.is_file()), None)
 
 
 def own_programs_on_path() -> dict[str, str]:

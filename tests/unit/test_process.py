@@ -104,3 +104,14 @@ def test_a_program_is_found_where_a_shell_finds_it(tmp_path: Path, monkeypatch: 
     assert process.find(str(tmp_path / "third" / "tool")) == str(tmp_path / "third" / "tool")
     assert process.find(str(tmp_path / "second" / "tool")) is None
     assert process.find("other") is None
+
+
+def test_a_directory_on_the_path_that_may_not_be_looked_into_is_passed_over(monkeypatch: pytest.MonkeyPatch):
+    """As a user finds it on the PATH that root has left."""
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert process.find("sh") is None
