@@ -290,3 +290,31 @@ def test_a_fleet_is_asked_of_the_engine_at_once(host: Making, tmp_path: Path) ->
     assert engine.asked == ["images", "networks"]
     assert len(report.services) == 50
     assert time.monotonic() - began < 60  # it takes one; a machine may be busy
+
+
+# ------------------------------------------------------------------------------------------------------------ the guide
+GUIDE = (GOLDEN.parents[1] / "docs/how-to/check-services.md").read_text(encoding="utf-8")
+
+
+def _block(begin: str) -> str:
+    """Return the indented block of the guide that begins so."""
+    lines = GUIDE[GUIDE.index(f"    {begin}") :].splitlines()
+    indented = lines[: next(number for number, line in enumerate(lines) if line and not line.startswith("    "))]
+    return "\n".join(line.removeprefix("    ") for line in indented).rstrip()
+
+
+def test_the_guide_shows_what_is_told(host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines that it shows are those of a service that is as it says."""
+    yard = host()
+    service(tmp_path, "image: good:1\nread_only: true\n\nextra_docker: --privileged\n", "web")
+    monkeypatch.chdir(tmp_path / "src")
+    lines = "\n".join(told(yard, "check", "web").lines)
+    assert _block("web/settings.yaml:4") in lines
+
+
+def test_the_guides_acceptances_can_be_read(host: Making, tmp_path: Path) -> None:
+    """Each of its ids is a check, and each covers a point of a service that is as it says."""
+    yard = host()
+    service(tmp_path, GOOD + "ports: [80:80]\ncap_add: SYS_NICE\ntest_cap_add: []\n" + _block("check:") + "\n")
+    assert ids(yard, today=dt.date(2027, 6, 30)) == []
+    assert ids(yard, today=dt.date(2027, 7, 1)) == ["capabilities-added"]
