@@ -3,7 +3,7 @@
 import secrets
 import shlex
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,8 +147,8 @@ class Builder(NamedTuple):
             message = f"{reference} is not the image that was built"
             raise DockyardError(message, hint="another build came in between; build again")
 
-    def test(self, image: str, *, timeout: float | None = None) -> bool:
-        """Run the service's Test on an image id. Returns False where there is none to run.
+    def test(self, image: str, *, timeout: float | None = None, environment: Mapping[str, str] | None = None) -> bool:
+        """Run the service's Test on an image id, with a further environment. Returns False where there is none to run.
 
         The verdict is the Test's exit status. Whatever way it ends, no instance of it is left. Raises TestFailedError,
         with the transcript, also after `timeout` seconds.
@@ -157,12 +157,17 @@ class Builder(NamedTuple):
         if not script:
             return False
         run = secrets.token_hex(8)
-        environment = {UNDER_TEST: f"{self.service.name}=sha256:{image}", RUN: run}
+        everything = {**(environment or {}), UNDER_TEST: f"{self.service.name}=sha256:{image}", RUN: run}
         try:
-            self._run_test(script, ("-r",), environment, timeout)
+            self._run_test(script, ("-r",), everything, timeout)
         finally:
             remove_run(self.engine, run)
         return True
+
+    @property
+    def has_test(self) -> bool:
+        """Whether `test` has something to run."""
+        return test_script(self.service, self.settings) is not None
 
     def test_production(self, *, timeout: float | None = None) -> bool:
         """Run ./Test-prod on the container that is in production. Returns False where there is none to run.
@@ -216,6 +221,11 @@ class Builder(NamedTuple):
         """Push what was promoted, where the repository is a registry. Raises DockyardError."""
         if self.name.in_registry:
             self.push()
+
+    def publish_latest(self) -> None:
+        """Push the latest image, where the repository is a registry. Raises DockyardError."""
+        if self.name.in_registry:
+            push(self.engine, [self.name.tagged(LATEST)])
 
     def push(self) -> None:
         """Push `:latest`, `:live` and `:prev`, as far as they exist. Raises DockyardError."""

@@ -1,5 +1,6 @@
 """Launching: gathers what a plan asks for, and carries the plan out."""
 
+import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 
@@ -7,7 +8,7 @@ from dockyard import accounts, copying, host, paths, secrets
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap, Image
-from dockyard.errors import EngineError
+from dockyard.errors import DockyardError
 from dockyard.isolation import refuse_sharing
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Facts, Questions
@@ -22,7 +23,7 @@ from dockyard.settings.keys import VOL_BASE
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import has_glob
 from dockyard.settings.values import Mode
-from dockyard.yard import Yard
+from dockyard.yard import RECORD, Yard
 
 
 def gather(engine: Engine, service: Service, asked: Questions) -> Facts:
@@ -119,8 +120,8 @@ def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = 
         if launch.foreground:
             return engine.attach(*launch.argv, secrets=values)
         try:
-            engine.call(*launch.argv, secrets=values)
-        except EngineError as error:
+            _run(engine, launch, values)
+        except DockyardError as error:
             remove_never_started(engine, launch)
             error.hint = "\n".join([*filter(None, [error.hint]), *launch.advice])
             raise
@@ -131,6 +132,19 @@ def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = 
         if launch.foreground:
             remove_test_area(engine, launch)
     return 0
+
+
+def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
+    """Run a detached container; where somebody records what it opens, they are told before it starts."""
+    recorder = os.environ.get(RECORD)
+    if not recorder:
+        engine.call(*launch.argv, secrets=values)
+        return
+    from dockyard.surface.recorder import tell
+
+    created = engine.call(*launch.creation(launch.name, launch.image, {}).argv, secrets=values)
+    tell(recorder, created.split()[-1])
+    engine.call("start", launch.name)
 
 
 def last_words(engine: Engine, launch: LaunchPlan, *more: str, lines: int = 10) -> str:

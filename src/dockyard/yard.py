@@ -23,6 +23,9 @@ UNDER_TEST = "DOCKYARD_UNDER_TEST"
 RUN = "DOCKYARD_RUN"
 """The environment variable that marks what one run of a Test launches: that, and nothing else, is removed after it."""
 
+RECORD = "DOCKYARD_RECORD"
+"""The environment variable that names the socket at which a launch is told before it starts: surface/recorder.py."""
+
 
 class Yard:
     """What all commands share. Each part is read when it is first asked for.

@@ -18,6 +18,7 @@ OPTIONS = (
     flag("-t", "--test", help="build, then run the tests"),
     flag("-s", "--setlive", help="promote the latest image, without building: it becomes `live`"),
     flag("-a", "--auto", help="build, test, promote; stop at the first failure"),
+    flag("--trim", help="build, test, and keep only what the Test uses and `keep` names, if the Test passes on that"),
     flag("--rollback", help="put the previous image back"),
     flag("--push", help="push latest, live and prev"),
     flag("--clean", help="remove the tag latest; the image goes with it unless it is live or prev"),
@@ -43,6 +44,11 @@ def d_build(arguments: list[str]) -> Result:
     yard = Yard()
     names = {"name": given.name, "repository": given.repo}
     builder = builder_for(yard, yard.service(given.place), **names, parameters=parameters)
+    return _trimmed(yard, builder, given) if given.trim else _done(builder, given)
+
+
+def _done(builder: Builder, given: argparse.Namespace) -> Result:
+    """Do the one thing that the flags name, or else make what there is to make."""
     if given.rollback:
         return _published(builder, builder.rollback())
     if given.push:
@@ -65,6 +71,20 @@ def _made(builder: Builder, given: argparse.Namespace) -> Result:
     return Result([f"{builder.name.tagged(given.tag)} is {image[:12]}{', tested' if tested else ''}"])
 
 
+def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
+    """Build, trim, test, and promote where the flags say so."""
+    from dockyard.fleet.upgrading import built_from
+    from dockyard.surface.told import trimmed_line
+    from dockyard.surface.trim import trim
+
+    done = trim(builder, built_from(yard, builder.service.name))
+    line = trimmed_line(builder.name.tagged(LATEST), done)
+    if not given.auto:
+        return Result([line])
+    result = _published(builder, builder.promote(done.image))
+    return result._replace(lines=[line, *result.lines])
+
+
 def _published(builder: Builder, promotion: Promotion) -> Result:
     builder.publish()
     return promoted(builder, promotion)
@@ -76,6 +96,10 @@ def _refuse(given: argparse.Namespace) -> None:
     wanted = [f"--{name.replace('_', '-')}" for name in exclusive if getattr(given, name)]
     if len(wanted) > 1:
         raise UsageError(f"{' and '.join(wanted)} exclude each other", hint="choose one")
+    if given.trim and wanted not in ([], ["--auto"]):
+        raise UsageError(f"--trim and {wanted[0]} exclude each other", hint="choose one")
+    if given.trim and given.tag != LATEST:
+        raise UsageError(f"--trim is about `{LATEST}`, not `{given.tag}`", hint="leave out --tag")
     if given.test and (given.rollback or given.push or given.clean):
         raise UsageError(f"--test and {wanted[0]} exclude each other", hint="choose one")
     if given.tag != LATEST and wanted:

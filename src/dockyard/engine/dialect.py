@@ -75,6 +75,13 @@ class Dialect(NamedTuple):
     """Sets the restart policy of a container that exists, where the engine can."""
     limits_processes: bool = False
     """Whether a container has a limit of processes where nobody has set one."""
+    mounting: tuple[str, ...] = ()
+    """Mounts the root of a container that has not started, for it to start with; where the engine can."""
+    unmounting: tuple[str, ...] = ()
+    """Undoes that."""
+    starting: tuple[str, ...] = ()
+    """Asks where the engine keeps a directory for each container, by id, that it writes to as it starts the container:
+    after its root is mounted, and before anything runs."""
     testinfra: str = "docker"
 
 
@@ -102,6 +109,7 @@ DOCKER = Dialect(
     set_restart=("update", "--restart"),
     prune_build_cache=("builder", "prune", "--force"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
+    starting=("info", "--format", "{{.DockerRootDir}}/containers"),
 )
 
 PODMAN = Dialect(
@@ -127,6 +135,8 @@ PODMAN = Dialect(
     label='{{printf "%%q" (index .Labels "%s")}}',
     state="{{.ListContainer.State}}",
     limits_processes=True,
+    mounting=("mount",),
+    unmounting=("unmount",),
     testinfra="podman",
 )
 

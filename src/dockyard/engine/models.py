@@ -12,6 +12,8 @@ SECRETS_LABEL = "dockyard.secrets"
 RUN_LABEL = "dockyard.run"
 SOURCE_LABEL = "dockyard.source"
 """On an image: a hash of all that it was made from."""
+TRIMMED_LABEL = "dockyard.trimmed"
+"""On an image: the id of the image that it is what is needed of."""
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
 UPGRADE_LABEL = "dockyard.upgrade"
@@ -49,6 +51,7 @@ class Image(NamedTuple):
     environment: tuple[str, ...] = ()
     exposed: frozenset[str] = frozenset()
     is_checked: bool = False
+    trimmed: str = ""
 
 
 _UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
@@ -71,7 +74,9 @@ class Check(NamedTuple):
 class Container(NamedTuple):
     """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it.
 
-    `layer` is where it writes, `layers` are what lies below, the uppermost first; empty where the engine does not tell.
+    `layer` is where it writes, `layers` are what lies below, the uppermost first, `root` is where both are mounted as
+    one while it runs; empty where the engine does not tell. `check_command` are the words of the health check, as the
+    engine has them.
     """
 
     id: str
@@ -97,6 +102,8 @@ class Container(NamedTuple):
     check: "Check | None" = None
     health_output: str = ""
     exit_code: int = 0
+    root: str = ""
+    check_command: tuple[str, ...] = ()
 
     @property
     def is_up(self) -> bool:
@@ -248,7 +255,8 @@ def image_from(answer: Answer) -> Image:
     tags, digests = (tuple(answer.get(field) or ()) for field in ("RepoTags", "RepoDigests"))
     layers = (answer.get("GraphDriver") or {}).get("Data") or {}
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
-    source = (config.get("Labels") or {}).get(SOURCE_LABEL) or ""
+    labels = config.get("Labels") or {}
+    source, trimmed = (labels.get(label) or "" for label in (SOURCE_LABEL, TRIMMED_LABEL))
     found = tuple(filter(None, places.split(":")))
     return Image(
         id=plain_id(answer["Id"]),
@@ -261,6 +269,7 @@ def image_from(answer: Answer) -> Image:
         environment=tuple(config.get("Env") or ()),
         exposed=frozenset(config.get("ExposedPorts") or ()),
         is_checked=_check(config.get("Healthcheck") or answer.get("Healthcheck") or {}) is not None,
+        trimmed=trimmed,
     )
 
 
@@ -294,6 +303,8 @@ def container_from(answer: Answer) -> Container:
         driver=storage.get("Name") or "",
         tmpfs=frozenset(host.get("Tmpfs") or ()),
         is_read_only=bool(host.get("ReadonlyRootfs")),
+        root=places.get("MergedDir") or "",
+        check_command=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
     )
 
 

@@ -38,6 +38,12 @@ def build_order(
     return generations(depends), depends
 
 
+def built_from(yard: "Yard", name: str) -> frozenset[str]:
+    """Return the services that are built from the image of one. Raises DockyardError as `build_order` does."""
+    _, depends = build_order(yard, yard.load_all()[0])
+    return frozenset(service for service, wanted in depends.items() if name in wanted)
+
+
 def _parameters(yard: "Yard", settings: "Settings") -> tuple[str, ...]:
     return build_parameters(settings, yard.engine.dialect)
 

@@ -68,7 +68,7 @@ class Descent:
     """
 
     def __init__(self, upper: str, layers: Sequence[str], marks: tuple[str, ...]) -> None:
-        _allow_descriptors()
+        allow_descriptors()
         self.marks = marks
         self.frames: list[Frame] = []
         self._waiting = 0
@@ -167,7 +167,7 @@ class Descent:
         return self.last
 
 
-def _allow_descriptors() -> None:
+def allow_descriptors() -> None:
     """Have as many descriptors as we may: each layer of the image takes one for each directory on the way."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:

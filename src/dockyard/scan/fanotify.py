@@ -210,21 +210,22 @@ def _upper(descriptor: int) -> Upper:
 def _group() -> int:
     flags = _ENDS_WITH_US | _WITHOUT_WAITING | _NAMES
     try:
-        return _init(flags | _TARGETS)
+        return init(flags | _TARGETS)
     except OSError as error:
         if not isinstance(error, PermissionError):
             try:  # before Linux 5.17: what a directory was called that is gone by now has to be guessed then
-                return _init(flags)
+                return init(flags)
             except OSError as second:
                 error = second
         hint = "it takes root in the host's own user namespace, and Linux 5.9 or later"
         raise DockyardError(f"changes cannot be watched: {error.strerror}", hint) from None
 
 
-def _init(flags: int) -> int:
+def init(flags: int, event_flags: int = os.O_RDONLY | os.O_CLOEXEC) -> int:
+    """Return the descriptor of a new group, see fanotify_init(2). Raises OSError."""
     import ctypes
 
-    descriptor = _library().fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = library().fanotify_init(flags, event_flags)
     if descriptor < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -235,13 +236,14 @@ def _mark(group: int, action: int, descriptor: int, path: str) -> None:
     import ctypes
 
     mask = sum(MASKS)
-    if _library().fanotify_mark(group, action | _FILE_SYSTEM, mask, descriptor, None) < 0:
+    if library().fanotify_mark(group, action | _FILE_SYSTEM, mask, descriptor, None) < 0:
         reason = os.strerror(ctypes.get_errno())
         hint = "it takes the host's root, and a file system that finds directories by handles; else, scan by the clock"
         raise DockyardError(f"{path}: its file system cannot be watched: {reason}", hint)
 
 
-def _library() -> "ctypes.CDLL":
+def library() -> "ctypes.CDLL":
+    """Return the C library, with the types of its fanotify. Raises DockyardError where it has none."""
     import ctypes
 
     library = ctypes.CDLL(None, use_errno=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from dockyard.settings import types
 from dockyard.settings.acceptance_type import Acceptance, Acceptances
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
-from dockyard.settings.rule_type import Rule, Rules
+from dockyard.settings.rule_type import PathPattern, Rule, Rules
 from dockyard.settings.values import (
     HealthCheck,
     LogDriver,
@@ -475,6 +475,18 @@ CHECK = Key[tuple[Acceptance, ...]](
     (),
     scope=Scope.SERVICE,
     in_environment=False,
+)
+
+# ------------------------------------------------------------------------------------------------------ the image
+_S = "The image"
+KEEP = Key[tuple[str, ...]](
+    "keep",
+    types.ListOf(PathPattern()),
+    "What `d-build --trim` leaves in the image although its Test does not open it: paths, and patterns as in rules of "
+    "`cowscan`, such as `/usr/share/zoneinfo/` and `/etc/ssl/**`. What a program kept so is linked with stays too.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
 )
 
 # ------------------------------------------------------------------------------------------------------- the host

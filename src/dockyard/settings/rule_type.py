@@ -60,10 +60,10 @@ class Size(Type[int]):
         return json_schema.either({"type": "integer", "minimum": 0}, json_schema.string("[0-9]{1,19}"))
 
 
-class Pattern(Type[str]):
+class PathPattern(Type[str]):
     """A pattern of paths. Raises SettingsError with a hint, in place of UnfitError, for one that cannot be."""
 
-    expected = "a pattern that begins with `/`"
+    expected = "a path or pattern that begins with `/`"
 
     def read(self, node: Node) -> str:
         text = self.text(node)
@@ -78,7 +78,7 @@ class Pattern(Type[str]):
 
 
 FIELDS: dict[str, Field] = {
-    "path": Field(Pattern(), "the paths that it covers", "a rule says what it covers"),
+    "path": Field(PathPattern(), "the paths that it covers", "a rule says what it covers"),
     "containers": Field(Words("a name with `*` perhaps, or a list of such"), "the containers that it is for"),
     "what": Field(Words(f"of {listed(WHAT)}", WHAT), "which changes it expects"),
     "kinds": Field(Words(f"of {listed(KINDS)}", KINDS), "of which kinds of entries"),

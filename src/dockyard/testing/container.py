@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dockyard.engine.engine import Engine
+from dockyard.engine.models import IdMap, IdRange
 from dockyard.errors import DockyardError, NoSuchNameError
 
 PAUSE = 0.1  # seconds between two tries
@@ -49,6 +50,15 @@ class Container:
     def pid(self) -> int:
         """The id, on this host, of its first process."""
         return self._model.pid
+
+    @property
+    def uid(self) -> int:
+        """The user id, as the container has it, that its first process runs as. Needs nothing inside."""
+        process = Path(f"/proc/{self.pid}")
+        status = (process / "status").read_text(encoding="utf-8", errors="replace").splitlines()
+        outside = next(int(line.split()[2]) for line in status if line.startswith("Uid:"))  # the effective one
+        ranges = (process / "uid_map").read_text(encoding="ascii").splitlines()
+        return IdMap(tuple(IdRange(*map(int, line.split())) for line in ranges)).owner(outside, 0)[0]
 
     @property
     def image(self) -> str:

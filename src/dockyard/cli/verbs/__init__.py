@@ -13,6 +13,7 @@ from dockyard.cli.verbs import (
     others,
     records,
     setup,
+    surface,
     userns,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "others",
     "records",
     "setup",
+    "surface",
     "userns",
 ]

@@ -1,0 +1,80 @@
+"""What an image offers to whoever breaks in."""
+
+from typing import TYPE_CHECKING, Any
+
+from dockyard.cli.command import flag, option
+from dockyard.cli.output import Result
+from dockyard.cli.verb import On, verb
+from dockyard.errors import NoSuchNameError
+from dockyard.plan.build import LATEST, LIVE, PREVIOUS
+from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.build import Builder
+    from dockyard.engine.models import Image
+    from dockyard.surface.measure import Measured
+
+
+@verb(
+    "surface",
+    on=On.SERVICE,
+    report=True,
+    settles=False,
+    options=(
+        option("--tag", default="", help="the image of this tag, in place of `live`, or else `latest`"),
+        flag("--used", help="run its Test as well, and tell which files were opened meanwhile"),
+    ),
+)
+def surface(yard: Yard, name: str, *, tag: str, used: bool) -> Result:
+    """Show what an image offers to whoever breaks in, and what came and went since the image before.
+
+    Programs, shells, interpreters, package managers, files that give rights, what everybody may write to, who can log
+    in. The image is read from its layers: nothing of it is launched, unless --used asks for its Test.
+    """
+    from dockyard.build import builder_for
+    from dockyard.surface.measure import measure
+    from dockyard.surface.told import surface_lines
+
+    builder = builder_for(yard, yard.named(name))
+    reference, image = _image(builder, tag)
+    now = measure(yard.engine, image)
+    origin = f", trimmed from {image.trimmed[:12]}" if image.trimmed else ""
+    head = f"{reference}, {image.id[:12]}{origin}"
+    data: dict[str, Any] = {"service": name, "image": image.id, "reference": reference, "trimmed": image.trimmed}
+    before, told = _against(builder, image, now)
+    opened, lines = _used(builder, image, now) if used else ({}, [])
+    data |= {"surface": now.surface.data(), **before, **opened}
+    return Result([head, *surface_lines(now.surface), *told, *lines], data)
+
+
+def _image(builder: "Builder", tag: str) -> "tuple[str, Image]":
+    references = [builder.name.tagged(one) for one in ([tag] if tag else [LIVE, LATEST])]
+    found = builder.engine.images(references)
+    for reference in references:
+        if reference in found:
+            return reference, found[reference]
+    raise NoSuchNameError(f"no image {references[-1]}", hint="build it first, with d-build")
+
+
+def _against(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[str, Any], list[str]]:
+    """Return what came and went since the image before, if there is one."""
+    from dockyard.surface.difference import differences
+    from dockyard.surface.measure import measure
+    from dockyard.surface.told import difference_lines
+
+    reference = builder.name.tagged(PREVIOUS)
+    previous = builder.engine.images([reference]).get(reference)
+    if not previous or previous.id == image.id:
+        return {}, []
+    found = differences(measure(builder.engine, previous).surface, now.surface)
+    data = {"image": previous.id, "differences": [one._asdict() for one in found]}
+    return {"previous": data}, [f"since {reference}, {previous.id[:12]}", *difference_lines(found)]
+
+
+def _used(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[str, Any], list[str]]:
+    """Run the Test, and return what of the image was opened meanwhile."""
+    from dockyard.surface.told import use_lines
+    from dockyard.surface.trim import parted, used_by_test
+
+    opened = parted(used_by_test(builder, image.id), now.tree)
+    return {"used": opened}, ["while its Test ran", *use_lines(now.surface, opened)]

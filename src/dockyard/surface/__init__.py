@@ -1,0 +1,1 @@
+"""What an image offers to whoever breaks in: read from its layers, measured by its Test, trimmed to what was used."""

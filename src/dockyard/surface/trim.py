@@ -1,0 +1,160 @@
+"""A service's image without what its Test does not use, and only if the Test passes on it."""
+
+import os
+import re
+import tempfile
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.engine.engine import SHORT_ID
+from dockyard.errors import DockyardError, EngineError, TestFailedError, UsageError
+from dockyard.plan.build import LATEST
+from dockyard.settings.keys import KEEP
+from dockyard.surface.archive import Archive, write_archive
+from dockyard.surface.elf import Needs, needs_of
+from dockyard.surface.measure import Measured, measure
+from dockyard.surface.needed import Opened, Wanted, Why, needed
+from dockyard.surface.processes import SERVICE
+from dockyard.surface.recorder import Use, recording
+from dockyard.surface.surface import Surface
+from dockyard.surface.tree import Files, Tree, files_of
+from dockyard.telling import say
+from dockyard.text import escaped, listed
+
+if TYPE_CHECKING:
+    from dockyard.build import Builder
+    from dockyard.engine.models import Image
+
+UNTRIMMED = "untrimmed"
+"""The tag of the image that the trimmed one was made from: with other settings it can be trimmed anew."""
+TOLD = 12  # files that are named where more may be missing
+
+
+class Trimmed(NamedTuple):
+    """What trimming led to: the image's id, what there was and is, and how many files stay for their own sake."""
+
+    image: str
+    whole: str
+    before: Surface
+    now: Surface
+
+
+def trim(builder: "Builder", dependants: Collection[str]) -> Trimmed:
+    """Build the whole image, see what its Test uses, build one of that, and make it the latest if it passes the Test.
+
+    `dependants` are services that are built from this one. Raises UsageError where there are any, or there is no Test;
+    DockyardError, also where the trimmed image does not pass: then the latest is the whole one, or what it was.
+    """
+    _refuse(builder, dependants)
+    whole = _whole(builder)
+    if not builder.is_current(LATEST):
+        builder.engine.call("tag", whole.id, builder.name.tagged(LATEST))
+    measured = measure(builder.engine, whole)
+    uses = used_by_test(builder, whole.id)
+    keep = _needed(builder, whole, measured.tree, uses)
+    trimmed = _load(builder, whole, measured.tree, keep)
+    try:
+        _test(builder, trimmed, measured.tree.keys() - keep.keys())
+    except BaseException:
+        with suppress(EngineError):
+            builder.engine.call("rmi", trimmed)
+        raise
+    builder.engine.call("tag", trimmed, builder.name.tagged(LATEST))
+    builder.publish_latest()
+    return Trimmed(trimmed, whole.id, measured.surface, _measured(builder, trimmed).surface)
+
+
+def _whole(builder: "Builder") -> "Image":
+    """Return the image of the source as it is now, with nothing left out; it is built where there is none."""
+    latest = builder.is_current(LATEST)
+    if not latest or latest.trimmed:
+        return builder.build(UNTRIMMED)
+    builder.engine.call("tag", latest.id, builder.name.tagged(UNTRIMMED))
+    return latest
+
+
+def _refuse(builder: "Builder", dependants: Collection[str]) -> None:
+    name = builder.service.name
+    if dependants:
+        raise UsageError(
+            f"{name} is not trimmed: {listed(sorted(dependants))} would lose what is built from it",
+            hint="trim what is built from it: nothing that is not used is left there, of this image either",
+        )
+    if not builder.has_test:
+        raise UsageError(f"{name} has no Test: what it uses is not known", hint="write ./Test")
+
+
+def used_by_test(builder: "Builder", image: str) -> frozenset[Use]:
+    """Run the service's Test on an image, and return what of the image was opened. Raises DockyardError."""
+    say(f"{builder.service.name}: testing {image[:SHORT_ID]}, and recording what it opens")
+    with recording(builder.engine, image) as (recorder, environment):
+        builder.test(image, environment=environment)
+        return recorder.uses()
+
+
+def _needed(builder: "Builder", whole: "Image", tree: Tree, uses: Collection[Use]) -> Why:
+    opened = [Opened(use.path, use.asked) for use in uses if use.by == SERVICE]
+    keep: tuple[str, ...] = builder.settings[KEEP]
+    with files_of(whole.layers) as files:
+        wanted = Wanted(opened, keep, whole.volumes)
+        return needed(tree, wanted, lambda path: needs_in(files, path))
+
+
+def needs_in(files: Files, path: str) -> Needs:
+    """Return what a file of an image needs to start."""
+    try:
+        with files.opened(path) as descriptor:
+            return needs_of(lambda size, place: os.pread(descriptor, size, place))
+    except OSError:
+        return Needs()
+
+
+def _load(builder: "Builder", whole: "Image", tree: Tree, keep: Collection[str]) -> str:
+    """Have the engine make an image of what is kept, and return its id."""
+    engine = builder.engine
+    answer = engine.inspect("image", whole.id)[0]
+    with tempfile.TemporaryDirectory(prefix="dockyard-trim-") as place:
+        try:
+            with files_of(whole.layers) as files:
+                archive: Archive = write_archive(Path(place), tree, keep, files, answer)
+        except OSError as error:
+            raise DockyardError(f"{place}: {error.strerror}", hint="$TMPDIR names a place with more room") from None
+        engine.call("load", "--quiet", "--input", str(archive.path))
+    if archive.id not in engine.images([archive.id]):
+        raise DockyardError(f"{engine.dialect.name} made another image of the archive than {archive.id[:SHORT_ID]}")
+    return archive.id
+
+
+def _measured(builder: "Builder", image: str) -> Measured:
+    return measure(builder.engine, builder.engine.images([image])[image])
+
+
+def _test(builder: "Builder", trimmed: str, dropped: Collection[str]) -> None:
+    say(f"{builder.service.name}: testing {trimmed[:SHORT_ID]}, which is what is needed of it")
+    try:
+        builder.test(trimmed)
+    except TestFailedError as error:
+        named = named_in(error.transcript, dropped)
+        more = f"of what was left out these are named above: {listed(map(escaped, named))}\n" if named else ""
+        failed = TestFailedError(
+            f"{builder.service.name}: the Test passes on the whole image, and not on the trimmed one: not kept",
+            hint=f"{more}what is only looked for, and never opened, is not seen: name it in `keep`",
+        )
+        failed.transcript = error.transcript
+        raise failed from None
+
+
+def named_in(text: str, paths: Collection[str]) -> list[str]:
+    """Return those of some paths that a text names: whole, or the last part as a word (`exec: "grep": not found`)."""
+    words = set(re.findall(r"[\w./+-]+", text))
+    found = [path for path in sorted(paths) if words & {path, path.rpartition("/")[2]}]
+    return found[:TOLD]
+
+
+def parted(uses: Collection[Use], tree: Tree) -> Mapping[str, tuple[str, ...]]:
+    """Return the files of an image that the service opened, and those that nobody but its Test did."""
+    own = {use.path for use in uses if use.by == SERVICE} & tree.keys()
+    others = ({use.path for use in uses} - own) & tree.keys()
+    return {"service": tuple(sorted(own)), "test": tuple(sorted(others))}
