@@ -15,6 +15,7 @@ import json
 import shutil
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -124,6 +125,9 @@ class Way(NamedTuple):
 def copy_example(place: Path) -> Path:
     """Copy the example; all images that are made of it can be told by a label."""
     shutil.copytree(REPOSITORY / "examples" / "web", place)
+    shutil.copy2(REPOSITORY / "examples" / "from-debian", place.parent)
+    subprocess.run(("./Build",), cwd=place, check=True, stdout=subprocess.DEVNULL)
+    (place / "Build").unlink()  # the server is there: from here on both build from the Dockerfile alone
     with (place / "Dockerfile").open("a", encoding="utf-8") as file:
         file.write(f"LABEL {PROJECT}=yes\n")
     return place

@@ -88,7 +88,7 @@ def test_fault_leaves_production_alone(engine: World, web: Path, fault: object, 
 
 def crash(web: Path) -> str:
     """Have the new container end at once; returns what is said of it."""
-    write(web / "files/usr/bin/serve", "#!/bin/sh\necho no licence; exit 7\n", mode=0o755)
+    write(web / "files/usr/bin/civetweb", "#!/bin/sh\necho no licence; exit 7\n", mode=0o755)
     return "did not stay up (exited, exit code 7)"
 
 
