@@ -21,6 +21,7 @@ class Variable(NamedTuple):
 VARIABLES = (
     Variable("DOCKYARD_HOST", "The [host file](host-file.md), in place of those at the usual places."),
     Variable("DOCKYARD_COWSCAN", "The host's own [rules of d-cowscan](cowscan-rules.md), in place of the usual file."),
+    Variable("DOCKYARD_CHECK", "What is accepted for [all services](../how-to/check-services.md), elsewhere."),
     Variable("DOCKER_HOST", "Where Docker Engine answers. The client reads it, and `d userns` does."),
     Variable("PATH", "Where programs are looked up: the engine's client above all."),
     Variable("HOME", "Where a user's own files are, where the variables below say nothing."),
@@ -31,6 +32,7 @@ VARIABLES = (
     Variable("XDG_STATE_HOME", "Where a user's own state is, in `dockyard`; else `~/.local/state`."),
     Variable("XDG_RUNTIME_DIR", "Where a user's own locks are, in `dockyard`; else `~/.local/state`."),
     Variable("SUDO_USER", "Who is told to hold a lock, or to have accepted or undone something."),
+    Variable("COMPOSE_PROFILES", "The profiles that `d import` takes, where no `--profile` names any."),
     Variable("COMPOSE_PROJECT_NAME", "The name of the project that `d import` reads, where its file says none."),
     Variable("SUDO_UID", "Who is told to have undone something."),
     Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: what a Test is to test.", set_by_us=True),
@@ -54,6 +56,7 @@ STATE = "/var/lib/dockyard"
 FILES = (
     Place("/etc/dockyard/host.yaml", "~/.config/dockyard/host.yaml", "The [host file](host-file.md)."),
     Place("/etc/dockyard/cowscan.yaml", "", "What d-cowscan is to expect: [rules](cowscan-rules.md)."),
+    Place("/etc/dockyard/check.yaml", "", "Points of `d check` that are [accepted](../how-to/check-services.md)."),
     Place("/run/dockyard", "$XDG_RUNTIME_DIR/dockyard", "A lock for each container. A holder that dies frees it."),
     Place(STATE, "$XDG_STATE_HOME/dockyard", "What is below; readable by its owner alone."),
     Place("host-secret", "", "What `$PUID` is made from. Another one gives every container another `$PUID`."),
