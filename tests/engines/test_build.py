@@ -30,6 +30,21 @@ def test_build_and_nothing_else(engine: World) -> None:
     assert (tags["live"], tags["prev"]) == ("", "")
 
 
+def test_what_is_made_is_in_the_history(engine: World) -> None:
+    """Whoever builds, tests, promotes and rolls back, with d-build or with d: what failed is there, too."""
+    service = engine.plain(Test=PASSES)
+    engine.d_build(service, "-a")
+    engine.d_build(changed(service, "2"), "-a")
+    engine.d_build(service, "--rollback")
+    write(service / "Test", FAILS, mode=0o755)
+    engine.d_build(service, "-t", expect=1)
+    events = json.loads(engine.d("history", service.name, "--json").stdout)
+    made = ["build", "test", "promote"]
+    assert [event["action"] for event in reversed(events)] == [*made, *made, "rollback", "build", "test"]
+    assert [event["result"] for event in events[:2]] == ["failed", "ok"]
+    assert "it leaks" in engine.d("why", service.name).stdout
+
+
 def test_test_flag_tests_and_does_not_promote(engine: World) -> None:
     """-t builds and runs the Test, whose exit status is the verdict."""
     service = engine.plain(Test=PASSES)

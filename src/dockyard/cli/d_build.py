@@ -3,6 +3,7 @@
 import argparse
 import shlex
 
+from dockyard import history
 from dockyard.build import Builder, builder_for, latest_id
 from dockyard.cli.command import VERSION, flag, option
 from dockyard.cli.main import program
@@ -12,6 +13,7 @@ from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion
 from dockyard.share import MAKEFILE
+from dockyard.upgrade import remembered
 from dockyard.yard import Yard
 
 OPTIONS = (
@@ -50,7 +52,7 @@ def d_build(arguments: list[str]) -> Result:
 def _done(builder: Builder, given: argparse.Namespace) -> Result:
     """Do the one thing that the flags name, or else make what there is to make."""
     if given.rollback:
-        return _published(builder, builder.rollback())
+        return _published(builder, builder.rollback(), "rollback")
     if given.push:
         builder.push()
         return Result([f"{builder.service.name}: pushed"])
@@ -64,11 +66,18 @@ def _done(builder: Builder, given: argparse.Namespace) -> Result:
 
 def _made(builder: Builder, given: argparse.Namespace) -> Result:
     """Build, test and promote, as far as the flags say."""
-    image = latest_id(builder) if given.only_test else builder.build(given.tag).id
+    image = latest_id(builder) if given.only_test else _built(builder, given.tag)
     tested = tested_id(builder, image) if given.test or given.auto or given.only_test else None
     if given.auto or given.setlive:
         return _published(builder, builder.promote(tested or image))
     return Result([f"{builder.name.tagged(given.tag)} is {image[:12]}{', tested' if tested else ''}"])
+
+
+def _built(builder: Builder, tag: str) -> str:
+    with remembered(builder, "build"):
+        image = builder.build(tag).id
+    history.record(builder.service.name, "build", "ok", image=image)
+    return image
 
 
 def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
@@ -85,7 +94,9 @@ def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     return result._replace(lines=[line, *result.lines])
 
 
-def _published(builder: Builder, promotion: Promotion) -> Result:
+def _published(builder: Builder, promotion: Promotion, action: str = "promote") -> Result:
+    if promotion.commands:
+        history.record(builder.service.name, action, "ok", image=promotion.live)
     builder.publish()
     return promoted(builder, promotion)
 

@@ -3,12 +3,13 @@
 from dockyard.build import Builder
 from dockyard.cli.output import Result, say, warn
 from dockyard.plan.build import LIVE, PREVIOUS, Promotion
+from dockyard.upgrade import Wanted, tested
 
 
 def tested_id(builder: Builder, image: str) -> str | None:
     """Run the tests on an image; returns its id, or None after a warning where there is no test."""
     say(f"{builder.service.name}: testing {image[:12]}")
-    if builder.test(image):
+    if tested(builder, image, Wanted()):
         say(f"{builder.service.name}: {image[:12]} passed")
         return image
     warn(f"{builder.service.name} has no Test: nothing was tested")
