@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import compose
-from common import DOCKER, PROGRAMS, prepare, report, run
+from common import DOCKER, PROGRAMS, prepare, report, run, with_own_state
 
 IMAGE = "ktools/base:latest"
 IDLE = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]  # as process 1, `sleep` itself would not obey
@@ -133,5 +133,6 @@ def main(rounds: int, count: int) -> None:
 
 
 if __name__ == "__main__":
+    with_own_state()
     rounds, count, *_ = [*sys.argv[1:], "", ""]
     main(int(rounds or 5), int(count or 30))

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from common import DOCKER, PROGRAMS, environment, prepare, report, run
+from common import DOCKER, PROGRAMS, environment, prepare, report, run, with_own_state
 
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import Walk
@@ -226,5 +226,6 @@ def main(rounds: int, containers: int, entries: int) -> None:
 
 
 if __name__ == "__main__":
+    with_own_state()
     rounds, containers, entries, *_ = [*sys.argv[1:], "", "", ""]
     main(int(rounds or 5), int(containers or 100), int(entries or 1_000_000))

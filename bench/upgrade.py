@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import compose
-from common import DOCKER, PROGRAMS, REPOSITORY, prepare, report, run
+from common import DOCKER, PROGRAMS, REPOSITORY, prepare, report, run, with_own_state
 
 NAME, PROJECT = "dybench-web", "dybench-compose"
 US, THEM, THEM_ON_BRIDGE = "d upgrade", "compose", "compose (bridge)"
@@ -231,4 +231,5 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    with_own_state()
     main(int(sys.argv[1]) if sys.argv[1:] else 9)
