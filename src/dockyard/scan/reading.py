@@ -177,7 +177,7 @@ def _rest(
     """Yield what was found while a container stood still, and read the rest."""
     yield from found
     reading.walk.compare_at_once()
-    noted = _Noted(reading.place.upper)
+    noted = Noted(reading.place.upper)
     yield from _followed(reading, changes, journal, noted)
     reading.note_processes(group.processes())
     yield from reading.where_tokens_were()
@@ -203,7 +203,7 @@ def _watched(container: Container, place: Place, group: Group | None, proof: Pro
 
 def _all_followed(container: Container, reading: Reading, group: Group | None, proof: Proof) -> Iterator[Change]:
     """Yield what differs; what moves meanwhile is yielded again, after it was put into `moved`."""
-    noted = _Noted(reading.place.upper)
+    noted = Noted(reading.place.upper)
     journal = reading.follow() if container.status != "paused" else None
     with _Planting(container, reading, proof):
         yield from _followed(reading, reading.walk.changes(), journal, noted)
@@ -213,7 +213,7 @@ def _all_followed(container: Container, reading: Reading, group: Group | None, p
 
 
 def _followed(
-    reading: Reading, changes: Iterator[Change], journal: "Journal | None", noted: "_Noted"
+    reading: Reading, changes: Iterator[Change], journal: "Journal | None", noted: "Noted"
 ) -> Iterator[Change]:
     """Yield changes less the scan's own, and note what moves meanwhile."""
     for number, change in enumerate(changes, 1):
@@ -223,7 +223,7 @@ def _followed(
             noted.look(journal)
 
 
-def _moved(reading: Reading, journal: "Journal | None", noted: "_Noted") -> Iterator[Change]:
+def _moved(reading: Reading, journal: "Journal | None", noted: "Noted") -> Iterator[Change]:
     """Yield what differs where something has moved, until nothing does that has not told anything."""
     if not journal:
         return
@@ -245,7 +245,7 @@ def _moved(reading: Reading, journal: "Journal | None", noted: "_Noted") -> Iter
         reading.problems.append("more moved in it than could be followed")
 
 
-class _Noted:
+class Noted:
     """What a journal has told of one upper directory so far."""
 
     def __init__(self, upper: str) -> None:
@@ -259,7 +259,9 @@ class _Noted:
         from dockyard.scan.fanotify import events_below
 
         batch = journal.read(0)
-        self.is_certain = self.is_certain and batch.is_certain
+        # A directory that is gone, and that nobody can tell the place of, was elsewhere, or it went with one above it
+        # whose parent is still there, and that is told of. So it is enough that no event was lost.
+        self.is_certain = self.is_certain and not batch.overflowed
         if len(self._paths) < MOVED and self._length < LENGTH:
             new = events_below(batch, self.upper) - self._paths
             self._length += sum(map(len, new))

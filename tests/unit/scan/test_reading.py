@@ -5,11 +5,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from dockyard.engine.models import Container as Known
 from dockyard.scan import reading
+from dockyard.scan.fanotify import Batch, Event
 from dockyard.scan.freeze import Freezer, Group, Pause
 from dockyard.scan.reading import FROZEN, WATCHED, Proof, Reading, reading_of
 from tests.unit.scan.inside import Container
@@ -74,6 +76,34 @@ def test_what_moves_after_a_pause_that_was_too_short_is_read_again(
         assert {("/new", "directory"), ("/late", "directory"), ("/later", "file")} <= set(told)
         assert {"/new", "/late", "/later"} <= set(found.moved)
         assert found.how == WATCHED
+
+
+def test_directories_that_are_gone_leave_no_doubt(container: Container, read: Callable[[Freezer], Reading]) -> None:
+    """In the container the one above them that is left tells of them."""
+    with closing(read(_Untrue(0))) as found:
+        others = "rm late; mkdir -p late/deep/er; touch late/deep/er/file; rm -r late"
+        subprocess.run(("sh", "-c", others), cwd=container.merged, check=True)  # noqa: S607
+        told = {change.path for change in found.changes}
+        assert "/late" in found.moved
+        assert told <= {"/new", "/late"}
+        assert not found.problems
+
+
+def test_only_lost_events_leave_doubt() -> None:
+    """Where a directory was that is gone cannot always be told."""
+
+    class Told(NamedTuple):
+        batch: Batch
+
+        def read(self, _timeout: float) -> Batch:
+            return self.batch
+
+    gone = Event("", "x", frozenset(("created",)), 1, "", is_gone=True)
+    for batch, is_certain in ((Batch([gone]), True), (Batch([gone], overflowed=True), False)):
+        noted = reading.Noted("/upper")
+        noted.look(Told(batch))  # type: ignore[arg-type]
+        assert noted.is_certain == is_certain
+        assert noted.taken() == set()
 
 
 def test_a_picture_is_begun_anew_where_the_pause_ended_before_the_journal_began(
