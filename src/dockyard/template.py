@@ -33,11 +33,14 @@ def names() -> list[str]:
     return sorted(entry.name for entry in TEMPLATES.iterdir() if entry.is_dir())
 
 
+COMPILED = "__pycache__"  # whoever installs us compiles what ends in .py
+
+
 def files(template: str, words: Mapping[str, str]) -> list[File]:
     """Return what a service is to hold: the template's files, each `@WORD@` filled in."""
     found = []
     for path in sorted((TEMPLATES / template).rglob("*")):
-        if path.is_file():
+        if path.is_file() and COMPILED not in path.parts:
             text = path.read_text(encoding="utf-8")
             for word, value in words.items():
                 text = text.replace(f"@{word}@", value)

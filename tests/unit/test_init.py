@@ -1,7 +1,9 @@
 """`d init` and `d new` without an engine: what they make, what they leave alone, what they refuse."""
 
+import compileall
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,8 +170,8 @@ def test_new_services_come_with_ports_of_their_own(d: D, tmp_path: Path):
     assert "FROM mine:1\n" in (tmp_path / "two/Dockerfile").read_text()
     ports = [(tmp_path / name / "settings.yaml").read_text().count(":8080 ") for name in ("one", "two")]
     assert ports == [1, 1]
-    assert "- 8080:8080" in (tmp_path / "one/settings.yaml").read_text()
-    assert "- 8081:8080" in (tmp_path / "two/settings.yaml").read_text()
+    assert "- 127.0.0.1:8080:8080" in (tmp_path / "one/settings.yaml").read_text()
+    assert "- 127.0.0.1:8081:8080" in (tmp_path / "two/settings.yaml").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"bin", "one", "two"}
 
 
@@ -206,3 +208,13 @@ def test_nothing_is_written_over(d: D, tmp_path: Path, words: tuple[str, ...], r
 def test_without_a_directory_of_services_the_way_is_told(d: D):
     """Before `d init` there is nowhere to make a service, and the hint says so."""
     assert "`d init`" in d("new", "one", expect=2).stderr
+
+
+def test_what_an_installation_has_compiled_is_no_part_of_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Installers compile the templates' programs as they do all others."""
+    shutil.copytree(template.TEMPLATES, tmp_path / "templates")
+    compileall.compile_dir(tmp_path / "templates", quiet=2)
+    before = template.files("python", {})
+    monkeypatch.setattr(template, "TEMPLATES", tmp_path / "templates")
+    assert list(tmp_path.rglob("*.pyc"))
+    assert template.files("python", {}) == before
