@@ -23,6 +23,9 @@ UNDER_TEST = "DOCKYARD_UNDER_TEST"
 RUN = "DOCKYARD_RUN"
 """The environment variable that marks what one run of a Test launches: that, and nothing else, is removed after it."""
 
+UNTIL_HEALTHY = "DOCKYARD_UNTIL_HEALTHY"
+"""The environment variable by which a Test is told to pass only if its instance gets healthy, where that is checked."""
+
 RECORD = "DOCKYARD_RECORD"
 """The environment variable that names the socket at which a launch is told before it starts: surface/recorder.py."""
 

@@ -37,6 +37,7 @@ VARIABLES = (
     Variable("SUDO_UID", "Who is told to have undone something."),
     Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: what a Test is to test.", set_by_us=True),
     Variable("DOCKYARD_RUN", "The label by which all that a Test has launched is removed.", set_by_us=True),
+    Variable("DOCKYARD_UNTIL_HEALTHY", "A Test passes only if its instance gets healthy.", set_by_us=True),
     Variable(
         "DOCKYARD_RECORD", "The socket at which a launch is told to whoever records what it opens.", set_by_us=True
     ),

@@ -22,6 +22,7 @@ from dockyard.surface.surface import Surface
 from dockyard.surface.tree import Files, Tree, files_of
 from dockyard.telling import say
 from dockyard.text import escaped, listed
+from dockyard.yard import UNTIL_HEALTHY
 
 if TYPE_CHECKING:
     from dockyard.build import Builder
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 UNTRIMMED = "untrimmed"
 """The tag of the image that the trimmed one was made from: with other settings it can be trimmed anew."""
+_HEALTHY = {UNTIL_HEALTHY: "1"}  # what a health check uses is used, however short the Test is
 TOLD = 12  # files that are named where more may be missing
 
 
@@ -90,7 +92,7 @@ def used_by_test(builder: "Builder", image: str) -> frozenset[Use]:
     """Run the service's Test on an image, and return what of the image was opened. Raises DockyardError."""
     say(f"{builder.service.name}: testing {image[:SHORT_ID]}, and recording what it opens")
     with recording(builder.engine, image) as (recorder, environment):
-        builder.test(image, environment=environment)
+        builder.test(image, environment={**environment, **_HEALTHY})
         return recorder.uses()
 
 
@@ -134,7 +136,7 @@ def _measured(builder: "Builder", image: str) -> Measured:
 def _test(builder: "Builder", trimmed: str, dropped: Collection[str]) -> None:
     say(f"{builder.service.name}: testing {trimmed[:SHORT_ID]}, which is what is needed of it")
     try:
-        builder.test(trimmed)
+        builder.test(trimmed, environment=_HEALTHY)
     except TestFailedError as error:
         named = named_in(error.transcript, dropped)
         more = f"of what was left out these are named above: {listed(map(escaped, named))}\n" if named else ""

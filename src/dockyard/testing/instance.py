@@ -19,7 +19,8 @@ from dockyard.settings.keys import FOREGROUND, NAME, RM, TAG
 from dockyard.settings.load import Flags
 from dockyard.settings.values import Mode
 from dockyard.testing.container import Container
-from dockyard.yard import RUN, Yard, image_under_test
+from dockyard.watch import watch
+from dockyard.yard import RUN, UNTIL_HEALTHY, Yard, image_under_test
 
 
 class Wanted(NamedTuple):
@@ -65,6 +66,7 @@ def _launched(engine: Engine, plan: LaunchPlan, out: str, run: str) -> Iterator[
             launch.carry_out(engine, plan, say)
             launched = True
             yield _up(engine, plan)
+            _wait_until_healthy(engine, plan)
         except Exception:
             launched = True  # an error, unlike an interrupt, does not cut a launch short
             raise
@@ -83,6 +85,15 @@ def _up(engine: Engine, plan: LaunchPlan) -> Container:
         hint = launch.last_words(engine, plan, lines=20)
         raise DockyardError(f"{plan.name}: ended as soon as it was launched", hint)
     return Container(engine, plan.name)
+
+
+def _wait_until_healthy(engine: Engine, plan: LaunchPlan) -> None:
+    """Raise DockyardError where an instance that is still up does not get healthy, if that counts."""
+    if UNTIL_HEALTHY not in os.environ or not engine.is_up(plan.name):
+        return
+    problem = watch(engine, [plan.name], stay_up=0)[plan.name].problem
+    if problem:
+        raise DockyardError(f"{plan.name}: {problem}", launch.last_words(engine, plan, lines=20))
 
 
 def _remove_leftover(engine: Engine, name: str, service: str) -> None:
