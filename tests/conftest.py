@@ -24,6 +24,26 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.engine)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Have a flag for what takes longest: continuous integration has half an hour."""
+    parser.addoption(
+        "--long", action="store_true", help="also the tests that are marked `long`, on the engines it names"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is long, and say how many tests that is."""
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if any(f"[{engine}" in item.name for engine in _long_on(item))]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _long_on(item: pytest.Item) -> tuple[str, ...]:
+    return tuple(engine for marker in item.iter_markers("long") for engine in marker.args)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show what tests measured and recorded as `figure`."""
     passed = terminalreporter.stats.get("passed", [])

@@ -87,6 +87,7 @@ def test_twelve_in_four_waves_with_one_that_fails(engine: World, twelve: list[st
     assert engine.d("check-all-up").stdout == "all ok\n"
 
 
+@pytest.mark.long("podman")
 def test_one_that_fails_takes_all_back(engine: World, twelve: list[str]) -> None:
     """With --all-or-nothing a switch that fails leaves everything as it was: containers and tags."""
     engine.d("upgrade-all")
@@ -104,6 +105,7 @@ def test_one_that_fails_takes_all_back(engine: World, twelve: list[str]) -> None
     assert not [name for name in engine.containers("dyt-f") if name.endswith((".next", ".old", ".replaced"))]
 
 
+@pytest.mark.long("podman")
 def test_down_and_up_in_waves(engine: World, twelve: list[str]) -> None:
     """`00` stops the last wave first, `11` starts the first one first, and what is nobody's stays."""
     engine.d("upgrade-all")
@@ -126,6 +128,7 @@ def test_down_and_up_in_waves(engine: World, twelve: list[str]) -> None:
     assert engine.container_id("dyt-f01") not in {"", before}
 
 
+@pytest.mark.long("podman")
 def test_ring_of_bases_is_shown(engine: World, twelve: list[str]) -> None:
     """Services that are built from each other are an error that shows the way round."""
     assert twelve

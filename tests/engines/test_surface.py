@@ -37,6 +37,7 @@ TEST = """\
 #!/usr/bin/env dockyard-python
 from dockyard.testing import Container, main
 
+@pytest.mark.long("podman")
 def test_it(container: Container) -> None:
     {body}
 
@@ -70,6 +71,7 @@ def served(engine: World, start: str, test: str = READY, **settings: Any) -> Pat
     return engine.service(settings, dockerfile=dockerfile, files=files, scripts={"Test": TEST.format(body=test)})
 
 
+@pytest.mark.long("podman")
 def test_what_an_image_offers(engine: World) -> None:
     """Programs, what gives rights, what everybody may write to, who can log in; and nothing was launched for it."""
     accounts = {"etc/passwd": "root:x:0:0::/:/bin/sh\nweb:x:8:8::/:/bin/false\n", "etc/shadow": "root::1::::::\n"}
@@ -88,6 +90,7 @@ def test_what_an_image_offers(engine: World) -> None:
     assert [(one["name"], one["password"]) for one in found["logins"]] == [("root", "empty")]
 
 
+@pytest.mark.long("podman")
 def test_an_image_is_read_as_a_container_sees_it(engine: World) -> None:
     """What a layer deleted or replaced is gone: the names are those that the engine itself exports."""
     dockerfile = f"{ODD}RUN rm -r /etc/old /usr/bin/su && mkdir /etc/old && touch /etc/old/new\n"
@@ -130,6 +133,7 @@ def exported(engine: World, reference: str) -> set[str]:
     return names - {"/", "/."}
 
 
+@pytest.mark.long("podman")
 def test_what_came_and_went_since_the_image_before(engine: World) -> None:
     service = engine.service("", dockerfile=FROM_BASE, files={"usr/bin/one": "#!/bin/sh\n"})
     engine.d_build(service, "-a")
@@ -142,6 +146,7 @@ def test_what_came_and_went_since_the_image_before(engine: World) -> None:
     assert "  + executables: /usr/bin/two\n  - executables: /usr/bin/one\n" in text
 
 
+@pytest.mark.long("podman")
 def test_nothing_is_missed_at_the_start_and_the_tests_own_is_apart(engine: World) -> None:
     """A file that the first process reads at once counts; one that the Test has opened inside does not."""
     start = "read line </etc/first; (read line </etc/second); echo ready; exec sleep 600"
@@ -153,6 +158,7 @@ def test_nothing_is_missed_at_the_start_and_the_tests_own_is_apart(engine: World
     assert engine.containers(service.name) == []
 
 
+@pytest.mark.long("podman")
 def test_each_of_many_starts_is_recorded_from_its_beginning(engine: World) -> None:
     """Ten times: the script is all that runs, and it has ended before anybody could look."""
     start = "read line </etc/first; echo ready; read line </etc/second; sleep 600"
@@ -162,6 +168,7 @@ def test_each_of_many_starts_is_recorded_from_its_beginning(engine: World) -> No
         assert {"/etc/first", "/etc/second"} <= set(surface(engine, service, "--used")["used"]["service"])
 
 
+@pytest.mark.long("podman")
 def test_a_container_that_its_test_starts_anew_is_recorded_again(engine: World) -> None:
     """What it opens at its second start alone is the service's need as well."""
     start = "[ -e /again ] && { read line </etc/second; echo again; }\n: >/again; echo ready; exec sleep 600"
@@ -171,6 +178,7 @@ def test_a_container_that_its_test_starts_anew_is_recorded_again(engine: World) 
     assert "/etc/second" in surface(engine, service, "--used")["used"]["service"]
 
 
+@pytest.mark.long("podman")
 def test_a_health_check_is_the_services_own(engine: World) -> None:
     """An engine runs it as it runs what a Test asks for; what it opens is needed all the same."""
     check = {"cmd": "cat /etc/second", "interval": "300ms", "timeout": "2s", "start_period": "1s"}
@@ -182,6 +190,7 @@ def test_a_health_check_is_the_services_own(engine: World) -> None:
     assert used["test"] == ["/etc/never"]
 
 
+@pytest.mark.long("podman")
 def test_an_image_that_does_not_get_healthy_is_not_kept(engine: World) -> None:
     """What a health check only looks for is not seen: the Test is not enough to keep what came of it."""
     check = {"cmd": "test -e /etc/second", "interval": "300ms", "timeout": "2s", "retries": 2}
@@ -234,6 +243,7 @@ def test_the_example_redis_ends_with_what_its_health_check_needs(engine: World, 
     record_property("figure", f"{engine.engine} redis trimmed: {' → '.join(sizes)}")
 
 
+@pytest.mark.long("podman")
 def test_what_stays_is_as_it_was(engine: World) -> None:
     """Owner, mode, time, attributes and links of each file, all directories, and the configuration but for a label."""
     web = engine.web(keep="/usr/bin/capable")
@@ -281,6 +291,7 @@ def configuration(engine: World, service: Path, tag: str) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "Image" and value}
 
 
+@pytest.mark.long("podman")
 def test_what_is_only_looked_for_has_to_be_kept_by_name(engine: World) -> None:
     """Nobody opens it, so it is not seen; the Test tells, nothing is kept of the trimmed image, and `keep` helps."""
     start = "[ -e /etc/flag ] || { echo /etc/flag is missing; exit 3; }\necho ready; exec sleep 600"
@@ -300,6 +311,7 @@ def test_what_is_only_looked_for_has_to_be_kept_by_name(engine: World) -> None:
     assert {path for path in now if path.startswith("/bin/")} == {"/bin/sh"}
 
 
+@pytest.mark.long("podman")
 def test_trimming_again_begins_with_the_whole_image(engine: World) -> None:
     """What one trimming left out another one can keep, without a build."""
     service = served(engine, "echo ready; exec sleep 600")
@@ -322,6 +334,7 @@ def test_without_a_test_that_launches_and_passes_nothing_is_trimmed(engine: Worl
     assert engine.tags(service.name) == tags
 
 
+@pytest.mark.long("podman")
 def test_a_base_of_others_is_not_trimmed(engine: World) -> None:
     """What is built from it would lose what it takes from there; the services are named, and nothing has changed."""
     base = engine.plain()

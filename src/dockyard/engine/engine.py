@@ -39,6 +39,8 @@ PAUSE = 0.02  # seconds between two looks at a container that is on its way out
 
 PATIENCE = 60  # seconds in which an engine has to answer a question
 
+IN_PROGRESS = "already in progress"  # what an engine says of a container that somebody else has removed just now
+
 STOPPED_AT_ONCE, STOP_PACE = 10, 0.5  # containers, and seconds until the next ones (docs/decisions/fleet.md)
 
 SETTLING = 1.0  # seconds in which an image that somebody makes right now is whole
@@ -146,7 +148,7 @@ class Engine:
             return []
 
     def remove(self, container: str, *, with_volumes: bool = False) -> None:
-        """Remove a container, up or not; one that goes by itself meanwhile is as good.
+        """Remove a container, up or not; one that goes by itself, or by another's hand, is waited for.
 
         `with_volumes` takes its anonymous volumes too, which is right for an instance under test alone.
         """
@@ -154,8 +156,15 @@ class Engine:
         try:
             self.call(*self.dialect.removal, *volumes, container)
         except EngineError as error:
-            if not any(part in error.stderr for part in (*self.dialect.missing, "already in progress")):
+            if IN_PROGRESS in error.stderr:
+                self._wait_until_gone(container)
+            elif not any(part in error.stderr for part in self.dialect.missing):
                 raise
+
+    def _wait_until_gone(self, container: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self.containers([container]) and time.monotonic() < deadline:
+            time.sleep(PAUSE)
 
     def stop(self, containers: Iterable[str]) -> dict[str, str]:
         """Stop containers side by side; returns what the engine said of those that it did not stop.

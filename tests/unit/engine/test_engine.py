@@ -284,9 +284,21 @@ def test_one_reference_is_believed_without_comparing(answering: Callable[..., En
 
 
 # ------------------------------------------------------------------------------------------------------------ removing
-@pytest.mark.parametrize("stderr", ["Error: No such container: web", "removal of container web is already in progress"])
-def test_a_container_that_goes_by_itself_is_as_good_as_removed(answering: Callable[..., Engine], stderr: str):
-    answering([], stderr, 1).remove("web")
+def test_a_container_that_goes_by_itself_is_as_good_as_removed(answering: Callable[..., Engine]):
+    answering([], "Error: No such container: web", 1).remove("web")
+
+
+def test_a_container_that_somebody_else_removes_is_waited_for(fake: Fake, tmp_path: Path):
+    """Whoever has something removed may count on it that it is gone."""
+    there = json.dumps([_container("web", "1")])
+    engine = fake(f"""cd {shlex.quote(str(tmp_path))}; echo "$1" >> asked
+case $1 in
+rm) echo "removal of container web is already in progress" >&2; exit 1;;
+*) [ "$(grep -c container asked)" -gt 2 ] || {{ echo {shlex.quote(there)}; exit; }}
+   echo "[]"; echo "Error: No such container: web" >&2; exit 1;;
+esac""")
+    engine.remove("web")
+    assert _asked(tmp_path) == ["rm", "container", "container", "container"]
 
 
 def test_a_container_that_cannot_be_removed_is_an_error(answering: Callable[..., Engine]):
