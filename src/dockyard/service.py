@@ -67,7 +67,8 @@ def services_in(directories: Iterable[str | None]) -> list[Service]:
             entries = sorted(Path(directory).iterdir())
         except OSError as error:
             raise UsageError(
-                f"{directory}: {error.strerror}", hint="set D_SRC_DIR to the directory of all services"
+                f"{directory}: {error.strerror}",
+                hint="`d init` makes it; or set D_SRC_DIR to the directory of all services",
             ) from None
         for entry in entries:
             if not entry.name.startswith(".") and is_service(entry):

@@ -312,7 +312,10 @@ def _short(reference: str) -> str:
 
 
 def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:
-    hint = f"is the engine running? try `{engine.program} info`"
+    if "permission denied" in reason:
+        hint = "only root and members of its group may use it: try with `sudo`"
+    else:
+        hint = f"if it is not running, `systemctl start {engine.dialect.name}`; `{engine.program} info` tells more"
     return EngineUnreachableError(f"{engine.dialect.name} does not answer{reason}", hint)
 
 

@@ -69,7 +69,9 @@ def test_an_engine_that_does_not_answer_is_told_from_one_that_refuses(fake: Fake
         assert error.value.exit_code == 3
         assert error.value.lines() == [
             f"{dialect.name} does not answer: {message}",
-            f"hint: is the engine running? try `{engine.program} info`",
+            "hint: only root and members of its group may use it: try with `sudo`"
+            if message.startswith("permission")
+            else f"hint: if it is not running, `systemctl start {dialect.name}`; `{engine.program} info` tells more",
         ]
 
 
