@@ -57,6 +57,16 @@ class EngineError(DockyardError):
         self.stderr = stderr
 
 
+class PortTakenError(EngineError):
+    """Something else on this host listens where a container is to: no fault of the image or its settings."""
+
+    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str, address: str) -> None:
+        super().__init__(argv, exit_code, stderr)
+        self.args = (f"port {address.removeprefix(':')} of this host is taken already",)
+        port = address.rpartition(":")[2]
+        self.hint = f"`ss -lntup 'sport = {port}'` as root tells by whom; or publish another in `ports`"
+
+
 class EngineUnreachableError(DockyardError):
     """The engine is not installed, not running, or not ours to use."""
 

@@ -90,7 +90,8 @@ class Replacement(NamedTuple):
             )
         except SwitchFailedError as error:
             if self.plan.old and self.plan.old.is_up:
-                error.hint = f"production is back, it was away for {error.outage} ms\n{error.hint}"
+                back = f"production is back, it was away for {error.outage} ms"
+                error.hint = "\n".join(filter(None, [back, error.hint]))
             raise
 
     def seal(self, switched: Switched) -> None:
@@ -130,11 +131,12 @@ class Replacement(NamedTuple):
             transcript=error.transcript,
             timings=times,
         )
-        self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""))
+        again = {"launch": ""} if error.retry else {}  # no launch is refused later because of this one
+        self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""), **again)
 
     def _record(self, result: str, **detail: object) -> None:
-        image, tried = self.plan.launch.image_id, trial(self.service, self.plan.launch)
-        history.record(self.service.name, self.action, result, image=image, launch=tried, **detail)
+        detail = {"launch": trial(self.service, self.plan.launch), **detail}
+        history.record(self.service.name, self.action, result, image=self.plan.launch.image_id, **detail)
 
 
 def trial(service: Service, plan: LaunchPlan) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dockyard import launch, recovery, secrets
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH, NEXT
-from dockyard.errors import DockyardError, EngineUnreachableError
+from dockyard.errors import DockyardError, EngineUnreachableError, PortTakenError
 from dockyard.plan.switch import (
     Gone,
     KeepChanges,
@@ -53,11 +53,15 @@ class Switched(NamedTuple):
 
 
 class SwitchFailedError(DockyardError):
-    """The new container did not prove itself; `outage` is for how many ms production was away."""
+    """The new container did not prove itself; `outage` is for how many ms production was away.
 
-    def __init__(self, message: str, hint: str, outage: int = 0) -> None:
+    `retry`: it was not the container's fault, and may go well another time.
+    """
+
+    def __init__(self, message: str, hint: str, outage: int = 0, *, retry: bool = False) -> None:
         super().__init__(message, hint)
         self.outage = outage
+        self.retry = retry
 
 
 def switch(  # noqa: PLR0913
@@ -77,7 +81,7 @@ def switch(  # noqa: PLR0913
     Raises SwitchFailedError where the new one does not prove itself, DockyardError where it cannot be made. Production
     is then as it was.
     """
-    work = Work(engine, plan, tell, test, patience, {})
+    work = Work(engine, plan, _changes(tell), test, patience, {})
     try:
         for step in (*plan.prepare, *plan.switch):
             _perform(work, step)
@@ -96,6 +100,19 @@ def seal(engine: Engine, plan: SwitchPlan) -> None:
     with undisturbed():
         for step in plan.seal:
             recovery.perform(engine, step)
+
+
+def _changes(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what tells a thing once, however many steps it takes."""
+    last = ""
+
+    def told(doing: str) -> None:
+        nonlocal last
+        if doing != last:
+            tell(doing)
+        last = doing
+
+    return told
 
 
 def _perform(work: Work, step: SwitchStep) -> None:
@@ -149,7 +166,7 @@ def _failed(work: Work, error: BaseException) -> BaseException:
     assert isinstance(error, DockyardError)  # noqa: S101 - see above
     advice = (line for line in work.plan.launch.advice if line not in error.hint)
     hint = "\n".join(filter(None, [error.hint, *advice]))
-    failed = SwitchFailedError(str(error), hint)
+    failed = SwitchFailedError(str(error), hint, retry=isinstance(error, PortTakenError))
     failed.transcript = error.transcript
     return failed
 

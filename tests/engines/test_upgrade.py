@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engines.world import Record, World, await_page, client_of, disk, service_port, set_page, write
+from tests.engines.world import Record, World, await_page, client_of, disk, free_port, service_port, set_page, write
 
 PASSES = "#!/bin/sh\nexit 0\n"
 KILLED = """#!/usr/bin/env dockyard-python
@@ -140,6 +141,22 @@ def test_new_one_that_does_not_prove_itself_makes_way(
     measured = done.stderr.split("it was away for ")[1].split("\n")[0]
     figure = f"{outage * 1000:.0f} ms from first to last poll unanswered, told as {measured}"
     record_property("figure", f"{engine.engine} d u, {fault.__name__}: same container back, {figure}")
+
+
+def test_a_taken_port_is_no_fault_of_the_image(engine: World, web: Path) -> None:
+    """Production comes back, the port is told, and once it is free the same upgrade goes through without --force."""
+    before = (web / "settings.yaml").read_text()
+    settings, port = json.loads(before), free_port()
+    settings["ports"] = [f"127.0.0.1:{port}:8080"]
+    write(web / "settings.yaml", json.dumps(settings))
+    with socket.create_server(("127.0.0.1", port)):
+        done = engine.d("u", web.name, expect=1)
+        assert f"port 127.0.0.1:{port} of this host is taken already\nhint: production is back" in done.stderr
+        assert engine.is_up(web.name)
+    engine.d("u", web.name)
+    await_page(port, "page two")
+    write(web / "settings.yaml", before)
+    engine.d("u", web.name)
 
 
 def test_new_one_that_cannot_start_makes_way(engine: World, web: Path) -> None:

@@ -45,6 +45,10 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when the engine does not answer."""
     missing: tuple[str, ...]
     """Parts of what the client writes when what was asked for does not exist."""
+    port_taken: str = (
+        r"(?:listen \w+ |[Bb]ind for )(\S*:\d+)(?:: bind: address already in use| failed: port is already)"
+    )
+    """Matches what the client writes where a port of the host is taken; its group is the address."""
     half_written: str = ""
     """Matches what the client writes where an image was cut short while it was made, so that it tells nothing of any
     image; its group is the image's id."""

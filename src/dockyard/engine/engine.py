@@ -26,7 +26,7 @@ from dockyard.engine.models import (
     plain_id,
     row_from,
 )
-from dockyard.errors import EngineError, EngineUnreachableError, UsageError
+from dockyard.errors import EngineError, EngineUnreachableError, PortTakenError, UsageError
 from dockyard.privilege import in_namespace
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Engine:
         """
         done = self._capture(argv, secrets)
         if done.exit_code:
-            raise EngineError((self.program, *argv), done.exit_code, done.stderr or done.stdout)
+            raise self._refused((self.program, *argv), done)
         return done.stdout
 
     def attach(self, *argv: str, secrets: Mapping[str, str] | None = None, quiet: bool = False) -> int:
@@ -271,6 +271,11 @@ class Engine:
             return done
         self._captured(("rmi", "--force", image), None, PATIENCE)
         return self._captured(argv, secrets, timeout)
+
+    def _refused(self, argv: tuple[str, ...], done: process.Done) -> EngineError:
+        if taken := re.search(self.dialect.port_taken, done.stderr):
+            return PortTakenError(argv, done.exit_code, done.stderr, taken[1])
+        return EngineError(argv, done.exit_code, done.stderr or done.stdout)
 
     def _half_written(self, done: process.Done) -> str | None:
         """Return the id of an image that was cut short while it was made, and that keeps the engine from answering."""

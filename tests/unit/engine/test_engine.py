@@ -11,7 +11,7 @@ import pytest
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect, dialect_of
 from dockyard.engine.engine import Engine, find_engine
 from dockyard.engine.models import Image, Row
-from dockyard.errors import EngineError, EngineUnreachableError, UsageError
+from dockyard.errors import EngineError, EngineUnreachableError, PortTakenError, UsageError
 
 Fake = Callable[..., Engine]
 
@@ -81,6 +81,30 @@ def test_what_the_engine_refuses_is_told_in_its_own_words(fake: Fake):
         engine.call("run", "--env", "A=b", "image")
     assert (error.value.exit_code, error.value.engine_exit_code) == (1, 125)
     assert error.value.lines() == [f"`{engine.program} run` failed: invalid reference format"]
+
+
+TAKEN = [
+    (
+        DOCKER,
+        "driver failed: Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
+        "0.0.0.0:8080",
+    ),
+    (DOCKER, "driver failed: Bind for 0.0.0.0:8081 failed: port is already allocated", "0.0.0.0:8081"),
+    (PODMAN, "Error: cannot listen on the TCP port: listen tcp4 :8080: bind: address already in use", "8080"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "message", "address"), TAKEN)
+def test_a_port_that_is_taken_is_told_in_short(fake: Fake, dialect: Dialect, message: str, address: str):
+    """A taken port is an error of its own: which one, how to see by whom, and none of the engine's inner life."""
+    engine = fake(f"echo {shlex.quote(message)} >&2; exit 125", dialect)
+    with pytest.raises(PortTakenError) as error:
+        engine.call("start", "web")
+    port = address.rpartition(":")[2]
+    assert error.value.lines() == [
+        f"port {address} of this host is taken already",
+        f"hint: `ss -lntup 'sport = {port}'` as root tells by whom; or publish another in `ports`",
+    ]
 
 
 def test_what_the_engine_says_never_acts_on_the_terminal(fake: Fake):
