@@ -37,7 +37,6 @@ TEST = """\
 #!/usr/bin/env dockyard-python
 from dockyard.testing import Container, main
 
-@pytest.mark.long("podman")
 def test_it(container: Container) -> None:
     {body}
 
