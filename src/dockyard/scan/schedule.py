@@ -33,6 +33,7 @@ class _Waiting:
         self.is_due = False
         self.moved: dict[str, frozenset[str]] = {}
         self.more = 0
+        self.taken = Moved({})
         self.pause = LONGEST
         self.pauses: dict[str, float] = {}
         self.ended = float("-inf")
@@ -41,6 +42,12 @@ class _Waiting:
     @property
     def at(self) -> float:
         return self.ended + max(self.pause, self.rest)
+
+    def remember(self, path: str, kinds: Collection[str]) -> None:
+        if path in self.moved or len(self.moved) < (MOST + PROGRAMS if EXECUTED in kinds else MOST):
+            self.moved[path] = self.moved.get(path, frozenset()) | frozenset(kinds)
+        else:
+            self.more += 1
 
 
 class Schedule:
@@ -54,12 +61,8 @@ class Schedule:
         one = self._all.setdefault(container, _Waiting())
         one.is_due = True
         one.pause = min(one.pause, one.pauses.get(path, PAUSE))
-        if not path:
-            return
-        if path in one.moved or len(one.moved) < (MOST + PROGRAMS if EXECUTED in kinds else MOST):
-            one.moved[path] = one.moved.get(path, frozenset()) | frozenset(kinds)
-        else:
-            one.more += 1
+        if path:
+            one.remember(path, kinds)
 
     def due(self, now: float) -> list[str]:
         """Return which containers to scan now."""
@@ -70,11 +73,23 @@ class Schedule:
         return min((one.at for one in self._all.values() if one.is_due), default=float("inf"))
 
     def take(self, container: str) -> Moved:
-        """Return what moved, when a scan begins: whatever moves from now on is for the next one."""
+        """Return what moved, when a scan begins: whatever moves from now on is for the next one.
+
+        The next one is told of both times a path moved: what was made before a scan began, and run and taken away
+        before that scan came to it, is a program that neither half alone tells of.
+        """
         one = self._all.setdefault(container, _Waiting())
-        moved = Moved(one.moved, one.more)
-        one.is_due, one.moved, one.more, one.pause = False, {}, 0, LONGEST
-        return moved
+        moved, before = Moved(one.moved, one.more), one.taken
+        one.is_due, one.moved, one.more, one.pause, one.taken = False, {}, 0, LONGEST, moved
+        kinds = {path: seen | before.kinds.get(path, frozenset()) for path, seen in moved.kinds.items()}
+        return Moved(kinds, moved.more + before.more)
+
+    def put_back(self, container: str, moved: Moved) -> None:
+        """Remember what was taken for a scan that failed; the next one is the caller's to note."""
+        one = self._all.setdefault(container, _Waiting())
+        for path, kinds in moved.kinds.items():
+            one.remember(path, kinds)
+        one.more += moved.more
 
     def done(self, container: str, moved: Moved, *, now: float, took: float, told: bool) -> None:
         """Note how a scan ended: paths wait twice as long each time they `told` nothing, but nothing else waits."""

@@ -147,6 +147,8 @@ class Watcher:
             self._tasks.tell(f"a scan failed, and is done again: {error}")
             told = ()
             self._is_stale = True
+            for container, seen in moved.items():
+                self.schedule.put_back(container, seen)
             self.schedule.note(EVERYTHING)
         now = time.monotonic()
         for container, seen in moved.items():

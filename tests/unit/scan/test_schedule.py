@@ -93,3 +93,38 @@ def test_what_moved_is_remembered_up_to_a_limit() -> None:
     scanned(schedule, 200)
     schedule.note("a", "/0")
     assert schedule.until() == 200 + PAUSE  # forgotten, and so scanned sooner, not later
+
+
+def test_what_began_before_a_scan_and_ended_after() -> None:
+    """A program made before a scan begins, and run and gone before it is read, is told whole; once, and no longer."""
+    schedule = Schedule()
+    schedule.note("a", "/payload", {"created"})
+    scanned(schedule, 100)
+    schedule.note("a", "/payload", {"executed", "deleted"})
+    schedule.note("a", "/other", {"executed"})
+    assert scanned(schedule, 200).kinds == {"/payload": {"created", "executed", "deleted"}, "/other": {"executed"}}
+    schedule.note("a", "/payload", {"executed"})
+    schedule.note("a", "/other", {"modified"})
+    assert scanned(schedule, 300).kinds == {"/payload": {"executed", "deleted"}, "/other": {"executed", "modified"}}
+
+
+def test_flood_before_a_scan_is_remembered_after_it() -> None:
+    """What a flood of names hid may be run while the scan is still at it."""
+    schedule = Schedule()
+    for number in range(MOST + 5):
+        schedule.note("a", f"/{number}", {"created"})
+    scanned(schedule, 100)
+    schedule.note("a", "/payload", {"executed"})
+    assert scanned(schedule, 200) == Moved({"/payload": frozenset({"executed"})}, 5)
+    schedule.note("a", "/payload", {"executed"})
+    assert scanned(schedule, 300).more == 0
+
+
+def test_what_a_failed_scan_was_to_read_is_for_the_next_one() -> None:
+    """Nothing that moved is forgotten."""
+    schedule = Schedule()
+    moved = Moved({"/payload": frozenset({"created", "executed"})}, 3)
+    schedule.put_back("a", moved)
+    assert schedule.due(100) == []
+    schedule.note("a")
+    assert scanned(schedule, 100) == moved
