@@ -4,7 +4,7 @@ import base64
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -103,6 +103,11 @@ def judged(change: Change) -> Finding:
         path.startswith(PROGRAMS),
     )
     return Finding(change, degree.severity, degree.reason)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which people get to see them."""
+    return sorted(findings, key=lambda one: ((HIGH, MEDIUM, LOW).index(one.severity), one.change.path))
 
 
 class _Traits(NamedTuple):
@@ -217,7 +222,7 @@ class Scanned(NamedTuple):
         if not self.findings and not self.unjudged:
             return []
         name = escaped(self.name)
-        found = sorted(self.findings, key=lambda one: ((HIGH, MEDIUM, LOW).index(one.severity), one.change.path))
+        found = worst_first(self.findings)
         lines = [f"{name}: {len(found) + self.omitted} unexpected"] if found else []
         for finding in found[:LISTED]:
             lines += [finding.line(), *(f"      {line}" for line in finding.difference)]

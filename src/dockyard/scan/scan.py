@@ -14,7 +14,7 @@ from dockyard.scan.content import Layers
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import BUDGET, NEW, TOUCHED, Budget, Change
 from dockyard.scan.reading import Proof, Reading, reading_of, root_device
-from dockyard.scan.report import Finding, Scanned, judged
+from dockyard.scan.report import LISTED, Finding, Scanned, judged, worst_first
 from dockyard.scan.rules import Expectations, Rule
 from dockyard.scan.running import not_of_the_image
 from dockyard.scan.undeclared import Sources
@@ -141,6 +141,7 @@ class _Told:
             for change in expected.told(self._beside()):
                 self._keep(change)
         self.used = expected.used
+        self._tell_differences()
 
     def _changes(self) -> Iterator[Change]:
         """Yield what differs, less the scan's own and what says nothing."""
@@ -180,10 +181,17 @@ class _Told:
                 self.omitted += 1
                 return
             self.room -= len(change.path)
-        finding = judged(change)
-        if self.options.difference and change.kind == "file" and change.what != NEW:
-            finding = finding._replace(difference=tuple(self.options.difference(self.reading.place, change)))
-        self.findings[key] = finding
+        self.findings[key] = judged(change)
+
+    def _tell_differences(self) -> None:
+        """Look into edited texts, of as many findings as people get to see: that reads each file once more."""
+        if not self.options.difference:
+            return
+        for finding in worst_first(self.findings.values())[:LISTED]:
+            change = finding.change
+            if change.kind == "file" and change.what != NEW:
+                told = finding._replace(difference=tuple(self.options.difference(self.reading.place, change)))
+                self.findings[change.path, change.what] = told
 
     def scanned(self, seconds: float) -> Scanned:
         """Return the whole of it."""

@@ -10,9 +10,10 @@ import pytest
 from dockyard.engine.models import Container, IdMap
 from dockyard.scan import scan as scanning
 from dockyard.scan.attributes import KERNELS_OF_USERS
+from dockyard.scan.difference import diff_of
 from dockyard.scan.layer import NEW, REPLACED, Change
 from dockyard.scan.reading import Reading
-from dockyard.scan.report import DRIFT, Scanned
+from dockyard.scan.report import DRIFT, LISTED, Scanned
 from dockyard.scan.scan import Options, scan
 from dockyard.scan.where import Place
 from tests.unit.scan.deep import bury
@@ -48,6 +49,20 @@ def test_mark_of_another_kind_of_overlay(tmp_path: Path) -> None:
     place = Place(str(tmp_path / "upper"), (str(tmp_path / "image"),), frozenset(), marks=KERNELS_OF_USERS)
     told = scan(KNOWN, IdMap, Options(), place=place)
     assert [finding.change.what for finding in told.findings] == [REPLACED]
+
+
+def test_differences_of_what_people_see(tmp_path: Path) -> None:
+    """The worst ones are looked into, up to as many as are shown; the others are told without."""
+    for name, text in (("image", "before"), ("upper", "after")):
+        (tmp_path / name / "etc").mkdir(parents=True)
+        for number in range(LISTED + 20):
+            (tmp_path / name / f"{number:03}").write_text(text)
+        (tmp_path / name / "etc/zz").write_text(text)
+    place = Place(str(tmp_path / "upper"), (str(tmp_path / "image"),), frozenset())
+    told = scan(KNOWN, IdMap, Options(difference=diff_of), place=place).findings
+    shown = {finding.change.path for finding in told if finding.difference == ("-before", "+after")}
+    assert len(told) == LISTED + 21
+    assert shown == {"/etc/zz", *(f"/{number:03}" for number in range(LISTED - 1))}
 
 
 class _Moving(Reading):
