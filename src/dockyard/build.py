@@ -1,5 +1,6 @@
 """Source → image → tested → live: each step on its own, each by image id."""
 
+import hashlib
 import secrets
 import shlex
 import tempfile
@@ -26,7 +27,7 @@ from dockyard.plan.build import (
 )
 from dockyard.reaper import remove_run
 from dockyard.service import Service
-from dockyard.settings.keys import TEST_PROD
+from dockyard.settings.keys import KEEP, TEST_PROD
 from dockyard.settings.resolve import Settings
 from dockyard.source import source_hash
 from dockyard.telling import say
@@ -82,6 +83,13 @@ class Builder(NamedTuple):
         bases = self.engine.images(self.bases)
         ids = {name: bases[name].id if name in bases else "" for name in self.bases}
         return source_hash(self.service, self._all_parameters, ids)
+
+    @property
+    def decides_on_trimming(self) -> str:
+        """A hash of what decides on what trimming leaves in the image, beside the image: the Test, and `keep`."""
+        script = test_script(self.service, self.settings)
+        test = script.read_bytes() if script else b""
+        return hashlib.sha256(b"\0".join((test, *(path.encode() for path in self.settings[KEEP])))).hexdigest()
 
     @property
     def bases(self) -> tuple[str, ...]:

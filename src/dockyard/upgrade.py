@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard import history, recovery
 from dockyard.build import Builder, builder_for, test_script
-from dockyard.engine.models import LAUNCH_LABEL, Container
+from dockyard.engine.models import LAUNCH_LABEL, Container, Image
 from dockyard.errors import DockyardError
 from dockyard.host import host_facts
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, plan_rollback
@@ -15,7 +15,11 @@ from dockyard.plan.switch import SwitchPlan, Tags, check_owner, moving_tags, pla
 from dockyard.plan.waves import starts_here
 from dockyard.replace import Replacement, planned, production, replacement, trial
 from dockyard.service import Service
+from dockyard.settings.keys import TRIM
 from dockyard.yard import Yard
+
+if TYPE_CHECKING:
+    from dockyard.surface.trim import Trimmed
 
 Tell = Callable[[str], None]
 
@@ -80,27 +84,60 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
     """Build and test, if there is anything to do; a report where there is nothing."""
     builder = builder_for(yard, service)
     tell("building")
-    image = built(builder, wanted)
+    made = built(yard, builder, wanted)
+    image = made.image
     ready = look(yard, builder, image)
     if not ready.reasons and not _to_promote(ready):
         if not wanted.force:
             return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
         ready = ready._replace(reasons=("it was forced",) if ready.runs else ())
     _refuse_failed(yard, service, ready, wanted)
+    if made.is_tested:
+        return ready._replace(tested=image)
     tell(f"testing {image[:12]}")
     return ready._replace(tested=tested(builder, image, wanted))
 
 
-def built(builder: Builder, wanted: Wanted) -> str:
-    """Build, and return the image's id. Raises DockyardError, and leaves a dossier."""
+class Made(NamedTuple):
+    """The id of an image of the source as it is; `is_tested`: in the making it has passed its Test."""
+
+    image: str
+    is_tested: bool = False
+
+
+def built(yard: Yard, builder: Builder, wanted: Wanted) -> Made:
+    """Build, and trim where the settings say so. Raises DockyardError, and leaves a dossier."""
     service = builder.service.name
-    before = builder.is_current(LATEST)
+    before = current(builder)
     if before and not wanted.force:
-        return before.id
-    with remembered(builder, "build"):
-        image = builder.build(force=wanted.force, timeout=wanted.timeout).id
-    history.record(service, "build", "ok", image=image)
-    return image
+        return Made(before.id)
+    image = builder.is_current(LATEST)
+    if not image or wanted.force:
+        with remembered(builder, "build"):
+            image = builder.build(force=wanted.force, timeout=wanted.timeout)
+        history.record(service, "build", "ok", image=image.id)
+    if builder.settings[TRIM]:
+        return Made(trimmed(yard, builder, wanted).image, is_tested=True)
+    return Made(image.id)
+
+
+def trimmed(yard: Yard, builder: Builder, wanted: Wanted) -> "Trimmed":
+    """Leave in the latest image only what its Test uses. Raises DockyardError, and leaves a dossier."""
+    from dockyard.fleet.order import built_from
+    from dockyard.surface.trim import trim
+
+    with remembered(builder, "trim"):
+        done = trim(builder, built_from(yard, builder.service.name), timeout=wanted.timeout)
+    history.record(builder.service.name, "trim", "ok", image=done.image)
+    return done
+
+
+def current(builder: Builder) -> Image | None:
+    """Return the latest image if it is of the source as it is, and trimmed as the settings say; None otherwise."""
+    image = builder.is_current(LATEST)
+    if not image or not builder.settings[TRIM]:
+        return image
+    return image if image.trimmed and image.trimmed_for == builder.decides_on_trimming else None
 
 
 def tested(builder: Builder, image: str, wanted: Wanted) -> str | None:
@@ -258,18 +295,18 @@ class Outline(NamedTuple):
 def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     """Return the commands of an upgrade, in order. Nothing changes. Raises DockyardError where it cannot be."""
     builder = builder_for(yard, service)
-    current = None if wanted.force else builder.is_current(LATEST)
-    known = current or builder.tags().get(builder.name.tagged(LATEST))
+    there = None if wanted.force else current(builder)
+    known = there or builder.tags().get(builder.name.tagged(LATEST))
     if not known:
         return Outline((*_making(builder, build=True), "# the launch is planned when there is an image"), ("no image",))
     ready = look(yard, builder, known.id)
-    reasons = (*(() if current else ("the source has changed",)), *ready.reasons)
+    reasons = (*(() if there else ("the source has changed",)), *ready.reasons)
     if not reasons and not _to_promote(ready):
         return Outline((), ())
-    word = "" if current else builder.name.tagged(LATEST)
+    word = "" if there else builder.name.tagged(LATEST)
     program = yard.engine.program
-    making = _making(builder, build=not current)
-    if not ready.reasons and (current or not ready.runs):
+    making = _making(builder, build=not there)
+    if not ready.reasons and (there or not ready.runs):
         promotion = moving_tags(ready.tags.repository, ready.tags.live, builder.name.tagged(LATEST))
         return Outline((*making, *(step.shell(program) for step in promotion)), reasons or ("it is not live",))
     plan = outlined_switch(yard, service, ready, word)
@@ -287,10 +324,13 @@ def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> Sw
 
 
 def _making(builder: Builder, *, build: bool) -> tuple[str, ...]:
+    from shlex import quote
+
     lines = builder.shell() if build else ()
+    place = quote(str(builder.service.directory))
+    if build and builder.settings[TRIM]:
+        return (*lines, f"(cd {place} && d-build --trim)")
     script = test_script(builder.service, builder.settings)
     if not script:
         return (*lines, f"# {builder.service.name} has no Test")
-    from shlex import quote
-
-    return (*lines, f"(cd {quote(str(builder.service.directory))} && ./{script.name} -r)")
+    return (*lines, f"(cd {place} && ./{script.name} -r)")

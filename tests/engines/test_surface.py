@@ -270,6 +270,7 @@ def test_what_stays_is_as_it_was(engine: World) -> None:
     assert {"/first/in/file", "/first/soft", "/empty"} <= trimmed.keys()
     assert "security.capability" in trimmed["/usr/bin/capable"].facts.attributes
     before, now = (configuration(engine, web, tag) for tag in ("untrimmed", "latest"))
+    assert now["Labels"].pop("dockyard.trimmed-for")
     assert now["Labels"].pop("dockyard.trimmed") == engine.image_id(f"{REPO}/{web.name}:untrimmed")
     assert now == before
 
@@ -320,6 +321,40 @@ def test_trimming_again_begins_with_the_whole_image(engine: World) -> None:
     done = engine.d_build(service, "--trim")
     assert "unchanged" in done.stderr
     assert {"/etc/flag", "/etc/first"} <= tree_of(engine, f"{REPO}/{service.name}:latest").keys()
+
+
+@pytest.mark.long("podman")
+def test_trimming_as_a_setting(engine: World) -> None:
+    """Every build is trimmed, anew where the source, the Test or `keep` has changed, and only then."""
+    start = "read _ </etc/first; echo ready; exec sleep 600"
+    service = served(engine, start, trim=True)
+    reference = f"{REPO}/{service.name}:live"
+
+    def upgraded(*missing: str, there: str = "/etc/first") -> None:
+        assert "d-build --trim" in engine.d("upgrade", service.name, "-n").stdout
+        engine.d("upgrade", service.name)
+        paths = tree_of(engine, reference).keys()
+        assert there in paths
+        assert not paths & set(missing)
+        assert "up to date" in engine.d("upgrade", service.name).stdout
+        assert "up to date" in engine.d("upgrade", service.name, "-n").stdout
+
+    upgraded("/etc/second", "/etc/never", "/etc/flag")
+    write(service / "settings.yaml", json.dumps({"stop_timeout": 0, "trim": True, "keep": ["/etc/f*"]}))
+    upgraded("/etc/second", there="/etc/flag")
+    write(service / "Test", TEST.format(body=f'{READY}; container.exec("true")'), 0o755)
+    assert "not on the trimmed one" in engine.d("upgrade", service.name, expect=1).stderr
+    assert "/etc/flag" in tree_of(engine, reference)
+    write(service / "Test", TEST.format(body=READY), 0o755)
+    write(service / "files/usr/bin/start", f"#!/bin/sh\nread _ </etc/second; {start}\n", 0o755)
+    done = engine.d_build(service, "-a")
+    assert "recording what it opens" in done.stderr
+    assert "/etc/second" in tree_of(engine, reference)
+    assert "unchanged" not in engine.d_build(service).stderr
+    assert engine.tags(service.name)["latest"] == engine.tags(service.name)["live"]
+    engine.d_build(service, "--clean")
+    assert not engine.image_id(f"{REPO}/{service.name}:untrimmed")
+    assert list(filter(None, engine.tags(service.name).values()))
 
 
 @pytest.mark.parametrize("test", ["#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 1\n", ""])

@@ -11,9 +11,10 @@ from dockyard.cli.making import promoted, tested_id
 from dockyard.cli.output import Result, warn
 from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
-from dockyard.plan.build import LATEST, LIVE, PREVIOUS, Promotion
+from dockyard.plan.build import LATEST, LIVE, PREVIOUS, UNTRIMMED, Promotion
+from dockyard.settings.keys import TRIM
 from dockyard.share import MAKEFILE
-from dockyard.upgrade import remembered
+from dockyard.upgrade import Made, Wanted, built, remembered, trimmed
 from dockyard.yard import Yard
 
 OPTIONS = (
@@ -46,10 +47,10 @@ def d_build(arguments: list[str]) -> Result:
     yard = Yard()
     names = {"name": given.name, "repository": given.repo}
     builder = builder_for(yard, yard.service(given.place), **names, parameters=parameters)
-    return _trimmed(yard, builder, given) if given.trim else _done(builder, given)
+    return _trimmed(yard, builder, given) if given.trim else _done(yard, builder, given)
 
 
-def _done(builder: Builder, given: argparse.Namespace) -> Result:
+def _done(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     """Do the one thing that the flags name, or else make what there is to make."""
     if given.rollback:
         return _published(builder, builder.rollback(), "rollback")
@@ -61,32 +62,33 @@ def _done(builder: Builder, given: argparse.Namespace) -> Result:
     if given.setlive and not given.test:
         warn(f"{builder.name.tagged(LATEST)} is promoted as it is: this run did not test it")
         return _published(builder, builder.promote(None))
-    return _made(builder, given)
+    return _made(yard, builder, given)
 
 
-def _made(builder: Builder, given: argparse.Namespace) -> Result:
+def _made(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     """Build, test and promote, as far as the flags say."""
-    image = latest_id(builder) if given.only_test else _built(builder, given.tag)
-    tested = tested_id(builder, image) if given.test or given.auto or given.only_test else None
+    image, is_tested = Made(latest_id(builder)) if given.only_test else _built(yard, builder, given.tag)
+    if not is_tested and (given.test or given.auto or given.only_test):
+        is_tested = tested_id(builder, image) is not None
     if given.auto or given.setlive:
-        return _published(builder, builder.promote(tested or image))
-    return Result([f"{builder.name.tagged(given.tag)} is {image[:12]}{', tested' if tested else ''}"])
+        return _published(builder, builder.promote(image))
+    return Result([f"{builder.name.tagged(given.tag)} is {image[:12]}{', tested' if is_tested else ''}"])
 
 
-def _built(builder: Builder, tag: str) -> str:
+def _built(yard: Yard, builder: Builder, tag: str) -> Made:
+    if builder.settings[TRIM] and tag == LATEST:
+        return built(yard, builder, Wanted())
     with remembered(builder, "build"):
         image = builder.build(tag).id
     history.record(builder.service.name, "build", "ok", image=image)
-    return image
+    return Made(image)
 
 
 def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     """Build, trim, test, and promote where the flags say so."""
-    from dockyard.fleet.upgrading import built_from
     from dockyard.surface.told import trimmed_line
-    from dockyard.surface.trim import trim
 
-    done = trim(builder, built_from(yard, builder.service.name))
+    done = trimmed(yard, builder, Wanted())
     line = trimmed_line(builder.name.tagged(LATEST), done)
     if not given.auto:
         return Result([line])
@@ -125,12 +127,13 @@ def _words(parameters: str) -> tuple[str, ...]:
 
 
 def _clean(builder: Builder) -> Result:
-    """Remove the latest tag; the image goes with it only where nothing else names it."""
-    reference = builder.name.tagged(LATEST)
-    if reference not in builder.tags():
-        return Result([f"no image {reference}: nothing to clean"])
-    builder.engine.call("rmi", reference)
-    return Result([f"{reference} is removed; {LIVE} and {PREVIOUS} stay"])
+    """Remove the latest tag and what it was trimmed from; an image goes only where nothing else names it."""
+    names = [builder.name.tagged(tag) for tag in (LATEST, UNTRIMMED)]
+    there = list(builder.engine.images(names))
+    if not there:
+        return Result([f"no image {names[0]}: nothing to clean"])
+    builder.engine.call("rmi", *there)
+    return Result([f"{' and '.join(there)} {'are' if len(there) > 1 else 'is'} removed; {LIVE} and {PREVIOUS} stay"])
 
 
 main = program("d-build", d_build)

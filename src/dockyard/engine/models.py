@@ -13,6 +13,7 @@ RUN_LABEL = "dockyard.run"
 SOURCE_LABEL = "dockyard.source"
 """On an image: a hash of all that it was made from."""
 TRIMMED_LABEL = "dockyard.trimmed"
+TRIMMED_FOR_LABEL = "dockyard.trimmed-for"
 """On an image: the id of the image that it is what is needed of."""
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
@@ -52,6 +53,7 @@ class Image(NamedTuple):
     exposed: frozenset[str] = frozenset()
     is_checked: bool = False
     trimmed: str = ""
+    trimmed_for: str = ""
 
 
 _UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
@@ -256,7 +258,8 @@ def image_from(answer: Answer) -> Image:
     layers = (answer.get("GraphDriver") or {}).get("Data") or {}
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
     labels = config.get("Labels") or {}
-    source, trimmed = (labels.get(label) or "" for label in (SOURCE_LABEL, TRIMMED_LABEL))
+    ours = (SOURCE_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL)
+    source, trimmed, trimmed_for = (labels.get(label) or "" for label in ours)
     found = tuple(filter(None, places.split(":")))
     return Image(
         id=plain_id(answer["Id"]),
@@ -270,6 +273,7 @@ def image_from(answer: Answer) -> Image:
         exposed=frozenset(config.get("ExposedPorts") or ()),
         is_checked=_check(config.get("Healthcheck") or answer.get("Healthcheck") or {}) is not None,
         trimmed=trimmed,
+        trimmed_for=trimmed_for,
     )
 
 

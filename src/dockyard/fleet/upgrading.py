@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dockyard import history
-from dockyard.build import bases_of, builder_for, latest_id
+from dockyard.build import builder_for, latest_id
 from dockyard.errors import DockyardError
 from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, Crew, Done, Link, Task, Watcher, failure
+from dockyard.fleet.order import build_order
 from dockyard.fleet.starting import How, load, waves
 from dockyard.lock import held
-from dockyard.plan.build import build_parameters, image_name
 from dockyard.plan.launch import container_name
-from dockyard.plan.order import edges, generations
 from dockyard.plan.switch import Tags
 from dockyard.replace import Replacement
 from dockyard.switch import put_back
@@ -23,31 +22,6 @@ if TYPE_CHECKING:
     from dockyard.yard import Yard
 
 
-def build_order(
-    yard: "Yard", settings: "Mapping[str, Settings]"
-) -> tuple[list[tuple[str, ...]], dict[str, frozenset[str]]]:
-    """Return the services that can be built, in groups that can be built at once, and what each is built from.
-
-    Raises DockyardError where services are built from each other.
-    """
-    able = (service for service in yard.services if service.is_buildable and service.name in settings)
-    services = {service.name: service for service in able}
-    names = {name: image_name(name, settings[name]) for name in services}
-    bases = {name: bases_of(service, _parameters(yard, settings[name])) for name, service in services.items()}
-    depends = edges(names, bases)
-    return generations(depends), depends
-
-
-def built_from(yard: "Yard", name: str) -> frozenset[str]:
-    """Return the services that are built from the image of one. Raises DockyardError as `build_order` does."""
-    _, depends = build_order(yard, yard.load_all()[0])
-    return frozenset(service for service, wanted in depends.items() if name in wanted)
-
-
-def _parameters(yard: "Yard", settings: "Settings") -> tuple[str, ...]:
-    return build_parameters(settings, yard.engine.dialect)
-
-
 # ----------------------------------------------------------------------------------------------------- build, test
 def build_all(yard: "Yard", watcher: Watcher, how: How, wanted: Wanted) -> list[Done]:
     """Build what has changed, in the Dockerfiles' order; what fails stops only what is built from it."""
@@ -55,7 +29,7 @@ def build_all(yard: "Yard", watcher: Watcher, how: How, wanted: Wanted) -> list[
     def work(service: "Service", link: Link) -> Mapping[str, Any]:
         builder = builder_for(yard, service)
         link.doing("building")
-        image = built(builder, wanted)
+        image = built(yard, builder, wanted).image
         return {"text": f"{builder.name.tagged('latest')} is {image[:12]}", "image": image}
 
     return _in_order(yard, watcher, how, work)

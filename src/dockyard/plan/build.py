@@ -11,6 +11,8 @@ from dockyard.settings.keys import BUILD_APK_CACHE, BUILD_PARAMS, BUILD_REPO, IM
 from dockyard.settings.resolve import Settings
 
 LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
+UNTRIMMED = "untrimmed"
+"""The tag of the image that a trimmed one was made from: with other settings it can be trimmed anew."""
 APK_CACHE = "/var/cache/apk"
 
 

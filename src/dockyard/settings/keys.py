@@ -479,10 +479,19 @@ CHECK = Key[tuple[Acceptance, ...]](
 
 # ------------------------------------------------------------------------------------------------------ the image
 _S = "The image"
+TRIM = Key(
+    "trim",
+    types.Boolean(),
+    "Whether each build leaves in the image only what the Test uses and `keep` names, and keeps that only if the Test "
+    "passes on it; as `d-build --trim` does once.",
+    _S,
+    False,
+    scope=Scope.SERVICE,
+)
 KEEP = Key[tuple[str, ...]](
     "keep",
     types.ListOf(PathPattern()),
-    "What `d-build --trim` leaves in the image although its Test does not open it: paths, and patterns as in rules of "
+    "What trimming leaves in the image although its Test does not open it: paths, and patterns as in rules of "
     "`cowscan`, such as `/usr/share/zoneinfo/` and `/etc/ssl/**`. What a program kept so is linked with stays too.",
     _S,
     (),

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dockyard.engine.models import TRIMMED_LABEL, Answer, plain_id
+from dockyard.engine.models import TRIMMED_FOR_LABEL, TRIMMED_LABEL, Answer, plain_id
 from dockyard.surface.tree import Entry, Files, Tree
 
 _TYPES = {
@@ -35,8 +35,12 @@ class Archive(NamedTuple):
     id: str
 
 
-def write_archive(place: Path, tree: Tree, keep: Collection[str], files: Files, answer: Answer) -> Archive:
+def write_archive(  # noqa: PLR0913, PLR0917 - an image, and what becomes of it
+    place: Path, tree: Tree, keep: Collection[str], files: Files, answer: Answer, asked: str
+) -> Archive:
     """Write an archive of what is kept of an image into a directory; `answer` is what the engine knows of the image.
+
+    `asked` is a hash of what decided on that; the image carries it.
 
     The same image, trimmed in the same way, gets the same id on every engine. Raises OSError.
     """
@@ -44,7 +48,7 @@ def write_archive(place: Path, tree: Tree, keep: Collection[str], files: Files, 
     _write_layer(layer, tree, keep, files)
     with layer.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    configuration = json.dumps(configuration_of(answer, digest), sort_keys=True).encode()
+    configuration = json.dumps(configuration_of(answer, digest, asked), sort_keys=True).encode()
     identifier = hashlib.sha256(configuration).hexdigest()
     manifest = [{"Config": f"{identifier}.json", "RepoTags": None, "Layers": ["layer.tar"]}]
     path = place / "image.tar"
@@ -56,13 +60,14 @@ def write_archive(place: Path, tree: Tree, keep: Collection[str], files: Files, 
     return Archive(path, identifier)
 
 
-def configuration_of(answer: Answer, layer: str) -> dict[str, Any]:
-    """Return an image's configuration with another layer, of this hash, and a label that says what it was before."""
+def configuration_of(answer: Answer, layer: str, asked: str) -> dict[str, Any]:
+    """Return an image's configuration with another layer, of this hash, and labels that say what it is made from."""
     config = dict(answer.get("Config") or {})
     check = answer.get("HealthCheck") or answer.get("Healthcheck")  # podman has it beside
     if check:
         config.setdefault("Healthcheck", check)
-    config["Labels"] = {**(config.get("Labels") or {}), TRIMMED_LABEL: plain_id(answer["Id"])}
+    told = {TRIMMED_LABEL: plain_id(answer["Id"]), TRIMMED_FOR_LABEL: asked}
+    config["Labels"] = {**(config.get("Labels") or {}), **told}
     config.pop("Image", None)  # the image below, of docker's own builder: there is none
     words = ("Architecture", "Os", "Variant", "Author", "Created")
     platform = {word.lower(): answer[word] for word in words if answer.get(word)}

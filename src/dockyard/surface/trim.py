@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.engine import SHORT_ID
 from dockyard.errors import DockyardError, EngineError, TestFailedError, UsageError
-from dockyard.plan.build import LATEST
+from dockyard.plan.build import LATEST, UNTRIMMED
 from dockyard.settings.keys import KEEP
 from dockyard.surface.archive import Archive, write_archive
 from dockyard.surface.elf import Needs, needs_of
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from dockyard.build import Builder
     from dockyard.engine.models import Image
 
-UNTRIMMED = "untrimmed"
-"""The tag of the image that the trimmed one was made from: with other settings it can be trimmed anew."""
 _HEALTHY = {UNTIL_HEALTHY: "1"}  # what a health check uses is used, however short the Test is
 TOLD = 12  # files that are named where more may be missing
 
@@ -43,22 +41,23 @@ class Trimmed(NamedTuple):
     now: Surface
 
 
-def trim(builder: "Builder", dependants: Collection[str]) -> Trimmed:
+def trim(builder: "Builder", dependants: Collection[str], *, timeout: float | None = None) -> Trimmed:
     """Build the whole image, see what its Test uses, build one of that, and make it the latest if it passes the Test.
 
-    `dependants` are services that are built from this one. Raises UsageError where there are any, or there is no Test;
-    DockyardError, also where the trimmed image does not pass: then the latest is the whole one, or what it was.
+    `dependants` are services that are built from this one; each Test has `timeout` seconds. Raises UsageError
+    where there are any, or there is no Test; DockyardError, also where the trimmed image does not pass: then the latest
+    is the whole one, or what it was.
     """
     _refuse(builder, dependants)
     whole = _whole(builder)
     if not builder.is_current(LATEST):
         builder.engine.call("tag", whole.id, builder.name.tagged(LATEST))
     measured = measure(builder.engine, whole)
-    uses = used_by_test(builder, whole.id)
+    uses = used_by_test(builder, whole.id, timeout=timeout)
     keep = _needed(builder, whole, measured.tree, uses)
     trimmed = _load(builder, whole, measured.tree, keep)
     try:
-        _test(builder, trimmed, measured.tree.keys() - keep.keys())
+        _test(builder, trimmed, measured.tree.keys() - keep.keys(), timeout=timeout)
     except BaseException:
         with suppress(EngineError):
             builder.engine.call("rmi", trimmed)
@@ -88,11 +87,11 @@ def _refuse(builder: "Builder", dependants: Collection[str]) -> None:
         raise UsageError(f"{name} has no Test: what it uses is not known", hint="write ./Test")
 
 
-def used_by_test(builder: "Builder", image: str) -> frozenset[Use]:
+def used_by_test(builder: "Builder", image: str, *, timeout: float | None = None) -> frozenset[Use]:
     """Run the service's Test on an image, and return what of the image was opened. Raises DockyardError."""
     say(f"{builder.service.name}: testing {image[:SHORT_ID]}, and recording what it opens")
     with recording(builder.engine, image) as (recorder, environment):
-        builder.test(image, environment={**environment, **_HEALTHY})
+        builder.test(image, timeout=timeout, environment={**environment, **_HEALTHY})
         return recorder.uses()
 
 
@@ -120,7 +119,7 @@ def _load(builder: "Builder", whole: "Image", tree: Tree, keep: Collection[str])
     with tempfile.TemporaryDirectory(prefix="dockyard-trim-") as place:
         try:
             with files_of(whole.layers) as files:
-                archive: Archive = write_archive(Path(place), tree, keep, files, answer)
+                archive: Archive = write_archive(Path(place), tree, keep, files, answer, builder.decides_on_trimming)
         except OSError as error:
             raise DockyardError(f"{place}: {error.strerror}", hint="$TMPDIR names a place with more room") from None
         engine.call("load", "--quiet", "--input", str(archive.path))
@@ -133,10 +132,10 @@ def _measured(builder: "Builder", image: str) -> Measured:
     return measure(builder.engine, builder.engine.images([image])[image])
 
 
-def _test(builder: "Builder", trimmed: str, dropped: Collection[str]) -> None:
+def _test(builder: "Builder", trimmed: str, dropped: Collection[str], *, timeout: float | None) -> None:
     say(f"{builder.service.name}: testing {trimmed[:SHORT_ID]}, which is what is needed of it")
     try:
-        builder.test(trimmed, environment=_HEALTHY)
+        builder.test(trimmed, timeout=timeout, environment=_HEALTHY)
     except TestFailedError as error:
         named = named_in(error.transcript, dropped)
         more = f"of what was left out these are named above: {listed(map(escaped, named))}\n" if named else ""

@@ -26,18 +26,22 @@ ANSWER = {
 }
 
 
-def test_the_configuration_stays_as_it_was_but_for_one_label():
-    found = configuration_of(ANSWER, "2" * 64)["config"]
+def test_the_configuration_stays_as_it_was_but_for_labels():
+    found = configuration_of(ANSWER, "2" * 64, "asked")["config"]
     before = dict(ANSWER["Config"])  # type: ignore[call-overload]
     del before["Image"]
-    assert found.pop("Labels") == {"dockyard.source": "s", "dockyard.trimmed": "1" * 64}
+    assert found.pop("Labels") == {
+        "dockyard.source": "s",
+        "dockyard.trimmed": "1" * 64,
+        "dockyard.trimmed-for": "asked",
+    }
     del before["Labels"]
     assert found == before
 
 
 def test_podmans_health_check_which_stands_beside_goes_along():
     check = {"Test": ["CMD", "/bin/true"]}
-    assert configuration_of({**ANSWER, "Healthcheck": check}, "2" * 64)["config"]["Healthcheck"] == check
+    assert configuration_of({**ANSWER, "Healthcheck": check}, "2" * 64, "")["config"]["Healthcheck"] == check
 
 
 def test_an_archive_has_what_is_kept_as_it_was(tmp_path: Path):
@@ -57,7 +61,7 @@ def test_an_archive_has_what_is_kept_as_it_was(tmp_path: Path):
         place = tmp_path / str(number)
         place.mkdir()
         with files_of([str(layer)]) as files:
-            archive = write_archive(place, tree, keep, files, ANSWER)
+            archive = write_archive(place, tree, keep, files, ANSWER, "asked")
         ids.append(archive.id)
     with tarfile.open(archive.path) as outer:
         manifest = json.load(outer.extractfile("manifest.json"))[0]  # type: ignore[arg-type]

@@ -28,7 +28,8 @@ def build(yard: Yard, name: str, *, force: bool, timeout: float | None) -> Resul
     from dockyard.upgrade import Wanted, built
 
     builder = builder_for(yard, yard.named(name))
-    return Result([f"{builder.name.tagged('latest')} is {built(builder, Wanted(force, timeout))[:12]}"])
+    made = built(yard, builder, Wanted(force, timeout))
+    return Result([f"{builder.name.tagged('latest')} is {made.image[:12]}"])
 
 
 @verb("test", "t", on=On.SERVICE, options=(TIMEOUT,), settles=False)

@@ -113,7 +113,7 @@ def upgrade_all(
 
 
 def _outlined(yard: Yard, wanted: Any, *, exit_code: bool) -> Result:  # noqa: ANN401 - upgrade.Wanted
-    from dockyard.fleet.upgrading import build_order
+    from dockyard.fleet.order import build_order
     from dockyard.upgrade import outline
 
     settings, _ = yard.load_all()
