@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dockyard import host_file
 from dockyard.engine.engine import Engine, find_engine
-from dockyard.errors import DockyardError, UsageError
+from dockyard.errors import DockyardError, SettingsError, UsageError
 from dockyard.settings.keys import ENGINE, SRC_DIR, SRC_DIR2, VOL_BASE
 from dockyard.settings.resolve import Settings
 
@@ -58,6 +58,19 @@ def outline(
     ]
     values = {key: _written(settings, key) for key in (ENGINE.name, *DIRECTORIES, "network")}
     return Outline(path, edit.text, values, tuple(steps), (*_kept(edit, path), *_outdone(wanted, settings)))
+
+
+def check_answer(key: str, value: str) -> None:
+    """Raise DockyardError where a key of the host file cannot have a value."""
+    try:
+        host_file.edited("", {key: value}, force=False)
+    except SettingsError as error:
+        problem = error.problems[0]  # without its place: there is no file yet
+        raise UsageError(problem.message, problem.hint) from None
+    if key == ENGINE.name:
+        find_engine(value)
+    elif key in DIRECTORIES:
+        _directory_step(key, value)
 
 
 def carry_out(plan: Outline) -> None:

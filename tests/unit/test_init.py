@@ -85,25 +85,62 @@ def test_what_the_environment_says_is_told(d: D, tmp_path: Path):
     assert "env D_SRC_DIR says" in done.stderr
 
 
-def test_a_terminal_is_asked(tmp_path: Path):
-    """An empty answer takes the default; what was answered is in the file, what the environment says is not."""
+def _at_terminal(tmp_path: Path, typed: bytes) -> tuple[int, str, str]:
+    """Run `d init` and type; return its exit code, what is on the terminal, and what it prints."""
     ours, theirs = os.openpty()
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DOCKYARD_HOST": str(tmp_path / "host.yaml")}
     environment["DOCKER_VOL_BASE"] = str(tmp_path / "data")
     argv = (str(PROGRAMS / "d"), "init")
     with subprocess.Popen(argv, env=environment, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as child:
-        os.write(ours, b"/bin/true\n%s\n\n\n" % os.fsencode(tmp_path / "services"))
+        os.write(ours, typed)
         assert child.stdout
         printed = child.stdout.read().decode()
         os.close(theirs)
         asked = os.read(ours, 65536).decode()
         os.close(ours)
-    assert child.returncode == 0, asked
+    return child.returncode, asked, printed
+
+
+def test_a_terminal_is_asked(tmp_path: Path):
+    """An empty answer takes the default; what was answered is in the file, what the environment says is not."""
+    typed = b"/bin/true\n%s\n\n\n" % os.fsencode(tmp_path / "services")
+    exit_code, asked, printed = _at_terminal(tmp_path, typed)
+    assert exit_code == 0, asked
     assert "Where are the services, one a directory? [/srv/services]" in asked
     assert f"{tmp_path}/host.yaml: made: engine, d_src_dir, network" in printed
     text = f"{HEADER}engine: /bin/true\nd_src_dir: {tmp_path}/services\nnetwork: bridge\n"
     assert (tmp_path / "host.yaml").read_text() == text
     assert (tmp_path / "data").is_dir()
+
+
+def test_an_answer_that_cannot_be_is_asked_for_again(tmp_path: Path):
+    """What is wrong is told at once, before the next question, and the same question comes again."""
+    typed = b"/srv/services\n/bin/true\nrelative\n/dev/null\n%s\n\nmy net!\n\n" % os.fsencode(tmp_path / "services")
+    exit_code, asked, _ = _at_terminal(tmp_path, typed)
+    assert exit_code == 0, asked
+    for complaint in (
+        "/srv/services: no such program",
+        "`d_src_dir` must be an absolute path, not `relative`",
+        "/dev/null: no directory",
+        "`network` must be a network's name",
+    ):
+        assert complaint in asked
+    assert [asked.count(question) for question in ("Which engine", "Where are", "data, each", "which network")] == [
+        2,
+        3,
+        1,
+        2,
+    ]
+    assert f"d_src_dir: {tmp_path}/services\nnetwork: bridge\n" in (tmp_path / "host.yaml").read_text()
+
+
+def test_a_default_that_cannot_be_ends_the_questions(tmp_path: Path):
+    """Where what Enter would give is impossible, asking again would be no help."""
+    (tmp_path / "host.yaml").write_text("engine: /no/such/engine\n")
+    exit_code, asked, _ = _at_terminal(tmp_path, b"\n")
+    assert exit_code == 2
+    assert "d: /no/such/engine: no such program" in asked
+    assert "Where are" not in asked
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Asking the user, on a terminal; questions go to stderr, as everything does that is no data."""
 
 import sys
+from collections.abc import Callable
 
 from dockyard.cli.output import say
-from dockyard.errors import UsageError
+from dockyard.errors import DockyardError, UsageError
 
 
 def can_ask() -> bool:
@@ -11,8 +12,25 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(question: str, default: str) -> str:
-    """Return the answer, or the default where it is empty. Raises UsageError where there is no more to read."""
+def ask(question: str, default: str, check: Callable[[str], None]) -> str:
+    """Return the answer, or the default where it is empty; one that `check` raises DockyardError for is asked again.
+
+    Raises UsageError where there is no more to read, and what is wrong with the default.
+    """
+    while True:
+        answer = _answer(question, default)
+        try:
+            check(answer)
+        except DockyardError as error:
+            if answer == default:
+                raise
+            for line in error.lines():
+                say(line)
+        else:
+            return answer
+
+
+def _answer(question: str, default: str) -> str:
     say(f"{question} [{default}]" if default else question)
     line = sys.stdin.readline()
     if not line:

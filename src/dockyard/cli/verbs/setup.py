@@ -1,6 +1,7 @@
 """Setting up: a host, a service, an editor."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,7 @@ def _asked(path: Path) -> dict[str, str]:
     """Return the user's answers; nothing where there is nobody to ask."""
     from dockyard import host_file
     from dockyard.cli.asking import ask, can_ask
+    from dockyard.init import check_answer
 
     if not can_ask():
         return {}
@@ -86,7 +88,7 @@ def _asked(path: Path) -> dict[str, str]:
     answers = {}
     for key, question in QUESTIONS.items():
         known = current[key].value if current[key].source != "default" else None
-        answer = ask(question, str(known or defaults[key]))
+        answer = ask(question, str(known or defaults[key]), partial(check_answer, key))
         if answer != str(known):
             answers[key] = answer
     return answers
