@@ -12,7 +12,7 @@ from dockyard.text import did_you_mean, listed
 RESERVED = "TMP"
 
 
-NO_SERVICES = "there is none at all; D_SRC_DIR, or d_src_dir in the host file, names the directory of all services"
+NO_SERVICES = "there is none at all: `d new NAME` makes one; where they are, D_SRC_DIR says, or `d init` asks"
 
 
 class Service(NamedTuple):
@@ -118,7 +118,7 @@ def _allowed(service: Service) -> Service:
 def _nearest(word: str, known: Sequence[str], kind: str) -> str:
     """Return a hint: the nearest name, else all of them, else how there come to be any."""
     if known:
-        return did_you_mean(word, known) or f"there is {listed(known)}"
+        return did_you_mean(word, known) or f"there {'are' if len(known) > 1 else 'is'} {listed(known)}"
     return NO_SERVICES if kind == "service" else f"there is no {kind} at all"
 
 

@@ -59,13 +59,20 @@ def test_the_nearest_name_is_named_where_none_begins_so():
 def test_all_names_are_named_where_none_is_near():
     with pytest.raises(NoSuchNameError) as error:
         select("zzz", ["web", "mail"], "container")
-    assert error.value.lines() == ["no container begins with `zzz`", "hint: there is mail and web"]
+    assert error.value.lines() == ["no container begins with `zzz`", "hint: there are mail and web"]
+    with pytest.raises(NoSuchNameError) as error:
+        select("zzz", ["web"])
+    assert error.value.hint == "there is web"
 
 
 def test_nothing_to_select_from_is_said():
     with pytest.raises(NoSuchNameError) as error:
         select("web", [], "container")
     assert error.value.hint == "there is no container at all"
+    with pytest.raises(NoSuchNameError) as error:
+        select("web", [])
+    assert "`d new NAME`" in error.value.hint
+    assert "`d init`" in error.value.hint
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "settings.yaml", "Build"])

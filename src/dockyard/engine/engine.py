@@ -295,7 +295,7 @@ class Engine:
         except OSError as error:
             raise _cannot_start(self.program, error) from None
         if done.exit_code and any(part in done.stderr for part in self.dialect.unreachable):
-            raise _does_not_answer(self, f": {done.stderr.strip().splitlines()[-1]}")
+            raise _does_not_answer(self, f": {_without_request(done.stderr.strip().splitlines()[-1])}")
         return done
 
 
@@ -316,11 +316,20 @@ def _short(reference: str) -> str:
     return reference.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
 
 
+def _without_request(reason: str) -> str:
+    """Return why the client got no answer, without the request and the system call that docker tells after it."""
+    return re.sub(r'(permission denied.*?): Get ".*', r"\1", reason)
+
+
+def _start_command(service: str) -> str:
+    return f"systemctl start {service}" if Path("/run/systemd/system").is_dir() else f"service {service} start"
+
+
 def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:
     if "permission denied" in reason:
         hint = "only root and members of its group may use it: try with `sudo`"
     else:
-        hint = f"if it is not running, `systemctl start {engine.dialect.name}`; `{engine.program} info` tells more"
+        hint = f"if it is not running, `{_start_command(engine.dialect.name)}`; `{engine.program} info` tells more"
     return EngineUnreachableError(f"{engine.dialect.name} does not answer{reason}", hint)
 
 

@@ -63,6 +63,8 @@ UNREACHABLE = [
 @pytest.mark.parametrize(("dialect", "message"), UNREACHABLE)
 def test_an_engine_that_does_not_answer_is_told_from_one_that_refuses(fake: Fake, dialect: Dialect, message: str):
     engine = fake(f"echo warning: old client >&2; echo {shlex.quote(message)} >&2; exit 1", dialect)
+    systemd = Path("/run/systemd/system").is_dir()
+    start = f"systemctl start {dialect.name}" if systemd else f"service {dialect.name} start"
     for ask in (lambda: engine.call("info"), lambda: engine.containers(["web"]), lambda: engine.logs("web")):
         with pytest.raises(EngineUnreachableError) as error:
             ask()
@@ -71,8 +73,19 @@ def test_an_engine_that_does_not_answer_is_told_from_one_that_refuses(fake: Fake
             f"{dialect.name} does not answer: {message}",
             "hint: only root and members of its group may use it: try with `sudo`"
             if message.startswith("permission")
-            else f"hint: if it is not running, `systemctl start {dialect.name}`; `{engine.program} info` tells more",
+            else f"hint: if it is not running, `{start}`; `{engine.program} info` tells more",
         ]
+
+
+def test_a_refused_socket_is_told_without_the_request(fake: Fake):
+    """Docker tells the request and the system call as well, which is three times the same."""
+    refused = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
+    url = "http://%2Fvar%2Frun%2Fdocker.sock/v1.24/info"
+    asked = f'Get "{url}": dial unix /var/run/docker.sock: connect: permission denied'
+    engine = fake(f"echo {shlex.quote(f'{refused}: {asked}')} >&2; exit 1")
+    with pytest.raises(EngineUnreachableError) as error:
+        engine.call("info")
+    assert str(error.value) == f"docker does not answer: {refused}"
 
 
 def test_what_the_engine_refuses_is_told_in_its_own_words(fake: Fake):
