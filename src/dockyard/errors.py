@@ -58,13 +58,18 @@ class EngineError(DockyardError):
 
 
 class PortTakenError(EngineError):
-    """Something else on this host listens where a container is to: no fault of the image or its settings."""
+    """Something else on this host listens where a container is to: no fault of the image or its settings.
 
-    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str, address: str) -> None:
+    `publisher` is the container that does, if one is known to.
+    """
+
+    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str, address: str, publisher: str = "") -> None:
         super().__init__(argv, exit_code, stderr)
-        self.args = (f"port {address.removeprefix(':')} of this host is taken already",)
+        by = f" by container `{publisher}`" if publisher else ""
+        self.args = (f"port {address.removeprefix(':')} of this host is taken already{by}",)
         port = address.rpartition(":")[2]
-        self.hint = f"`ss -lntup 'sport = {port}'` as root tells by whom; or publish another in `ports`"
+        who = "" if publisher else f"`ss -lntup 'sport = {port}'` as root tells by whom; or "
+        self.hint = f"{who}publish another in `ports`"
 
 
 class EngineUnreachableError(DockyardError):

@@ -26,7 +26,7 @@ from dockyard.engine.models import (
     plain_id,
     row_from,
 )
-from dockyard.errors import EngineError, EngineUnreachableError, PortTakenError, UsageError
+from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, PortTakenError, UsageError
 from dockyard.privilege import in_namespace
 
 T = TypeVar("T")
@@ -274,8 +274,16 @@ class Engine:
 
     def _refused(self, argv: tuple[str, ...], done: process.Done) -> EngineError:
         if taken := re.search(self.dialect.port_taken, done.stderr):
-            return PortTakenError(argv, done.exit_code, done.stderr, taken[1])
+            publisher = self._publisher(taken[1]) if "ps" not in argv[:2] else ""
+            return PortTakenError(argv, done.exit_code, done.stderr, taken[1], publisher)
         return EngineError(argv, done.exit_code, done.stderr or done.stdout)
+
+    def _publisher(self, address: str) -> str:
+        """Return the container that has a port of the host; empty where none is known to."""
+        try:
+            return next((row.name for row in self.rows() if row.publishes(address)), "")
+        except DockyardError:
+            return ""
 
     def _half_written(self, done: process.Done) -> str | None:
         """Return the id of an image that was cut short while it was made, and that keeps the engine from answering."""

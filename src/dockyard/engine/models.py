@@ -128,6 +128,10 @@ class Container(NamedTuple):
         return self.labels.get(MODE_LABEL, "")
 
 
+_EVERYWHERE = frozenset({"", "0.0.0.0", "[::]", "::"})  # noqa: S104 - as engines list it
+"""How engines write that a port is published on all addresses of the host."""
+
+
 class Row(NamedTuple):
     """A container in short, as a list of all of them has it; `state` is `running`, `exited` or the like.
 
@@ -160,6 +164,14 @@ class Row(NamedTuple):
     def is_up(self) -> bool:
         """Whether its process runs; paused counts, as its name and address are taken."""
         return self.state in UP
+
+    def publishes(self, address: str) -> bool:
+        """Whether it is up and has that TCP port of the host, on that address or on all of them."""
+        place, _, port = address.rpartition(":")
+        taken = (host.rpartition(":") for inside, host in self.ports.items() if inside.endswith("/tcp"))
+        return self.is_up and any(
+            other_port == port and (other == place or _EVERYWHERE & {other, place}) for other, _, other_port in taken
+        )
 
     @property
     def is_under_test(self) -> bool:

@@ -120,6 +120,28 @@ def test_a_port_that_is_taken_is_told_in_short(fake: Fake, dialect: Dialect, mes
     ]
 
 
+PUBLISHED = [
+    ("0.0.0.0:8080->80/tcp", "running", True),
+    ("127.0.0.1:8080->80/tcp", "running", True),
+    ("192.0.2.7:8080->80/tcp", "running", False),
+    ("0.0.0.0:8080->80/udp", "running", False),
+    ("0.0.0.0:18080->80/tcp", "running", False),
+    ("0.0.0.0:8080->80/tcp", "exited", False),
+]
+
+
+@pytest.mark.parametrize(("ports", "state", "told"), PUBLISHED)
+def test_a_container_that_has_the_port_is_named(fake: Fake, ports: str, state: str, told: bool):
+    """`ss` would name the engine only; one on another address, of another protocol or stopped is not meant."""
+    refusal = "driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated"
+    listed = _line("1a", "shop", state, "", "", ports, *LABELS)
+    engine = fake(f'if [ "$1" = ps ]; then {listed}; else echo {shlex.quote(refusal)} >&2; exit 125; fi')
+    with pytest.raises(PortTakenError) as error:
+        engine.call("start", "web")
+    assert ("by container `shop`" in str(error.value)) == told
+    assert ("ss -lntup" in error.value.hint) != told
+
+
 def test_what_the_engine_says_never_acts_on_the_terminal(fake: Fake):
     engine = fake(r"printf 'bad \033[2J\377' >&2; exit 1")
     with pytest.raises(EngineError) as error:
