@@ -73,7 +73,7 @@ make_venv() {
     fi
     [ -n "$python" ] || fail "Python 3.11 or later is needed" "install it (python3.11, say) and try again"
     "$python" -c 'import venv, ensurepip' 2>/dev/null || install_packages "Python environments" "$python-venv"
-    say "making ${1##*/} (with $("$python" --version))"
+    say "making ${1#"$repository"/} (with $("$python" --version))"
     "$python" -m venv --clear "$1"
 }
 
