@@ -121,7 +121,8 @@ class Builder(NamedTuple):
         last = ""
         environment = {"IMAGE": reference, "DOCKYARD_SOURCE": self.source}
         try:
-            for line in process.lines((str(script),), cwd=self.service.directory, extra_environment=environment):
+            command, place = (str(script),), self.service.directory
+            for line in process.lines(command, cwd=place, extra_environment=environment, hidden=CONTINUE):
                 last = line.strip() or last
         except process.FailedError as error:
             raise DockyardError(f"{self.service.name}: ./Build ended with exit code {error.exit_code}") from None

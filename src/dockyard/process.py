@@ -172,8 +172,10 @@ class FailedError(Exception):
         self.exit_code = exit_code
 
 
-def lines(argv: tuple[str, ...], *, cwd: Path, extra_environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield what a child writes on stdout, line by line, and pass it on to stderr as progress.
+def lines(
+    argv: tuple[str, ...], *, cwd: Path, extra_environment: Mapping[str, str] | None = None, hidden: str = ""
+) -> Iterator[str]:
+    """Yield what a child writes on stdout, line by line, and pass it on to stderr as progress, all but `hidden`.
 
     Raises FailedError where it ends with another status than 0, OSError where it cannot start.
     """
@@ -188,7 +190,8 @@ def lines(argv: tuple[str, ...], *, cwd: Path, extra_environment: Mapping[str, s
     ) as child:
         try:
             for line in child.stdout or ():
-                sys.stderr.write(line)
+                if not hidden or line.strip() != hidden:
+                    sys.stderr.write(line)
                 yield line
             exit_code = child.wait()
         except BaseException:

@@ -72,6 +72,12 @@ def test_lines_are_yielded_and_passed_on(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().err == "a\nb"
 
 
+def test_a_line_that_is_for_us_alone_is_not_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ("printf", r"a\nGO=1\n")
+    assert list(process.lines(words, cwd=tmp_path, hidden="GO=1")) == ["a\n", "GO=1\n"]
+    assert capsys.readouterr().err == "a\n"
+
+
 def test_lines_of_a_child_that_fails_raise(tmp_path: Path):
     with pytest.raises(process.FailedError) as error:
         list(process.lines(("sh", "-c", "echo a; exit 4"), cwd=tmp_path))
