@@ -70,7 +70,7 @@ def is_there(path: bytes) -> bool:
         # Others may write to a socket, which is to talk to it; not to a directory, which is to replace what is in it.
         writable = 0 if is_last else stat.S_IWGRP | stat.S_IWOTH
         if not kind(found.st_mode) or found.st_uid != 0 or found.st_mode & writable:
-            raise MapError(f"{place.decode()}: not root's own")
+            raise MapError(f"{place.decode()}: not root's own, or open to others; `ls -ld {place.decode()}` tells")
     return True
 
 
