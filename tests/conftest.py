@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.engines.world import PODMAN_CONFIGURATION, World
+from tests.missing import missing
 
 # Two runs, each with one of them, may go side by side.
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
-REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -79,7 +79,7 @@ def session_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """One engine with the base image."""
     engine: str = request.param
     if reason := _why_not(engine):
-        (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
+        missing(reason)
     with alone(engine), tempfile.TemporaryDirectory(prefix=f"dytest-{engine}-", ignore_cleanup_errors=True) as root:
         world = World(engine, Path(root))
         world.remove()

@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 
 from tests.engines.world import LOCKS, OURS, STATE, Done, World, wait_for
+from tests.missing import missing
 
-REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 FILES = ("passwd", "group", "subuid", "subgid", "docker/daemon.json")
 """What enabling changes below /etc."""
 
@@ -232,7 +232,7 @@ def _free_network() -> str:
 def second_engine(bridge_name: str) -> Iterator[SecondEngine]:
     """Have a second engine while the block lasts; only one run of the tests at a time has it."""
     if reason := _why_not():
-        (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
+        missing(reason)
     with ExitStack() as stack:
         lock = stack.enter_context(Path(tempfile.gettempdir(), f"dockyard-tests-{bridge_name}.lock").open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import REQUIRED
 from tests.engines.hostile import (
     NOT_PRODUCTION,
     Listeners,
@@ -27,6 +26,7 @@ from tests.engines.hostile import (
     python_mounts,
 )
 from tests.engines.world import BASE, FROM_BASE, IDLE, PROGRAMS, Record, World, mounted_below, wait_for, write
+from tests.missing import missing
 
 HEAD = (
     "#!/usr/bin/env dockyard-python\nimport json, os, pathlib, time\nfrom dockyard.testing import Container, main\n\n"
@@ -432,7 +432,7 @@ def test_full_disk_is_refused_before_anything_is_written(engine: World) -> None:
 def test_reflinks_take_no_room(engine: World, record_property: Record) -> None:
     """Where files can share blocks, they do: the copy takes no room, and what a test changes is not production's."""
     if not shutil.which("mkfs.xfs", path="/usr/sbin:/sbin:/usr/bin"):
-        (pytest.fail if REQUIRED else pytest.skip)("mkfs.xfs is not installed: `make test` installs it", pytrace=False)
+        missing("mkfs.xfs is not installed: `make test` installs it")
     service = engine.idle(mount_persistent_test_copy_files="data:/data")
     disk, size = engine.root / "disk", 16 << 20
     with disk.open("wb") as file:

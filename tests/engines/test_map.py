@@ -1,7 +1,6 @@
 """d-map, which anybody may run under sudo: what a caller can prepare changes nothing, what is not root's is refused."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,10 +12,10 @@ import pytest
 import dockyard
 from dockyard.standalone import d_map
 from tests.engines.world import Record, World, write
+from tests.missing import missing
 
 SCRIPT = Path(d_map.__file__)
 SUDOERS = Path(dockyard.__file__).parent / "share/sudoers/dockyard-d-map"
-REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 
 TRAP = """#!/bin/sh
 echo "$0 $*" >>{mark}
@@ -57,7 +56,7 @@ def needed(program: str) -> str:
     """Return a program's path; where it is not there, the test is skipped, or fails where it must not be."""
     found = shutil.which(program)
     if not found:
-        (pytest.fail if REQUIRED else pytest.skip)(f"{program} is not installed", pytrace=False)
+        missing(f"{program} is not installed")
     return str(found)
 
 

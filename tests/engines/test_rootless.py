@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.engines.world import LABEL, OURS, PODMAN_CONFIGURATION, REPOSITORY, Done, World, tree_hash, write
+from tests.missing import missing
 
-REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("CI") == "true"
 USER, UID = f"{OURS}sailor", 61999
 FIRST, SIZE = 3000000000, 65536
 """The ids that the user may give: far above what hosts give theirs."""
@@ -135,7 +135,7 @@ def _why_not() -> str:
 def rootless() -> Iterator[Rootless]:
     """A user's own podman with a tiny image, in which 999 is `app`."""
     if reason := _why_not():
-        (pytest.fail if REQUIRED else pytest.skip)(reason, pytrace=False)
+        missing(reason)
     with tempfile.TemporaryDirectory(prefix="dytest-rootless-", ignore_cleanup_errors=True) as root:
         world = Rootless(Path(root), _python())
         try:
