@@ -34,6 +34,11 @@ def links_of(pid: int) -> dict[str, str]:
     return found
 
 
+def has_systemd() -> bool:
+    """Return whether systemd runs this host, by what sd_booted(3) looks for."""
+    return Path("/run/systemd/system").is_dir()
+
+
 def host_facts() -> HostFacts:
     """Return the host's short name and its time zone."""
     return HostFacts(os.uname().nodename.partition(".")[0], _zone())

@@ -13,6 +13,7 @@ from dockyard.cli.main import program
 from dockyard.cli.output import Result, say, warn
 from dockyard.cli.parser import Parser
 from dockyard.errors import DockyardError
+from dockyard.host import has_systemd
 from dockyard.installation.item import Item
 from dockyard.installation.place import Layout
 from dockyard.installation.placing import Done, Installation
@@ -184,7 +185,8 @@ def _next(layout: Layout, items: Iterable[Item]) -> list[str]:
     """Return what the user may do with it."""
     lines = [f"dockyard is in {layout.programs}; next: d init, d new NAME, man d"]
     if any(item.path.endswith(".service") for item in items):
-        lines.append("everything up at boot: systemctl daemon-reload && systemctl enable dockyard.service")
+        how = "systemctl daemon-reload && systemctl enable dockyard.service"
+        lines.append(f"everything up at boot: {how if has_systemd() else 'have `d up-all` run then'}")
     return lines
 
 

@@ -330,7 +330,9 @@ def _without_request(reason: str) -> str:
 
 
 def _start_command(service: str) -> str:
-    return f"systemctl start {service}" if Path("/run/systemd/system").is_dir() else f"service {service} start"
+    from dockyard.host import has_systemd
+
+    return f"systemctl start {service}" if has_systemd() else f"service {service} start"
 
 
 def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:

@@ -10,6 +10,7 @@ from pathlib import Path
 from dockyard import process
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError, EngineUnreachableError
+from dockyard.host import has_systemd
 from dockyard.plan.daemon_json import settings_in
 from dockyard.plan.dockerd import CONFIG, PID_FILE, Daemon
 from dockyard.userns import files
@@ -74,7 +75,7 @@ def describe(pid: int, socket_path: str) -> Daemon:
 
 def _unit(place: Path, pid: int) -> str:
     """Return the systemd unit whose main process this is; empty where there is none."""
-    if not Path("/run/systemd/system").is_dir():
+    if not has_systemd():
         return ""
     names = {line.rpartition("/")[2] for line in (place / "cgroup").read_text(encoding="utf-8").splitlines()}
     for unit in sorted(name for name in names if name.endswith(".service")):
