@@ -34,7 +34,7 @@ class Judge:
         if kind == "directory" or (kind == "file" and status.st_mode & EXECUTABLE):
             own, noted = attributes_of(frame.here, name, self.marks)
             return change_of(full, NEW, kind, status, self._moved(frame.here, name, noted), tuple(own))
-        if is_whiteout(status):
+        if kind != "file" and is_whiteout(status):
             raise OSError(errno.ESTALE, "a deletion of what the image does not have")
         return change_of(full, NEW, kind, status)
 

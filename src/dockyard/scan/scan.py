@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError
+from dockyard.plan.places import above_in
 from dockyard.scan.budget import is_within
 from dockyard.scan.content import Layers
 from dockyard.scan.freeze import Freezer
@@ -147,8 +148,9 @@ class _Told:
         """Yield what differs, less the scan's own and what says nothing."""
         reading, place, touched = self.reading, self.reading.place, self.options.touched
         is_mapped = any(place.ids)
+        stubs = _Stubs(place)
         for change in reading.changes:
-            if (touched or change.what != TOUCHED) and not _is_stub(change, place):
+            if (touched or change.what != TOUCHED) and not (change.path in stubs.paths and stubs.has(change)):
                 yield change.seen_by(place.ids) if is_mapped else change
 
     def _beside(self) -> Iterator[Change]:
@@ -219,17 +221,24 @@ class _Told:
         )
 
 
-def _is_stub(change: Change, place: Place) -> bool:
-    """Return whether an entry is what the engine made for a mount: empty, and covered by it or on the way to it.
+class _Stubs:
+    """What the engine makes for mounts: empty, and covered by one or on the way to it; some of podman's own besides."""
 
-    A link and an empty file are podman's own, whatever is mounted.
-    """
-    if change.what == NEW and change.path == "/run/.containerenv" and change.kind == "file" and not change.size:
-        return not change.mode & 0o7000
-    if change.what == NEW and change.path == "/etc/mtab" and change.detail == ("→ /proc/mounts",):
-        return True
-    if change.what != NEW or change.kind not in {"file", "directory"} or change.mode & 0o7022:
-        return False
-    if change.path in place.mounted:
-        return change.kind == "directory" or not change.size
-    return change.kind == "directory" and any(point.startswith(f"{change.path}/") for point in place.mounted)
+    def __init__(self, place: Place) -> None:
+        self.mounted = place.mounted
+        self.leading = frozenset(above for point in place.mounted for above in above_in(point, "/"))
+        self.paths = self.mounted | self.leading | {"/run/.containerenv", "/etc/mtab"}
+        """Nothing anywhere else is one."""
+
+    def has(self, change: Change) -> bool:
+        """Return whether an entry is one of them; a link and an empty file are podman's own, whatever is mounted."""
+        path = change.path
+        if change.what == NEW and path == "/run/.containerenv" and change.kind == "file" and not change.size:
+            return not change.mode & 0o7000
+        if change.what == NEW and path == "/etc/mtab" and change.detail == ("→ /proc/mounts",):
+            return True
+        if change.what != NEW or change.kind not in {"file", "directory"} or change.mode & 0o7022:
+            return False
+        if path in self.mounted:
+            return change.kind == "directory" or not change.size
+        return change.kind == "directory" and path in self.leading
