@@ -377,9 +377,9 @@ def wait_for(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     return answer
 
 
-def fetch(port: int, path: str = "/") -> str:
+def fetch(port: int, path: str = "/", timeout: float = 5) -> str:
     """Return a page of this host; empty where nothing answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -396,7 +396,10 @@ def await_page(port: int, text: str) -> None:
 
 
 class Client:
-    """Somebody who fetches a page every 20 ms, and keeps count."""
+    """Somebody who fetches a page every 20 ms, and keeps count.
+
+    Nobody waits longer than a second: where a network drops what it has no container for, that may take many.
+    """
 
     def __init__(self, port: int) -> None:
         self.answered = 0
@@ -407,7 +410,7 @@ class Client:
     def poll(self) -> None:
         """Fetch until it is over."""
         while not self._over.wait(0.02):
-            if fetch(self._port):
+            if fetch(self._port, timeout=1):
                 self.answered += 1
             else:
                 self.failures.append(time.monotonic())
