@@ -1,6 +1,5 @@
 """Source → image → tested → live: each step on its own, each by image id."""
 
-import hashlib
 import secrets
 import shlex
 import tempfile
@@ -29,7 +28,7 @@ from dockyard.reaper import remove_run
 from dockyard.service import Service
 from dockyard.settings.keys import KEEP, TEST_PROD
 from dockyard.settings.resolve import Settings
-from dockyard.source import source_hash
+from dockyard.source import source_hash, trimming_hash
 from dockyard.telling import say
 from dockyard.yard import RUN, UNDER_TEST, Yard
 
@@ -86,10 +85,8 @@ class Builder(NamedTuple):
 
     @property
     def decides_on_trimming(self) -> str:
-        """A hash of what decides on what trimming leaves in the image, beside the image: the Test, and `keep`."""
-        script = test_script(self.service, self.settings)
-        test = script.read_bytes() if script else b""
-        return hashlib.sha256(b"\0".join((test, *(path.encode() for path in self.settings[KEEP])))).hexdigest()
+        """A hash of the Test and of `keep`: with another one an image that was trimmed is to be trimmed anew."""
+        return trimming_hash(test_script(self.service, self.settings), self.settings[KEEP])
 
     @property
     def bases(self) -> tuple[str, ...]:

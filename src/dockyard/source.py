@@ -31,6 +31,13 @@ def source_hash(service: Service, parameters: Sequence[str], bases: Mapping[str,
     return found.hexdigest()
 
 
+def trimming_hash(test: Path | None, keep: tuple[str, ...]) -> str:
+    """Return a hash of what decides, beside the image itself, on what trimming leaves in it."""
+    found = hashlib.sha256()
+    _add(found, VERSION, *(_state(test) if test else ()), "", *keep)
+    return found.hexdigest()
+
+
 def _is_control(relative: str) -> bool:
     return relative in CONTROL or relative.partition("/")[0] == ".git" or relative.startswith("settings-")
 

@@ -107,18 +107,22 @@ class Made(NamedTuple):
 
 def built(yard: Yard, builder: Builder, wanted: Wanted) -> Made:
     """Build, and trim where the settings say so. Raises DockyardError, and leaves a dossier."""
-    service = builder.service.name
     before = current(builder)
     if before and not wanted.force:
         return Made(before.id)
-    image = builder.is_current(LATEST)
-    if not image or wanted.force:
-        with remembered(builder, "build"):
-            image = builder.build(force=wanted.force, timeout=wanted.timeout)
-        history.record(service, "build", "ok", image=image.id)
+    image = None if wanted.force else builder.is_current(LATEST)
+    image = image or built_whole(builder, wanted)
     if builder.settings[TRIM]:
         return Made(trimmed(yard, builder, wanted).image, is_tested=True)
     return Made(image.id)
+
+
+def built_whole(builder: Builder, wanted: Wanted, tag: str = LATEST) -> Image:
+    """Build, with nothing left out. Raises DockyardError, and leaves a dossier."""
+    with remembered(builder, "build"):
+        image = builder.build(tag, force=wanted.force, timeout=wanted.timeout)
+    history.record(builder.service.name, "build", "ok", image=image.id)
+    return image
 
 
 def trimmed(yard: Yard, builder: Builder, wanted: Wanted) -> "Trimmed":
@@ -300,7 +304,7 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     if not known:
         return Outline((*_making(builder, build=True), "# the launch is planned when there is an image"), ("no image",))
     ready = look(yard, builder, known.id)
-    reasons = (*(() if there else ("the source has changed",)), *ready.reasons)
+    reasons = (*(() if there else (_why_built(builder, wanted),)), *ready.reasons)
     if not reasons and not _to_promote(ready):
         return Outline((), ())
     word = "" if there else builder.name.tagged(LATEST)
@@ -311,6 +315,12 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
         return Outline((*making, *(step.shell(program) for step in promotion)), reasons or ("it is not live",))
     plan = outlined_switch(yard, service, ready, word)
     return Outline((*making, *(step.shell(program) for step in plan.steps)), reasons)
+
+
+def _why_built(builder: Builder, wanted: Wanted) -> str:
+    if not builder.is_current(LATEST):
+        return "the source has changed"
+    return "it was forced" if wanted.force else "it is not trimmed as its settings say"
 
 
 def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> SwitchPlan:

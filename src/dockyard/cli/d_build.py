@@ -14,7 +14,7 @@ from dockyard.errors import UsageError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, UNTRIMMED, Promotion
 from dockyard.settings.keys import TRIM
 from dockyard.share import MAKEFILE
-from dockyard.upgrade import Made, Wanted, built, remembered, trimmed
+from dockyard.upgrade import Made, Wanted, built, built_whole, trimmed
 from dockyard.yard import Yard
 
 OPTIONS = (
@@ -78,10 +78,7 @@ def _made(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
 def _built(yard: Yard, builder: Builder, tag: str) -> Made:
     if builder.settings[TRIM] and tag == LATEST:
         return built(yard, builder, Wanted())
-    with remembered(builder, "build"):
-        image = builder.build(tag).id
-    history.record(builder.service.name, "build", "ok", image=image)
-    return Made(image)
+    return Made(built_whole(builder, Wanted(), tag).id)
 
 
 def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:

@@ -90,6 +90,7 @@ class Schedule:
         for path, kinds in moved.kinds.items():
             one.remember(path, kinds)
         one.more += moved.more
+        one.taken = Moved({})  # it is in what is remembered now
 
     def done(self, container: str, moved: Moved, *, now: float, took: float, told: bool) -> None:
         """Note how a scan ended: paths wait twice as long each time they `told` nothing, but nothing else waits."""

@@ -128,3 +128,13 @@ def test_what_a_failed_scan_was_to_read_is_for_the_next_one() -> None:
     assert schedule.due(100) == []
     schedule.note("a")
     assert scanned(schedule, 100) == moved
+
+
+def test_a_scan_that_fails_again_counts_nothing_twice() -> None:
+    """Taken and put back as often as it may be, it is what moved."""
+    schedule = Schedule()
+    for number in range(MOST + 5):
+        schedule.note("a", f"/{number}", {"created"})
+    for _ in range(3):
+        schedule.put_back("a", schedule.take("a"))
+    assert schedule.take("a").more == 5
