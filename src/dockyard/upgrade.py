@@ -302,14 +302,14 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     there = None if wanted.force else current(builder)
     known = there or builder.tags().get(builder.name.tagged(LATEST))
     if not known:
-        return Outline((*_making(builder, build=True), "# the launch is planned when there is an image"), ("no image",))
+        return Outline((*_making(builder, wanted), "# the launch is planned when there is an image"), ("no image",))
     ready = look(yard, builder, known.id)
     reasons = (*(() if there else (_why_built(builder, wanted),)), *ready.reasons)
     if not reasons and not _to_promote(ready):
         return Outline((), ())
     word = "" if there else builder.name.tagged(LATEST)
     program = yard.engine.program
-    making = _making(builder, build=not there)
+    making = _making(builder, wanted)
     if not ready.reasons and (there or not ready.runs):
         promotion = moving_tags(ready.tags.repository, ready.tags.live, builder.name.tagged(LATEST))
         return Outline((*making, *(step.shell(program) for step in promotion)), reasons or ("it is not live",))
@@ -333,12 +333,12 @@ def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> Sw
     return plan_switch(launch, old, ready.tags, yard.engine.dialect, image=word, test_production=test)
 
 
-def _making(builder: Builder, *, build: bool) -> tuple[str, ...]:
+def _making(builder: Builder, wanted: Wanted) -> tuple[str, ...]:
     from shlex import quote
 
-    lines = builder.shell() if build else ()
+    lines = builder.shell() if wanted.force or not builder.is_current(LATEST) else ()
     place = quote(str(builder.service.directory))
-    if build and builder.settings[TRIM]:
+    if builder.settings[TRIM] and (wanted.force or not current(builder)):
         return (*lines, f"(cd {place} && d-build --trim)")
     script = test_script(builder.service, builder.settings)
     if not script:

@@ -341,7 +341,9 @@ def test_trimming_as_a_setting(engine: World) -> None:
 
     upgraded("/etc/second", "/etc/never", "/etc/flag")
     write(service / "settings.yaml", json.dumps({"stop_timeout": 0, "trim": True, "keep": ["/etc/f*"]}))
-    assert "not trimmed as its settings say" in engine.d("upgrade", service.name, "-n").stdout
+    outlined = engine.d("upgrade", service.name, "-n")
+    assert "not trimmed as its settings say" in outlined.stderr
+    assert f"{engine.engine} build" not in outlined.stdout
     upgraded("/etc/second", there="/etc/flag")
     write(service / "Test", TEST.format(body=f'{READY}; container.exec("true")'), 0o755)
     assert "not on the trimmed one" in engine.d("upgrade", service.name, expect=1).stderr

@@ -314,19 +314,17 @@ class _Watch:
                     self.lost(identifier, self.containers[identifier].name, str(error))
         return {identifier: place.upper for identifier, place in self.places.items() if identifier in up}
 
-    def scan(self, moved: Any) -> set[str]:  # noqa: ANN401 - ids, with what moved
+    def scan(self, moved: Any, everything: bool) -> set[str]:  # noqa: ANN401 - as watch.Tasks has it
         from dockyard.scan.passing import with_gone
 
         began = time.time()
         self.yard.forget_rows()
         options = _options(self.yard, self.given)
-        names = frozenset() if moved is None else frozenset(moved)
+        names = frozenset() if everything else frozenset(moved)
         scanned = _scanned(self.yard, self.given, options._replace(names=names or options.names))
-        scanned = [
-            with_gone(one, moved[one.id], options.rules) if moved and one.id in moved else one for one in scanned
-        ]
+        scanned = [with_gone(one, moved[one.id], options.rules) if one.id in moved else one for one in scanned]
         result = self._observed(scanned, began)
-        if moved is None and self.given.debug:
+        if everything and self.given.debug:
             for one in result.scanned:
                 say(f"{one.name}: {one.verdict}")
         return {one.id for one, news in zip(result.scanned, result.news, strict=True) if news.new}

@@ -30,9 +30,10 @@ class Tasks(NamedTuple):
 
     uppers: Callable[[], Mapping[str, str]]
     """Return the upper directories of the containers to watch, by id, without those of which none is known."""
-    scan: Callable[[Mapping[str, Moved] | None], Collection[str]]
-    """Scan containers by id, or with None everything, and return the ids that had news. What it does in a layer has to
-    be done by this process: whatever another does there, a child of ours too, is a change and wakes us."""
+    scan: Callable[[Mapping[str, Moved], bool], Collection[str]]
+    """Scan containers by id, given what moved in each, or with True everything, of which that moved; return the ids that
+    had news. What it does in a layer has to be done by this process: whatever another does there, a child of ours too,
+    is a change and wakes us."""
     capture: Callable[[str, str, Moved], None]
     """Scan a container that has ended, by id, through a path by which its upper directory is found for now."""
     lost: Callable[[str, str, str], None]
@@ -142,7 +143,7 @@ class Watcher:
         moved = {container: self.schedule.take(container) for container in due}
         began = time.monotonic()
         try:
-            told = self._tasks.scan(None if EVERYTHING in due else moved)
+            told = self._tasks.scan(moved, EVERYTHING in due)
         except (DockyardError, OSError) as error:
             self._tasks.tell(f"a scan failed, and is done again: {error}")
             told = ()
