@@ -31,9 +31,9 @@ class Tasks(NamedTuple):
     uppers: Callable[[], Mapping[str, str]]
     """Return the upper directories of the containers to watch, by id, without those of which none is known."""
     scan: Callable[[Mapping[str, Moved], bool], Collection[str]]
-    """Scan containers by id, given what moved in each, or with True everything, of which that moved; return the ids that
-    had news. What it does in a layer has to be done by this process: whatever another does there, a child of ours too,
-    is a change and wakes us."""
+    """Scan containers by id, given what moved in each, or with True everything, of which that moved; return the ids
+    that had news. What it does in a layer has to be done by this process: whatever another does there, a child of ours
+    too, is a change and wakes us."""
     capture: Callable[[str, str, Moved], None]
     """Scan a container that has ended, by id, through a path by which its upper directory is found for now."""
     lost: Callable[[str, str, str], None]
