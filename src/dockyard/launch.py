@@ -147,9 +147,12 @@ def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
     engine.call("start", launch.name)
 
 
-def last_words(engine: Engine, launch: LaunchPlan, *more: str, lines: int = 10) -> str:
-    """Return what may tell why a launched container did not stay up: advice, `more`, the last lines of its log."""
-    return "\n".join([*launch.advice, *more, "its log:", *engine.last_words(launch.name, lines)])
+def last_words(engine: Engine, launch: LaunchPlan, *more: str, name: str = "", lines: int = 10) -> str:
+    """Return what may tell why a launched container did not stay up: advice, `more`, the last lines of its log.
+
+    `name` is its container's, where that is not the launch's yet.
+    """
+    return "\n".join([*launch.advice, *more, "its log:", *engine.last_words(name or launch.name, lines)])
 
 
 def remove_never_started(engine: Engine, launch: LaunchPlan) -> None:

@@ -90,7 +90,8 @@ class Replacement(NamedTuple):
             )
         except SwitchFailedError as error:
             if self.plan.old and self.plan.old.is_up:
-                back = f"production is back, it was away for {error.outage} ms"
+                away = f"production is back, it was away for {error.outage} ms"
+                back = away if error.outage else "production was not away"
                 error.hint = "\n".join(filter(None, [back, error.hint]))
             raise
 

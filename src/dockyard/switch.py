@@ -38,7 +38,10 @@ class Work(NamedTuple):
 
 
 class Switched(NamedTuple):
-    """A new container that has proved itself: how long production was away, and what its parts took, in ms."""
+    """A new container that has proved itself: how long production was away, and what its parts took, in ms.
+
+    `start` is until it was on its network, where it had started first.
+    """
 
     plan: SwitchPlan
     outage: int
@@ -49,7 +52,8 @@ class Switched(NamedTuple):
         """Return the measured outage."""
         if not self.stop:
             return f"up after {self.start} ms"
-        return f"outage {self.outage} ms (stop {self.stop}, start {self.start})"
+        last = "join" if self.plan.starts_first else "start"
+        return f"outage {self.outage} ms (stop {self.stop}, {last} {self.start})"
 
 
 class SwitchFailedError(DockyardError):
@@ -137,24 +141,40 @@ def _perform(work: Work, step: SwitchStep) -> None:
                 work.tell(note)
 
 
-_DOING = {"create": "preparing", "rename": "switching", "stop": "stopping", "start": "starting", "tag": "promoting"}
+_DOING = {
+    "create": "preparing",
+    "rename": "switching",
+    "stop": "stopping",
+    "start": "starting",
+    "network": "switching",
+    "tag": "promoting",
+}
 
 
 def _name(step: SwitchStep) -> str:
     """Return what a step is called where its time is told."""
-    return " ".join(step.argv[:2]) if isinstance(step, Command) and step.argv[0] != "create" else _kind(step)
-
-
-def _kind(step: SwitchStep) -> str:
-    return step.argv[0] if isinstance(step, Command) else type(step).__name__
+    match step:
+        case Command(("create", *_)):
+            return "create"
+        case Command(("network", *_)):
+            return " ".join(step.argv)
+        case Command(argv):
+            return " ".join(argv[:2])
+        case Watch(name):
+            return f"watch {name}"
+    return type(step).__name__
 
 
 def _watch(work: Work, name: str) -> None:
     verdict = watch(work.engine, [name], patience=work.patience)[name]
     if verdict.problem:
-        checked = ("its health check:", verdict.health) if verdict.health else ()
-        hint = launch.last_words(work.engine, work.plan.launch, *checked)
-        raise DockyardError(f"{name}: the new container {verdict.problem}", hint)
+        said = ("its health check:", verdict.health) if verdict.health else ()
+        alone = (_NEEDS_NETWORK,) if name.endswith(NEXT) else ()
+        hint = launch.last_words(work.engine, work.plan.launch, *alone, *said, name=name)
+        raise DockyardError(f"{work.plan.name}: the new container {verdict.problem}", hint)
+
+
+_NEEDS_NETWORK = "it was on no network yet: if it needs one to get up, leave out `start_first`"
 
 
 def _failed(work: Work, error: BaseException) -> BaseException:
@@ -228,8 +248,8 @@ def put_back(engine: Engine, tags: Tags) -> None:
 def _measured(work: Work) -> Switched:
     times = work.times
     stop = next((began for name, began in times.items() if name.startswith("stop ")), None)
-    start = next(began for name, began in times.items() if name.startswith("start "))
-    up = times[Watch.__name__]
+    up = times[_name(Watch(work.plan.name))]
+    start = max(began for began in times.values() if began < up)
     parts = (0 if stop is None else up - stop, 0 if stop is None else start - stop, up - start)
     return Switched(work.plan, *(round(part * MILLISECONDS) for part in parts))
 

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.world import Record, World, await_page, client_of, disk, free_port, service_port, set_page, write
+from tests.engines.world import (
+    LABEL,
+    OURS,
+    Record,
+    World,
+    await_page,
+    client_of,
+    disk,
+    free_port,
+    service_port,
+    set_page,
+    write,
+)
 
 PASSES = "#!/bin/sh\nexit 0\n"
 KILLED = """#!/usr/bin/env dockyard-python
@@ -212,6 +224,90 @@ def test_dry_run_is_the_program(engine: World, web: Path) -> None:
     await_page(service_port(web), "page three")
     assert engine.tags(web.name)["live"] == engine.tags(web.name)["latest"]
     assert "up to date" in engine.d("u", web.name).stdout
+
+
+def set_setting(service: Path, key: str, value: object) -> None:
+    """Set one of a service's settings."""
+    file = service / "settings.yaml"
+    write(file, json.dumps({**json.loads(file.read_text()), key: value}))
+
+
+def test_one_that_starts_first(engine: World, web: Path, record_property: Record) -> None:
+    """With `start_first` the outage is the old one's stop and the new one's network, where the engine can do that.
+
+    The new container's network and ports are as if it had started on them, for when the engine starts it again, too.
+    """
+    before = engine.inspect(web.name)
+    set_setting(web, "start_first", True)
+    set_page(web, "page three")
+    with client_of(service_port(web)) as client:
+        done = engine.d("u", web.name)
+        await_page(service_port(web), "page three")
+    last = "start" if engine.engine == "podman" else "join"
+    assert f", {last} " in done.text
+    after = engine.inspect(web.name)
+    assert set(after["NetworkSettings"]["Networks"]) == set(before["NetworkSettings"]["Networks"])
+    assert after["NetworkSettings"]["Ports"] == before["NetworkSettings"]["Ports"]
+    for field in ("NetworkMode", "PortBindings", "RestartPolicy"):
+        assert after["HostConfig"][field] == before["HostConfig"][field]
+    outage = client.failures[-1] - client.failures[0] if client.failures else 0.0
+    record_property("figure", f"{engine.engine} d u, start_first: {outage * 1000:.0f} ms unanswered; {done.stdout}")
+    engine.call("restart", web.name)
+    await_page(service_port(web), "page three")
+    engine.d("rollback", web.name)
+    await_page(service_port(web), "page two")
+
+
+@pytest.mark.parametrize("fault", [crash, hang])
+def test_one_that_starts_first_and_fails(engine: World, web: Path, fault: Callable[[Path], str]) -> None:
+    """What would crash or hang never takes the old one's place: on docker no question remains unanswered."""
+    before = engine.container_id(web.name)
+    set_page(web, "page three")
+    said = fault(web)
+    set_setting(web, "start_first", True)
+    with client_of(service_port(web)) as client:
+        done = engine.d("u", web.name, expect=1)
+        await_page(service_port(web), "page two")
+    assert f"{web.name}: the new container" in done.stderr
+    assert said in done.stderr
+    if engine.engine == "podman":
+        assert "production is back" in done.stderr
+    else:
+        assert client.failures == []
+        assert "production was not away" in done.stderr
+        assert "leave out `start_first`" in done.stderr
+    assert engine.container_id(web.name) == before
+    assert engine.containers(web.name) == [web.name]
+    assert ("no licence" if fault is crash else "healthy") in engine.d("why", web.name).stdout
+    assert "failed in production" in engine.d("u", web.name, expect=1).stderr
+
+
+def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
+    """On a network of its own it has the address and the names that it would have had, and finds the others."""
+    network = f"{OURS}first"
+    engine.call("network", "create", "--label", LABEL, "--subnet", "10.213.0.0/24", network)
+    serve = ["sh", "-c", "trap 'exit 0' TERM; mkdir -p /www; echo open >/www/index.html; httpd -f -p 80 -h /www & wait"]
+    shared = {"network": network, "start_first": True}
+    shop = engine.idle(**shared, cmd=serve, ip="10.213.0.7", extra_docker="--network-alias till")
+    other = engine.idle(**shared)
+    for service in (shop, other):
+        engine.d("up", service.name)
+
+    def tells(service: Path, line: str) -> str:
+        return engine.inside(service.name, f"{line} >/dev/null 2>&1 && echo found || echo lost").strip()
+
+    def reached() -> dict[str, str]:
+        names = ("10.213.0.7", shop.name, "till")
+        from_other = {name: tells(other, f"wget -qO- http://{name}/ | grep open") for name in names}
+        return {**from_other, "back": tells(shop, f"nslookup {other.name}")}
+
+    before, container = reached(), engine.container_id(shop.name)
+    assert before["10.213.0.7"] == "found"
+    for service in (shop, other):
+        engine.d("restart", service.name)
+    assert engine.container_id(shop.name) != container
+    assert reached() == before
+    assert engine.engine == "podman" or set(before.values()) == {"found"}
 
 
 def test_changes_of_the_old_container_are_kept(engine: World) -> None:

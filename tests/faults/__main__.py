@@ -2,9 +2,11 @@
 
 .venv/bin/python -m tests.faults docker 200
 .venv/bin/python -m tests.faults podman 50
+.venv/bin/python -m tests.faults start-first 200
 .venv/bin/python -m tests.faults killed
 
-With `killed` it is a second Docker Engine that is killed, at every step.
+With `start-first` it is docker, and a service whose new container starts before the old one stops. With `killed` it is
+a second Docker Engine that is killed, at every step, with a service of either kind.
 """
 
 import sys
@@ -19,7 +21,7 @@ from tests.engines.world import World
 from tests.faults.harness import ENGINE_HOWS, Outcome, Victim, every_step, random_moments
 
 
-def main(engine: str, moments: int, seed: int) -> int:
+def main(engine: str, moments: int, seed: int, *, start_first: bool = False) -> int:
     """Kill at every step, then at random moments; print each, and what was wrong in all."""
     directory = tempfile.TemporaryDirectory(prefix="dytest-faults-", ignore_cleanup_errors=True)
     with alone(engine), directory as root:
@@ -27,7 +29,7 @@ def main(engine: str, moments: int, seed: int) -> int:
         world.remove()
         try:
             world.make()
-            victim = Victim(world)
+            victim = Victim(world, start_first=start_first)
             return report(f"{engine}, seed {seed}", chain(every_step(victim), random_moments(victim, moments, seed)))
         finally:
             world.remove()
@@ -36,7 +38,8 @@ def main(engine: str, moments: int, seed: int) -> int:
 def main_killed() -> int:
     """Kill an engine at every step."""
     with remapped_engine() as world:
-        return report("killed engine", every_step(Victim(world, further="up-all"), hows=ENGINE_HOWS))
+        victims = (Victim(world, further="up-all", start_first=first) for first in (False, True))
+        return report("killed engine", (outcome for one in victims for outcome in every_step(one, hows=ENGINE_HOWS)))
 
 
 def report(what: str, outcomes: Iterable[Outcome]) -> int:
@@ -52,4 +55,7 @@ def report(what: str, outcomes: Iterable[Outcome]) -> int:
 
 if __name__ == "__main__":
     engine, moments, seed = [*sys.argv[1:], *("docker", "200", "1")[len(sys.argv) - 1 :]]
-    sys.exit(main_killed() if engine == "killed" else main(engine, int(moments), int(seed)))
+    if engine == "killed":
+        sys.exit(main_killed())
+    first = engine == "start-first"
+    sys.exit(main("docker" if first else engine, int(moments), int(seed), start_first=first))

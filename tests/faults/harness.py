@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.engines.world import FROM_BASE, IDLE, PROGRAMS, World, tree_hash, write
+from tests.engines.world import FROM_BASE, IDLE, PROGRAMS, World, free_port, tree_hash, write
 
 SUFFIXES = (".next", ".old", ".replaced")
 
 SHIM = """#!/bin/sh
 # Stands in front of the engine's client: counts the calls that do something, and at call $SHIM_AT
 # does as $SHIM_HOW says.
-case $1 in
-build | tag | rmi | create | rename | update | stop | start | rm) ;;
+case $1-$2 in
+build-* | tag-* | rmi-* | create-* | rename-* | update-* | stop-* | start-* | rm-* | network-*connect) ;;
 *) exec {real} "$@" ;;
 esac
 number=$(($(cat "$SHIM_COUNT" 2>/dev/null || echo 0) + 1))
@@ -51,13 +51,19 @@ class Outcome(NamedTuple):
 
 
 class Victim:
-    """A service in production whose upgrades are killed; `further` is the command that puts all in order."""
+    """A service in production whose upgrades are killed; `further` is the command that puts all in order.
 
-    def __init__(self, world: World, further: str = "list-up") -> None:
+    `start_first`: its new container starts before the old one stops, and can only read the data.
+    """
+
+    def __init__(self, world: World, further: str = "list-up", *, start_first: bool = False) -> None:
         self.world = world
         self.further = further
         self.version = 0
-        settings = {"cmd": IDLE, "stop_timeout": 2, "mount_persistent": "data:/data", "autostart": 1}
+        settings = {"cmd": IDLE, "stop_timeout": 2, "autostart": 1, "ports": [f"127.0.0.1:{free_port()}:80"]}
+        settings |= (
+            {"start_first": True, "mount_ro": "data:/data"} if start_first else {"mount_persistent": "data:/data"}
+        )
         scripts = {"Test": "#!/bin/sh\nexit 0\n", "Test-prod": "#!/bin/sh\nexit 0\n"}
         self.service = world.service(settings, dockerfile=FROM_BASE, files={"version": "0"}, scripts=scripts)
         self.name = self.service.name
@@ -69,6 +75,7 @@ class Victim:
         self.change()
         world.d("upgrade", self.name)
         self.hash = tree_hash(self.data)
+        self.networks = self._networks()
         self.shims = world.root / "shims"
         real = shutil.which(world.engine, path=world.environment["PATH"])
         write(self.shims / world.engine, SHIM.replace("{real}", str(real)), mode=0o755)
@@ -146,6 +153,8 @@ class Victim:
             found.append(f"runs {image[:19]}, live is {tags['live'][:12]}; {told.stderr}")
         if tags["live"] == tags["prev"] or not tags["prev"]:
             found.append(f"prev is {tags['prev'][:12]}, as live")
+        if self._networks() != self.networks:
+            found.append(f"its network and ports are {self._networks()}, not {self.networks}")
         if not self._lock_is_free():
             found.append("the lock is held")
         if tree_hash(self.data) != self.hash:
@@ -155,6 +164,10 @@ class Victim:
     def _rows(self) -> list[str]:
         rows = self.world.call("ps", "--all", "--format", "{{.Names}}\t{{.Status}}").splitlines()
         return [row for row in rows if row.startswith(self.name)]
+
+    def _networks(self) -> tuple[list[str], object]:
+        settings = self.world.inspect(self.name).get("NetworkSettings", {})
+        return sorted(settings.get("Networks") or {}), settings.get("Ports")
 
     def _lock_is_free(self) -> bool:
         with self.lock.open("r+") as lock:

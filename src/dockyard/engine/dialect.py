@@ -77,6 +77,11 @@ class Dialect(NamedTuple):
     """How a list of containers is asked for their states."""
     set_restart: tuple[str, ...] = ()
     """Sets the restart policy of a container that exists, where the engine can."""
+    join: tuple[str, ...] = ()
+    """Puts a container that is up on a network, which publishes its ports only then: it can start while another one has
+    them. podman takes them as a container starts, on whatever network."""
+    leave: tuple[str, ...] = ()
+    """Takes it off one."""
     limits_processes: bool = False
     """Whether a container has a limit of processes where nobody has set one."""
     mounting: tuple[str, ...] = ()
@@ -111,6 +116,8 @@ DOCKER = Dialect(
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
     set_restart=("update", "--restart"),
+    join=("network", "connect"),
+    leave=("network", "disconnect"),
     prune_build_cache=("builder", "prune", "--force"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
     starting=("info", "--format", "{{.DockerRootDir}}/containers"),

@@ -11,6 +11,7 @@ from dockyard.fleet.crew import FAILED, OK, Crew, Done, Link, Task, Watcher, fai
 from dockyard.host import host_facts
 from dockyard.lock import held
 from dockyard.plan.launch import LaunchOptions, container_name, questions
+from dockyard.plan.switch import base_name
 from dockyard.plan.waves import autostarting
 from dockyard.watch import watch
 
@@ -158,9 +159,13 @@ def _watched(
 
 # ---------------------------------------------------------------------------------------------------------- down
 def production_up(yard: "Yard") -> "dict[str, Row]":
-    """Return the rows of the services' production that is up, by service."""
+    """Return the rows of the services' production that is up, by service; also what a switch has renamed meanwhile.
+
+    It is under the name of production there, as its lock is.
+    """
     names = {service.name for service in yard.services}
-    return {row.service: row for row in yard.rows if row.is_up and row.service in names and not row.is_under_test}
+    rows = (row for row in yard.rows if row.is_up and row.service in names and not row.is_under_test)
+    return {row.service: row._replace(name=base_name(row.name)) for row in rows}
 
 
 def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:

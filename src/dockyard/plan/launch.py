@@ -23,6 +23,7 @@ from dockyard.plan.network import Part, can_pin, lookups, network_name, network_
 from dockyard.plan.owners import host_names, id_map, user_inside
 from dockyard.plan.ownership import Finding, Process, findings, overrides_permissions
 from dockyard.plan.places import is_within, normal, places_of
+from dockyard.plan.start_first import refuse_start_first
 from dockyard.plan.values import Command, EmptyTestArea, Secret, Step
 from dockyard.plan.volumes import volumes_here
 from dockyard.settings.keys import (
@@ -46,6 +47,7 @@ from dockyard.settings.keys import (
     REPO2,
     RESTART,
     RM,
+    START_FIRST,
     TAG,
     TZ,
     USER,
@@ -263,6 +265,8 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         *_user(settings, options),
         *settings[EXTRA_DOCKER],
     )
+    if settings[START_FIRST] and not settings.mode.isolated:
+        refuse_start_first(settings, flags, mounts.sockets)
     argv = (*flags, *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options))
     return LaunchPlan(
         service=service,

@@ -2,7 +2,7 @@
 
 The names of containers tell how far a switch has come; see docs/decisions/switching.md:
 
-    NAME.next          made, and never started: nothing has happened to production yet
+    NAME.next          made, and never in service: nothing has happened to production yet
     NAME.old           production makes way for NAME: until that has proved itself, going back is the only way
     NAME.replaced      NAME has proved itself: going on is the only way
 """
@@ -29,7 +29,9 @@ from dockyard.engine.models import (
 from dockyard.errors import DockyardError
 from dockyard.plan.build import LIVE, PREVIOUS
 from dockyard.plan.launch import LaunchPlan
+from dockyard.plan.start_first import NO_NETWORK, joining, network
 from dockyard.plan.values import Command, HostStep
+from dockyard.settings.keys import START_FIRST
 from dockyard.settings.values import Mode
 
 
@@ -85,7 +87,10 @@ class Tags(NamedTuple):
 
 
 class SwitchPlan(NamedTuple):
-    """A switch in three parts: what can be done and undone unseen, what production notices, what seals it."""
+    """A switch in three parts: what can be done and undone unseen, what production notices, what seals it.
+
+    `starts_first`: the new container starts in the first one, without a network.
+    """
 
     launch: LaunchPlan
     kind: str
@@ -95,6 +100,7 @@ class SwitchPlan(NamedTuple):
     prepare: tuple[SwitchStep, ...]
     switch: tuple[SwitchStep, ...]
     seal: tuple[SwitchStep, ...]
+    starts_first: bool = False
 
     @property
     def name(self) -> str:
@@ -140,14 +146,14 @@ def plan_switch(  # noqa: PLR0913 - facts, each of its own kind
     checks: tuple[SwitchStep, ...] = (Watch(launch.name),)
     if test_production:
         checks = (*checks, ProductionTest(launch.labels[DIRECTORY_LABEL]))
-    parts = (
-        _replacing(launch.name, old, tags, word, dialect) if is_kept(old) else _launching(launch.name, old, tags, word)
-    )
+    parts = _replacing(launch, old, tags, word, dialect) if is_kept(old) else _launching(launch.name, old, tags, word)
+    first = _starting(launch, dialect) if _starts_first(launch, old, dialect) else ()
     labels = _labels(old, tags, dialect)
     create = launch.creation(f"{launch.name}{NEXT}", word, labels)
     host_steps = tuple(step for step in launch.steps[:-1] if not isinstance(step, Command))
     kind = labels[UPGRADE_LABEL]
-    return SwitchPlan(launch, kind, word, old, tags, (*host_steps, create), (*parts[0], *checks), parts[1])
+    prepare, switch = (*host_steps, create, *first), (*parts[0], *checks)
+    return SwitchPlan(launch, kind, word, old, tags, prepare, switch, parts[1], bool(first))
 
 
 def _labels(old: Container | None, tags: Tags | None, dialect: Dialect) -> dict[str, str]:
@@ -168,15 +174,37 @@ def _is_held_back(old: Container, dialect: Dialect) -> bool:
 Parts = tuple[tuple[SwitchStep, ...], tuple[SwitchStep, ...]]
 
 
-def _replacing(name: str, old: Container | None, tags: Tags | None, image: str, dialect: Dialect) -> Parts:
+def _starts_first(launch: LaunchPlan, old: Container | None, dialect: Dialect) -> bool:
+    """Return whether the new container is up before the old one stops."""
+    return bool(launch.settings[START_FIRST] and is_kept(old) and dialect.join)
+
+
+def _starting(launch: LaunchPlan, dialect: Dialect) -> tuple[SwitchStep, ...]:
+    """Return what starts the new container without a network.
+
+    That is a network, too: of a container that is on none at all, the engine would put it on its own at its next start.
+    """
+    name = f"{launch.name}{NEXT}"
+    return (
+        Command((*dialect.leave, network(launch.flags), name)),
+        Command((*dialect.join, NO_NETWORK, name)),
+        Command(("start", name)),
+        Watch(name),
+    )
+
+
+def _replacing(launch: LaunchPlan, old: Container | None, tags: Tags | None, image: str, dialect: Dialect) -> Parts:
     assert old  # noqa: S101 - is_kept
+    name, first = launch.name, _starts_first(launch, old, dialect)
     held_back = (_restart_policy(f"{name}{OLD}", "unless-stopped", dialect),) if _is_held_back(old, dialect) else ()
+    leave = (Command((*dialect.leave, NO_NETWORK, name)),) if first else ()
     switch: tuple[SwitchStep, ...] = (
         Command(("rename", name, f"{name}{OLD}")),
         Command(("rename", f"{name}{NEXT}", name)),
         *held_back,
+        *leave,
         Command(("stop", f"{name}{OLD}")),
-        Command(("start", name)),
+        Command((*dialect.join, *joining(launch.flags, name)) if first else ("start", name)),
     )
     seal: tuple[SwitchStep, ...] = (
         Command(("rename", f"{name}{OLD}", f"{name}{REPLACED}")),

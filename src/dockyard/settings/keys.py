@@ -371,6 +371,16 @@ RESTART = Key[str | None](
     _S,
     None,
 )
+START_FIRST = Key(
+    "start_first",
+    types.Boolean(),
+    "Whether a new container that takes production's place starts before the old one stops: without a network, until "
+    "it has stayed up and is healthy. Then the old one stops, and the new one joins the network. For services to which "
+    "nothing is mounted writable; podman stops first all the same.",
+    _S,
+    False,
+    scope=Scope.SERVICE,
+)
 HEALTHCHECK = Key[HealthCheck | None](
     "healthcheck",
     types.Health(),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
 from dockyard.engine.models import LAUNCH_LABEL, SUFFIXES, Container
 from dockyard.errors import DockyardError
-from dockyard.plan.switch import Recovery, SwitchPlan, Tags, plan_recovery, plan_switch
+from dockyard.plan.switch import Recovery, SwitchPlan, Tags, Watch, plan_recovery, plan_switch
 from dockyard.plan.values import Command
 from tests.unit.making import IMAGE_ID, plan_of, settings_of
 
@@ -26,6 +26,7 @@ class Pretended:
     def __init__(self, old: Container | None) -> None:
         self.containers: dict[str, Container] = {"web": old} if old else {}
         self.tags = {"live": LIVE, "prev": PREVIOUS}
+        self.networks = {"old": {"bridge"}, "new": {"bridge"}}
 
     def do(self, step: object) -> None:
         """Carry out what a command does; the other steps change nothing here."""
@@ -52,9 +53,24 @@ class Pretended:
 
     def do_start(self, name: str) -> None:
         """Start a container."""
-        others = [one.name for one in self.containers.values() if one.is_up]
-        assert others in ([], [name]), "two would have the same ports and data"
         self.containers[name] = self.containers[name]._replace(status="running")
+        self.networks[self.containers[name].id] = self.networks[self.containers[name].id] or {"bridge"}
+        self.check_alone()
+
+    def do_network(self, verb: str, network: str, name: str) -> None:
+        """Put a container on a network, or take it off one. No other one goes together with none."""
+        networks = self.networks[self.containers[name].id]
+        if verb == "disconnect":
+            networks.remove(network)
+        else:
+            assert not networks & {network, "none"}
+            networks.add(network)
+        self.check_alone()
+
+    def check_alone(self) -> None:
+        """Check that one container at most is in service: two would have the same ports."""
+        serving = [one for one in self.containers.values() if one.is_up and "bridge" in self.networks[one.id]]
+        assert len(serving) <= 1
 
     def do_update(self, *argv: str) -> None:
         """Set a restart policy."""
@@ -71,12 +87,14 @@ class Pretended:
 
     def is_in_order(self) -> bool:
         """Return whether production runs, once, and nothing is left."""
-        return set(self.containers) == {"web"} and self.containers["web"].is_up
+        web = self.containers.get("web")
+        return len(self.containers) == 1 and web is not None and web.is_up and self.networks[web.id] == {"bridge"}
 
 
-def switch_of(old: Container | None, dialect: Dialect, *, tags: bool) -> SwitchPlan:
+def switch_of(old: Container | None, dialect: Dialect, *, tags: bool, start_first: bool = False) -> SwitchPlan:
     """Plan a switch from what runs, or from nothing."""
-    launch = plan_of(settings_of(), dialect=dialect).labelled({LAUNCH_LABEL: "0"})
+    settings = settings_of("start_first: true" if start_first else "")
+    launch = plan_of(settings, dialect=dialect).labelled({LAUNCH_LABEL: "0"})
     return plan_switch(launch, old, Tags(REPOSITORY, LIVE, PREVIOUS) if tags else None, dialect)
 
 
@@ -104,17 +122,18 @@ OLDS: dict[str, dict[str, Any]] = {
     kind=st.sampled_from([*OLDS, "none"]),
     dialect=st.sampled_from([DOCKER, PODMAN]),
     tags=st.booleans(),
+    start_first=st.booleans(),
     steps=st.integers(0, 20),
     cut=st.lists(st.integers(0, 8), max_size=3),
 )
-def test_cut_short_anywhere_it_is_put_in_order(
-    kind: str, dialect: Dialect, tags: bool, steps: int, cut: list[int]
+def test_cut_short_anywhere_it_is_put_in_order(  # noqa: PLR0913
+    *, kind: str, dialect: Dialect, tags: bool, start_first: bool, steps: int, cut: list[int]
 ) -> None:
     """One container of the name runs, what it runs is live, and nothing else is left: unless nothing had begun."""
     old = None
     if kind != "none":
         old = Container("old", "web", **{"status": "running", "image_id": LIVE, "labels": PRODUCTION, **OLDS[kind]})
-    plan = switch_of(old, dialect, tags=tags)
+    plan = switch_of(old, dialect, tags=tags, start_first=start_first)
     engine = Pretended(old)
     for step in plan.steps[:steps]:
         engine.do(step)
@@ -134,14 +153,14 @@ def test_cut_short_anywhere_it_is_put_in_order(
         assert now.restart == (old.restart if old else "")
 
 
-@given(kind=st.sampled_from([*OLDS, "none"]), dialect=st.sampled_from([DOCKER, PODMAN]))
-def test_whole_switch_needs_no_recovery(kind: str, dialect: Dialect) -> None:
+@given(kind=st.sampled_from([*OLDS, "none"]), dialect=st.sampled_from([DOCKER, PODMAN]), start_first=st.booleans())
+def test_whole_switch_needs_no_recovery(kind: str, dialect: Dialect, start_first: bool) -> None:
     """After all steps the new container runs, is live, and there is nothing to recover."""
     old = None
     if kind != "none":
         old = Container("old", "web", **{"status": "running", "image_id": LIVE, "labels": PRODUCTION, **OLDS[kind]})
     engine = Pretended(old)
-    for step in switch_of(old, dialect, tags=True).steps:
+    for step in switch_of(old, dialect, tags=True, start_first=start_first).steps:
         engine.do(step)
     assert engine.is_in_order()
     assert engine.containers["web"].id == "new"
@@ -162,6 +181,47 @@ def test_tags_stay_until_the_new_one_has_proved_itself() -> None:
     plan = switch_of(old, DOCKER, tags=True)
     before = [step.argv[0] for step in (*plan.prepare, *plan.switch) if isinstance(step, Command)]
     assert before == ["create", "rename", "rename", "stop", "start"]
+
+
+def words_of(plan: SwitchPlan) -> list[str]:
+    """Return the engine's commands of a switch up to its seal, but for what is created and checked, a line each."""
+    commands = (step.argv for step in (*plan.prepare, *plan.switch) if isinstance(step, Command))
+    return [" ".join(argv) for argv in commands if argv[0] != "create"]
+
+
+def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
+    """The new one is up and watched while the old one serves; addresses and names are given as it joins."""
+    settings = "start_first: true\nnetwork: front\nip: 10.0.0.7\nextra_docker: --network-alias shop"
+    launch = plan_of(settings_of(settings)).labelled({LAUNCH_LABEL: "0"})
+    plan = plan_switch(launch, Container("old", "web", "running", LIVE, labels=PRODUCTION), None, DOCKER)
+    assert plan.starts_first
+    assert words_of(plan) == [
+        "network disconnect front web.next",
+        "network connect none web.next",
+        "start web.next",
+        "rename web web.old",
+        "rename web.next web",
+        "network disconnect none web",
+        "stop web.old",
+        "network connect --ip 10.0.0.7 --alias shop front web",
+    ]
+    assert plan.prepare[-1] == Watch("web.next")
+    assert Watch("web") in plan.switch
+
+
+@pytest.mark.parametrize(
+    ("old", "dialect"),
+    [
+        (None, DOCKER),
+        (Container("old", "web", "exited", LIVE, labels=PRODUCTION), DOCKER),
+        (Container("old", "web", "running", LIVE, labels=PRODUCTION), PODMAN),
+    ],
+)
+def test_nobody_starts_first_where_nobody_stops_or_the_engine_cannot(old: Container | None, dialect: Dialect) -> None:
+    """Without an old one that is up there is no outage to shorten; podman takes ports as a container starts."""
+    plan = switch_of(old, dialect, tags=True, start_first=True)
+    assert not plan.starts_first
+    assert words_of(plan) == words_of(switch_of(old, dialect, tags=True))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
