@@ -3,7 +3,7 @@
     .venv/bin/python bench/upgrade.py [ROUNDS]
 
 As root, with docker. The service is examples/web under another name and port, the same for both: Dockerfile, pages and
-options. In each round its page is changed and it is upgraded, while a client asks every 10 ms, with a new connection
+options; `d, stop first` is without its `start_first`. In each round its page is changed and it is upgraded, while a client asks every 10 ms, with a new connection
 each time: 200 with a page within a second counts as answered. The outage is the time from the first question that was
 not answered to the last one. `compose` has a file as people write it, with the network that compose makes;
 `compose (bridge)` has the engine's own bridge in it, where d launches what does not name a network. Each network has a
@@ -30,8 +30,8 @@ from typing import NamedTuple
 import compose
 from common import DOCKER, PROGRAMS, REPOSITORY, prepare, report, run, with_own_state
 
-NAME, PROJECT = "dybench-web", "dybench-compose"
-US, THEM, THEM_ON_BRIDGE = "d upgrade", "compose", "compose (bridge)"
+NAME, NAME_STOP_FIRST, PROJECT = "dybench-web", "dybench-web-stop", "dybench-compose"
+US, US_STOP_FIRST, THEM, THEM_ON_BRIDGE = "d upgrade", "d, stop first", "compose", "compose (bridge)"
 BAR = 0.65
 MARGIN = 150  # ms that an upgrade may take in addition to what the container needs to stop and start
 EVERY, PATIENCE = 0.01, 1.0  # seconds between two questions, and for an answer
@@ -135,13 +135,13 @@ def copy_example(place: Path) -> Path:
     return place
 
 
-def ours(root: Path) -> Way:
+def ours(root: Path, way: str, name: str, *, start_first: bool) -> Way:
     """Make the service for d."""
-    source, port, d = copy_example(root / "src" / NAME), free_port(), str(PROGRAMS / "d")
+    source, port, d = copy_example(root / "src" / name), free_port(), str(PROGRAMS / "d")
     settings = source / "settings.yaml"
     text = settings.read_text(encoding="utf-8").replace("8080:8080", f"{port}:8080")
-    settings.write_text(text, encoding="utf-8")
-    return Way(US, source, port, (d, "upgrade", NAME), (d, "down", NAME))
+    settings.write_text(text if start_first else text.replace("start_first: true", ""), encoding="utf-8")
+    return Way(way, source, port, (d, "upgrade", name), (d, "down", name))
 
 
 def composed(root: Path, name: str, project: str, **more: str) -> Way:
@@ -179,7 +179,7 @@ def clear(root: Path, ways: list[Way]) -> None:
     """Remove what was made."""
     for way in ways:
         run(*way.end, root=root, check=False)
-    run(DOCKER, "rm", "--force", NAME, root=root, check=False)
+    run(DOCKER, "rm", "--force", NAME, NAME_STOP_FIRST, root=root, check=False)
     images = run(DOCKER, "images", "--quiet", "--all", "--filter", f"label={PROJECT}", root=root).split()
     if images:
         run(DOCKER, "rmi", "--force", *dict.fromkeys(images), root=root, check=False)
@@ -212,6 +212,7 @@ def tell(found: dict[str, list[float]]) -> None:
     itself = medians["docker stop"] + medians["docker start"]
     print(f"the container's own stop and start, and {MARGIN} ms: {itself + MARGIN:.0f} ms")
     report("outage", medians[US] / (itself + MARGIN), f"stop + start + {MARGIN} ms", 1.0)
+    report("outage", medians[US_STOP_FIRST] / medians[THEM], f"{THEM}, without start_first")
     report("outage", medians[US] / medians[THEM_ON_BRIDGE], THEM_ON_BRIDGE)
     report("outage", medians[US] / medians[THEM], THEM, BAR)
 
@@ -224,7 +225,8 @@ def main(rounds: int) -> None:
         prepare(root)
         plain = composed(root, THEM, PROJECT)
         bridge = composed(root, THEM_ON_BRIDGE, f"{PROJECT}-bridge", network_mode="bridge")
-        ways = [ours(root), plain, bridge]
+        mine = ours(root, US, NAME, start_first=True)
+        ways = [mine, ours(root, US_STOP_FIRST, NAME_STOP_FIRST, start_first=False), plain, bridge]
         print(f"{rounds} rounds, compose {version}")
         try:
             found = measured(root, ways, rounds)

@@ -12,7 +12,7 @@ from dockyard.plan.facts import Facts, HostFacts
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.switch import FINISHED, UNDONE, SwitchPlan, SwitchStep, Tags, plan_recovery, plan_switch
 from dockyard.plan.values import Command
-from dockyard.settings.keys import IMAGE, NAME
+from dockyard.settings.keys import IMAGE, NAME, START_FIRST
 from dockyard.settings.resolve import Value, resolve
 from dockyard.settings.values import Mode
 
@@ -28,24 +28,25 @@ def switching_page() -> str:
         "The states of a switch",
         _INTRODUCTION,
         f"## A new container in the place of one that is up\n\n{table(head, _rows(*replacing()))}",
+        f"## The same with `start_first`\n\n{_STARTS_FIRST}\n{table(head, _rows(*replacing(start_first=True)))}",
         f"## Where nothing is up\n\n{_NOTHING_UP}\n{table(head, _rows(_plan(None), None))}",
     )
 
 
-def replacing() -> tuple[SwitchPlan, Container]:
+def replacing(*, start_first: bool = False) -> tuple[SwitchPlan, Container]:
     """Return a switch from a container that is up, and that container."""
     old = Container("old", NAME_SHOWN, "running", OLD, labels=PRODUCTION)
-    return _plan(old), old
+    return _plan(old, start_first=start_first), old
 
 
-def _plan(old: Container | None) -> SwitchPlan:
+def _plan(old: Container | None, *, start_first: bool = False) -> SwitchPlan:
     tags = Tags(f"ktools/{NAME_SHOWN}", OLD, "")
-    return plan_switch(_launch(), old, tags, DOCKER, image="NEW", test_production=True)
+    return plan_switch(_launch(start_first=start_first), old, tags, DOCKER, image="NEW", test_production=True)
 
 
-def _launch() -> LaunchPlan:
+def _launch(*, start_first: bool) -> LaunchPlan:
     named = Value(NAME_SHOWN, "")
-    settings = resolve([{}], Mode.PROD, {NAME.name: named, IMAGE.name: named})
+    settings = resolve([{START_FIRST.name: Value(start_first, "")}], Mode.PROD, {NAME.name: named, IMAGE.name: named})
     options = LaunchOptions(directory=f"/srv/services/{NAME_SHOWN}")
     asked = questions(NAME_SHOWN, settings, options, DOCKER, "host")
     host = HostFacts("host", "UTC")
@@ -117,7 +118,13 @@ def _end(containers: Containers) -> str:
 _INTRODUCTION = """\
 These are the steps by which production passes from one container to the next, as `d upgrade -n web` shows them, with
 what the engine has after each, and what the next `d` command does if d, its children or the engine end right there.
-[How an upgrade goes](../explanation/upgrade.md) tells why. It is Docker's way; podman's differs in flags alone.
+[How an upgrade goes](../explanation/upgrade.md) tells why. It is Docker's way; podman's differs in flags alone, but for
+`start_first`.
+"""
+
+_STARTS_FIRST = """\
+The new container is on the network `none` until it takes over: nobody reaches it, and it reaches nobody. podman stops
+the old one first all the same, as above.
 """
 
 _NOTHING_UP = "There is nothing to go back to, so the tags move first, and going on is always right.\n"
