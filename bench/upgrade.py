@@ -2,15 +2,16 @@
 
     .venv/bin/python bench/upgrade.py [ROUNDS]
 
-As root, with docker. The service is examples/web under another name and port, the same for both: Dockerfile, pages and
-options; `d, stop first` is without its `start_first`. In each round its page is changed and it is upgraded, while a client asks every 10 ms, with a new connection
-each time: 200 with a page within a second counts as answered. The outage is the time from the first question that was
-not answered to the last one. `compose` has a file as people write it, with the network that compose makes;
-`compose (bridge)` has the engine's own bridge in it, where d launches what does not name a network. Each network has a
-second container that stays up: a bridge whose only container goes is down until the next one is there, so that clients
-wait where they would be refused, and an outage seems 120 ms shorter than on a host that has more services.
-`docker stop` and `docker start` of the same container, by hand, tell what the container itself needs. Prints medians in
-ms, their range, and ratios of medians with their bars. Compose comes from compose.py.
+As root, with docker. The service is examples/web under another name and port, the same for both: Dockerfile, pages
+and options; `d, stop first` is without its `start_first`. In each round its page is changed and it is upgraded, while
+a client asks every 10 ms, with a new connection each time: 200 with a page within a second counts as answered. The
+outage is the time from the first question that was not answered to the last one. `compose` has a file as people write
+it, with the network that compose makes; `compose (bridge)` has the engine's own bridge in it, where d launches what
+does not name a network. Each network has a second container that stays up: a bridge whose only container goes is down
+until the next one is there, so that clients wait where they would be refused, and an outage seems 120 ms shorter than
+on a host that has more services. `docker stop` and `docker start` of the same container, by hand, tell what the
+container itself needs. Prints medians in ms, their range, and ratios of medians with their bars. Compose comes from
+compose.py.
 """
 
 import json
