@@ -126,7 +126,7 @@ def _record(engine: "Engine", name: str, verdict: str, tell: Tell) -> None:
     up = next(iter(engine.containers([name])), None)
     image = up.image_id if up else ""
     history.record(up.service if up else name, "recover", verdict, image=image)
-    tell(f"{name}: a switch that was cut short was {verdict}; {image[:12]} is up")
+    tell(f"{name}: a switch that was cut short was {verdict}; {f'{image[:12]} is up' if up else 'nothing is up'}")
 
 
 def unsettled(name: str, error: DockyardError) -> DockyardError:

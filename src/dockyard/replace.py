@@ -11,7 +11,7 @@ from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, imag
 from dockyard.plan.switch import SwitchPlan, Tags, check_owner, plan_switch
 from dockyard.plan.values import Command
 from dockyard.service import Service
-from dockyard.settings.keys import FOREGROUND, TAG
+from dockyard.settings.keys import FOREGROUND, START_FIRST, TAG
 from dockyard.settings.resolve import Settings
 from dockyard.switch import Switched, SwitchFailedError, seal, switch, undo
 from dockyard.watch import watch
@@ -141,12 +141,13 @@ class Replacement(NamedTuple):
 
 
 def trial(service: Service, plan: LaunchPlan) -> str:
-    """Return what tells one try of an image in production from another: its settings, and what tests it there."""
+    """Return what tells one try of an image in production from another: its settings, and how it is tried there."""
     import hashlib
 
     script = service.program("Test-prod")
     test = hashlib.sha256(script.read_bytes()).hexdigest()[:16] if script else ""
-    return f"{plan.labels[LAUNCH_LABEL]} {test}"
+    first = " start_first" if plan.settings[START_FIRST] else ""
+    return f"{plan.labels[LAUNCH_LABEL]} {test}{first}"
 
 
 def replacement(  # noqa: PLR0913

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from dockyard import launch, recovery, secrets
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import LAUNCH, NEXT
+from dockyard.engine.models import LAUNCH, NEXT, START_FIRST
 from dockyard.errors import DockyardError, EngineUnreachableError, PortTakenError
 from dockyard.plan.switch import (
+    STOP_FIRST,
     Gone,
     KeepChanges,
     ProductionTest,
@@ -52,7 +53,7 @@ class Switched(NamedTuple):
         """Return the measured outage."""
         if not self.stop:
             return f"up after {self.start} ms"
-        last = "join" if self.plan.starts_first else "start"
+        last = "join" if self.plan.kind == START_FIRST else "start"
         return f"outage {self.outage} ms (stop {self.stop}, {last} {self.start})"
 
 
@@ -91,7 +92,7 @@ def switch(  # noqa: PLR0913
             _perform(work, step)
     except BaseException as error:
         with undisturbed():
-            failed = _failed(work, error)
+            failed = _failed(work, step, error)
             _go_back(work, failed, keep)
         if failed is error:
             raise
@@ -130,7 +131,7 @@ def _perform(work: Work, step: SwitchStep) -> None:
             recovery.perform(work.engine, step)
         case Watch():
             work.tell("watching")
-            _watch(work, step.name)
+            _watch(work, step)
         case ProductionTest():
             work.tell("testing in production")
             work.test()
@@ -165,8 +166,9 @@ def _name(step: SwitchStep) -> str:
     return type(step).__name__
 
 
-def _watch(work: Work, name: str) -> None:
-    verdict = watch(work.engine, [name], patience=work.patience)[name]
+def _watch(work: Work, step: Watch) -> None:
+    name, since = step.name, time.time() if step.anew else 0.0
+    verdict = watch(work.engine, [name], patience=work.patience, since=since)[name]
     if verdict.problem:
         said = ("its health check:", verdict.health) if verdict.health else ()
         alone = (_NEEDS_NETWORK,) if name.endswith(NEXT) else ()
@@ -174,21 +176,23 @@ def _watch(work: Work, name: str) -> None:
         raise DockyardError(f"{work.plan.name}: the new container {verdict.problem}", hint)
 
 
-_NEEDS_NETWORK = "it was on no network yet: if it needs one to get up, leave out `start_first`"
+_NEEDS_NETWORK = f"it was on no network yet; if it needs one to get up, {STOP_FIRST}"
 
 
-def _failed(work: Work, error: BaseException) -> BaseException:
-    """Return what a failure is to be: the new container's own one where it was its turn."""
-    began = any(name.startswith("start ") for name in work.times)
-    own = isinstance(error, DockyardError) and not isinstance(error, EngineUnreachableError)
-    if not (began and own):
+def _failed(work: Work, step: SwitchStep, error: BaseException) -> BaseException:
+    """Return what a failure at a step is to be: the new container's own one where it was its turn."""
+    is_turn = isinstance(step, Watch | ProductionTest) or step == work.plan.entry or _is_start(step)
+    if not is_turn or not isinstance(error, DockyardError) or isinstance(error, EngineUnreachableError):
         return error
-    assert isinstance(error, DockyardError)  # noqa: S101 - see above
     advice = (line for line in work.plan.launch.advice if line not in error.hint)
     hint = "\n".join(filter(None, [error.hint, *advice]))
     failed = SwitchFailedError(str(error), hint, retry=isinstance(error, PortTakenError))
     failed.transcript = error.transcript
     return failed
+
+
+def _is_start(step: SwitchStep) -> bool:
+    return isinstance(step, Command) and step.argv[0] == "start"
 
 
 def _go_back(
@@ -248,15 +252,18 @@ def put_back(engine: Engine, tags: Tags) -> None:
 def _measured(work: Work) -> Switched:
     times = work.times
     stop = next((began for name, began in times.items() if name.startswith("stop ")), None)
-    up = times[_name(Watch(work.plan.name))]
-    start = max(began for began in times.values() if began < up)
+    start, up = times[_name(work.plan.entry)], times[_name(Watch(work.plan.name))]
     parts = (0 if stop is None else up - stop, 0 if stop is None else start - stop, up - start)
     return Switched(work.plan, *(round(part * MILLISECONDS) for part in parts))
 
 
 def _outage(work: Work, end: str) -> int:
-    """Return for how many ms production was away, from its stop to a moment that has a name."""
-    began = next((began for name, began in work.times.items() if name.startswith("stop ")), None)
+    """Return for how many ms production was away, from its stop to a moment that has a name.
+
+    Where it had not stopped yet, going back may have done so: from the moment on when its name was another's.
+    """
+    stop = next((began for name, began in work.times.items() if name.startswith("stop ")), None)
+    began = work.times.get("going back") if f"rename {work.plan.name}{NEXT}" in work.times and not stop else stop
     return round((work.times[end] - began) * MILLISECONDS) if began else 0
 
 

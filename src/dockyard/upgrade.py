@@ -239,6 +239,8 @@ def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags) -> tuple[st
     found = []
     if here.image_id != launch.image_id:
         found.append(f"it runs {here.image_id[:12]}")
+    if here.is_apart:
+        found.append("it is on no network")
     if here.labels.get(LAUNCH_LABEL) != launch.labels[LAUNCH_LABEL]:
         found.append("its settings have changed")
     if tags.live != launch.image_id:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from dockyard.engine.engine import Engine
@@ -20,20 +21,35 @@ class Verdict(NamedTuple):
     healthy_after: float | None = None
 
 
+class _Wanted(NamedTuple):
+    """What a container has to do: stay up for seconds, be healthy within seconds, by a check not older than `since`."""
+
+    stay_up: float
+    patience: float | None
+    since: float
+
+
 def watch(
-    engine: Engine, names: Iterable[str], *, stay_up: float = STAY_UP, patience: float | None = None
+    engine: Engine,
+    names: Iterable[str],
+    *,
+    stay_up: float = STAY_UP,
+    patience: float | None = None,
+    since: float = 0.0,
 ) -> dict[str, Verdict]:
     """Return how each container did, once all of them have stayed up for `stay_up` seconds or failed.
 
-    `patience` is how many seconds they have to get healthy; by default what their own checks' times come to.
+    `patience` is how many seconds they have to get healthy; by default what their own checks' times come to. With
+    `since`, in seconds of the clock, a check counts that began no earlier.
     """
+    wanted = _Wanted(stay_up, patience, since)
     began = time.monotonic()
     pending, verdicts = set(names), dict[str, Verdict]()
     while pending:
         elapsed = time.monotonic() - began
         there = {container.name: container for container in engine.containers(sorted(pending))}
         for name in sorted(pending):
-            verdict = _verdict(engine, there.get(name), elapsed, stay_up, patience)
+            verdict = _verdict(engine, there.get(name), elapsed, wanted)
             if verdict:
                 verdicts[name] = verdict
         pending -= set(verdicts)
@@ -43,9 +59,7 @@ def watch(
     return verdicts
 
 
-def _verdict(
-    engine: Engine, container: Container | None, elapsed: float, stay_up: float, patience: float | None
-) -> Verdict | None:
+def _verdict(engine: Engine, container: Container | None, elapsed: float, wanted: _Wanted) -> Verdict | None:
     """Return how a container did; None while that is not known yet."""
     if not container:
         return Verdict("did not stay up (gone)")
@@ -56,22 +70,26 @@ def _verdict(
     if container.restarts:
         return Verdict(f"did not stay up (the engine has started it anew {container.restarts} times)")
     if not container.check:
-        return Verdict() if elapsed >= stay_up else None
-    return _health(engine, container, elapsed, stay_up, patience)
+        return Verdict() if elapsed >= wanted.stay_up else None
+    return _health(engine, container, elapsed, wanted)
 
 
-def _health(
-    engine: Engine, container: Container, elapsed: float, stay_up: float, patience: float | None
-) -> Verdict | None:
+def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wanted) -> Verdict | None:
     assert container.check  # noqa: S101 - see the caller
     if engine.dialect.health_check:
         healthy, unhealthy = engine.is_healthy(container.id), False
     else:
-        healthy, unhealthy = container.health == "healthy", container.health == "unhealthy"
+        healthy = container.health == "healthy" and _seconds(container.health_checked) >= wanted.since
+        unhealthy = container.health == "unhealthy"
     if healthy:
-        return Verdict(healthy_after=elapsed) if elapsed >= stay_up else None
-    limit = container.check.patience + SLACK if patience is None else patience
+        return Verdict(healthy_after=elapsed) if elapsed >= wanted.stay_up else None
+    limit = container.check.patience + SLACK if wanted.patience is None else wanted.patience
     if unhealthy or elapsed > limit:
         how = "is unhealthy" if unhealthy else f"is not healthy after {elapsed:.0f} s"
         return Verdict(how, container.health_output)
     return None
+
+
+def _seconds(when: str) -> float:
+    """Return an engine's time in seconds of the clock; 0 where it tells none."""
+    return datetime.fromisoformat(when).timestamp() if when else 0.0

@@ -204,28 +204,6 @@ def test_good_upgrade_and_back(engine: World, web: Path, record_property: Record
     assert engine.tags(web.name) == {**after, "live": tags["live"], "prev": after["live"]}
 
 
-def test_dry_run_is_the_program(engine: World, web: Path) -> None:
-    """`d u -n` prints the commands in order and changes nothing; pasted into a shell, they upgrade."""
-    engine.d("u", web.name)
-    assert "up to date" in engine.d("u", web.name, "-n", "--exit-code").stdout
-    set_page(web, "page three")
-    listing, files = engine.listing(), disk(engine.volumes)
-    shown = engine.d("u", web.name, "-n").stdout
-    engine.d("u", web.name, "-n", "--exit-code", expect=1)
-    assert engine.listing() == listing
-    assert disk(engine.volumes) == files
-    words = [line.split()[1] for line in shown.splitlines() if line.startswith(f"{engine.engine} ")]
-    assert [word for word in words if word != "update"] == [
-        *("build", "rename", "rename", "stop", "start", "rename", "tag", "tag", "rm")
-    ]
-    assert "create --name" in shown
-    engine.run("sh", "-ec", shown)
-    assert Path("/dev/null").is_char_device()
-    await_page(service_port(web), "page three")
-    assert engine.tags(web.name)["live"] == engine.tags(web.name)["latest"]
-    assert "up to date" in engine.d("u", web.name).stdout
-
-
 def set_setting(service: Path, key: str, value: object) -> None:
     """Set one of a service's settings."""
     file = service / "settings.yaml"
@@ -282,6 +260,35 @@ def test_one_that_starts_first_and_fails(engine: World, web: Path, fault: Callab
     assert "failed in production" in engine.d("u", web.name, expect=1).stderr
 
 
+def test_one_that_starts_first_and_needs_its_network(engine: World, web: Path) -> None:
+    """It fails while the old one serves, and the way out that is told is one."""
+    serve = "exec /usr/bin/civetweb -document_root /srv/www -listening_ports 8080 -num_threads 4"
+    set_setting(web, "cmd", ["sh", "-c", f"[ -e /sys/class/net/eth0 ] || exit 3; {serve}"])
+    set_setting(web, "start_first", True)
+    set_page(web, "page three")
+    podman = engine.engine == "podman"
+    told = engine.d("u", web.name, expect=0 if podman else 1).stderr
+    assert podman or ("exit code 3" in told and "leave out `start_first`" in told)
+    set_setting(web, "start_first", False)
+    engine.d("u", web.name)
+    await_page(service_port(web), "page three")
+    engine.d("rollback", web.name)
+    await_page(service_port(web), "page two")
+
+
+def test_health_counts_from_when_it_has_its_network(engine: World, web: Path) -> None:
+    """What was healthy without a network, and is not with it, makes way."""
+    before = engine.container_id(web.name)
+    check = {"cmd": "! [ -e /sys/class/net/eth0 ]", "interval": "300ms", "timeout": "1s", "retries": 2}
+    set_setting(web, "healthcheck", check)
+    set_setting(web, "start_first", True)
+    told = engine.d("u", web.name, expect=1).stderr
+    assert "healthy" in told
+    assert "production is back, it was away for " in told
+    assert engine.container_id(web.name) == before
+    assert engine.containers(web.name) == [web.name]
+
+
 def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
     """On a network of its own it has the address and the names that it would have had, and finds the others."""
     network = f"{OURS}first"
@@ -308,6 +315,28 @@ def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
     assert engine.container_id(shop.name) != container
     assert reached() == before
     assert engine.engine == "podman" or set(before.values()) == {"found"}
+
+
+def test_dry_run_is_the_program(engine: World, web: Path) -> None:
+    """`d u -n` prints the commands in order and changes nothing; pasted into a shell, they upgrade."""
+    engine.d("u", web.name)
+    assert "up to date" in engine.d("u", web.name, "-n", "--exit-code").stdout
+    set_page(web, "page three")
+    listing, files = engine.listing(), disk(engine.volumes)
+    shown = engine.d("u", web.name, "-n").stdout
+    engine.d("u", web.name, "-n", "--exit-code", expect=1)
+    assert engine.listing() == listing
+    assert disk(engine.volumes) == files
+    words = [line.split()[1] for line in shown.splitlines() if line.startswith(f"{engine.engine} ")]
+    assert [word for word in words if word != "update"] == [
+        *("build", "rename", "rename", "stop", "start", "rename", "tag", "tag", "rm")
+    ]
+    assert "create --name" in shown
+    engine.run("sh", "-ec", shown)
+    assert Path("/dev/null").is_char_device()
+    await_page(service_port(web), "page three")
+    assert engine.tags(web.name)["live"] == engine.tags(web.name)["latest"]
+    assert "up to date" in engine.d("u", web.name).stdout
 
 
 def test_changes_of_the_old_container_are_kept(engine: World) -> None:

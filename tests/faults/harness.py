@@ -61,9 +61,8 @@ class Victim:
         self.further = further
         self.version = 0
         settings = {"cmd": IDLE, "stop_timeout": 2, "autostart": 1, "ports": [f"127.0.0.1:{free_port()}:80"]}
-        settings |= (
-            {"start_first": True, "mount_ro": "data:/data"} if start_first else {"mount_persistent": "data:/data"}
-        )
+        first = {"start_first": True, "restart": "always", "mount_ro": "data:/data"}
+        settings |= first if start_first else {"mount_persistent": "data:/data"}
         scripts = {"Test": "#!/bin/sh\nexit 0\n", "Test-prod": "#!/bin/sh\nexit 0\n"}
         self.service = world.service(settings, dockerfile=FROM_BASE, files={"version": "0"}, scripts=scripts)
         self.name = self.service.name

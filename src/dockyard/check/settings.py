@@ -8,7 +8,8 @@ from dockyard.check.subject import Launch, Subject
 from dockyard.errors import Problem
 from dockyard.plan.launch import image_candidates
 from dockyard.plan.network import can_pin, network_name
-from dockyard.settings.keys import IP, NETWORK
+from dockyard.plan.switch import STOP_FIRST
+from dockyard.settings.keys import IP, NETWORK, START_FIRST
 
 
 @check("settings", Severity.ERROR, "Settings that cannot be used")
@@ -21,6 +22,14 @@ def settings(subject: Subject) -> Iterator[Found]:
 def launch_refused(subject: Subject) -> Iterator[Found]:
     """Production cannot be launched with what the settings ask for."""
     yield from _refused(subject.production)
+
+
+@check("start-first", Severity.ERROR, "A container that cannot start first")
+def start_first(subject: Subject) -> Iterator[Found]:
+    """Upgrades are refused: the new container would run beside the old one, and both could write to the same place."""
+    plan = subject.production.plan if subject.production else None
+    for reason in plan.alone if plan else ():
+        yield Found(reason, plan.settings.value(START_FIRST).source if plan else "", hint=STOP_FIRST)
 
 
 @check("test-refused", Severity.ERROR, "A test instance that would be refused")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dockyard.cli.command import Option, argument, flag, option
 from dockyard.cli.output import Result, say
+from dockyard.engine.models import SUFFIXES
 from dockyard.errors import NoSuchNameError, UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
@@ -144,16 +145,18 @@ def verb(  # noqa: PLR0913 - what there is to say of a verb
 def _resolve(yard: Yard, on: On, beginning: str) -> str:
     """Return the one name that begins so. Raises NoSuchNameError, and UsageError for an empty beginning.
 
-    A name that is exactly a service's or a container's means that one, even where the verb needs one that is up.
+    A name that is exactly a service's or a container's means that one, even where the verb needs one that is up. What
+    a switch has renamed, or has not named yet, is meant by its whole name alone.
     """
     if not beginning:
         raise UsageError("an empty name", hint="write the beginning of a name")
     services = {service.name for service in yard.services}
     names = services if on in {On.SERVICE, On.EITHER} else set()
+    rows = [row for row in yard.rows if not row.name.endswith(SUFFIXES) or row.name == beginning]
     if on in {On.RUNNING, On.EITHER}:
-        names = names | {row.name for row in yard.rows if row.is_up}
+        names = names | {row.name for row in rows if row.is_up}
     if on is On.CONTAINER:
-        names = names | {row.name for row in yard.rows}
+        names = names | {row.name for row in rows}
     if on is On.RUNNING and beginning not in names:
         stopped = {row.name for row in yard.rows}
         if beginning in services | stopped:

@@ -19,7 +19,7 @@ TRIMMED_FOR_LABEL = "dockyard.trimmed-for"
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
 UPGRADE_LABEL = "dockyard.upgrade"
-"""On a container that takes another one's place: `replace` where one was up, else `launch`."""
+"""On a container that takes another one's place: how it does."""
 REPOSITORY_LABEL = "dockyard.repository"
 """On a container that takes another one's place: whose `:live` its image becomes."""
 WAS_LIVE_LABEL = "dockyard.was-live"
@@ -27,8 +27,9 @@ WAS_LIVE_LABEL = "dockyard.was-live"
 NEXT, OLD, REPLACED = ".next", ".old", ".replaced"
 SUFFIXES = (NEXT, OLD, REPLACED)
 """What a switch appends to names; no service's container may have such a name."""
-REPLACE, LAUNCH = "replace", "launch"
-"""Values of the upgrade label: a container is kept to go back to, or there is none to keep."""
+REPLACE, START_FIRST, LAUNCH = "replace", "start-first", "launch"
+"""Values of the upgrade label: a container is kept to go back to, perhaps until the new one has started without a
+network; or there is none to keep."""
 WAS_RESTART_LABEL = "dockyard.was-restart"
 """On a container that takes another one's place: the old one's restart policy, where that is held back meanwhile."""
 
@@ -79,7 +80,7 @@ class Container(NamedTuple):
 
     `layer` is where it writes, `layers` are what lies below, the uppermost first, `root` is where both are mounted as
     one while it runs; empty where the engine does not tell. `check_command` are the words of the health check, as the
-    engine has them.
+    engine has them; `health_checked` is when the last one began, as the engine tells it.
     """
 
     id: str
@@ -107,6 +108,13 @@ class Container(NamedTuple):
     exit_code: int = 0
     root: str = ""
     check_command: tuple[str, ...] = ()
+    health_checked: str = ""
+    networks: frozenset[str] = frozenset()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it was to start before another one stopped, and has not joined its network: it serves nobody."""
+        return self.labels.get(UPGRADE_LABEL) == START_FIRST and self.networks <= {"none"}
 
     @property
     def is_up(self) -> bool:
@@ -322,6 +330,8 @@ def container_from(answer: Answer) -> Container:
         is_read_only=bool(host.get("ReadonlyRootfs")),
         root=places.get("MergedDir") or "",
         check_command=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
+        health_checked=(health.get("Log") or [{}])[-1].get("Start") or "",
+        networks=frozenset(network.get("Networks") or ()),
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard import history, launch
+from dockyard.engine.models import NEXT
 from dockyard.errors import DockyardError, SettingsError
 from dockyard.fleet.crew import FAILED, OK, Crew, Done, Link, Task, Watcher, failure
 from dockyard.host import host_facts
@@ -159,19 +160,17 @@ def _watched(
 
 # ---------------------------------------------------------------------------------------------------------- down
 def production_up(yard: "Yard") -> "dict[str, Row]":
-    """Return the rows of the services' production that is up, by service; also what a switch has renamed meanwhile.
-
-    It is under the name of production there, as its lock is.
-    """
+    """Return the rows of the services' production that is up, by service; what is about to take its place is not."""
     names = {service.name for service in yard.services}
     rows = (row for row in yard.rows if row.is_up and row.service in names and not row.is_under_test)
-    return {row.service: row._replace(name=base_name(row.name)) for row in rows}
+    return {row.service: row for row in rows if not row.name.endswith(NEXT)}
 
 
 def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:
     """Stop the services that are up: first those that do not start by themselves, then wave by wave, the last first."""
     settings, _ = yard.load_all()
-    up = production_up(yard)
+    # One that makes way for another is stopped under the name that it, or the other one, has then: that is locked, too.
+    up = {name: row._replace(name=base_name(row.name)) for name, row in production_up(yard).items()}
     in_waves = [[name for name in members if name in up] for _, members in reversed(waves(settings))]
     others = [name for name in up if not any(name in members for members in in_waves)]
     return [done for members in (others, *in_waves) if members for done in _stop(yard, members, up, watcher)]

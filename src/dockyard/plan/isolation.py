@@ -117,8 +117,9 @@ def _mount_claim(value: str) -> Iterator[Claim]:
     source, kind = fields.get("source", ""), fields.get("type", "volume").lower()
     if kind == "glob":  # all that match lie in what stands before the pattern
         source = re.split(r"[*?\[]", source)[0].rpartition("/")[0] or "/"
-    if source and kind in {"bind", "volume", "glob"}:
-        yield _source_claim(source, writable=fields.get("readonly", "false").lower() not in {"true", "1"})
+    if source and kind in {"bind", "volume", "glob", "cluster"}:
+        read_only = fields.get("readonly", "false").lower() in {"true", "1"}
+        yield _source_claim(source, writable=not read_only or fields.get("bind-recursive") == "writable")
 
 
 def _source_claim(source: str, *, writable: bool) -> Claim:
@@ -136,6 +137,8 @@ def unprovable(argv: Sequence[str]) -> Iterator[str]:
         name.strip().upper().removeprefix("CAP_") for value in flag_values(argv, "cap-add") for name in value.split(",")
     )
     yield from (f"it has the capability {name}" for name in dict.fromkeys(added) if name in _REACHES_EVERYTHING)
+    if is_set(argv, "use-api-socket"):
+        yield "it can tell the engine what to do, through `--use-api-socket`"
     for claim in claims_of(argv):
         if claim.kind is Kind.PATH and re.search(r"/(docker|podman|containerd)\.sock$", claim.value):
             yield f"it can tell the engine what to do, through `{claim.value}`"

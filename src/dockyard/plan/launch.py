@@ -23,7 +23,7 @@ from dockyard.plan.network import Part, can_pin, lookups, network_name, network_
 from dockyard.plan.owners import host_names, id_map, user_inside
 from dockyard.plan.ownership import Finding, Process, findings, overrides_permissions
 from dockyard.plan.places import is_within, normal, places_of
-from dockyard.plan.start_first import refuse_start_first
+from dockyard.plan.start_first import obstacles, read_only_sources
 from dockyard.plan.values import Command, EmptyTestArea, Secret, Step
 from dockyard.plan.volumes import volumes_here
 from dockyard.settings.keys import (
@@ -82,7 +82,8 @@ class LaunchPlan(NamedTuple):
     """The launch of one instance.
 
     `image` is the reference that was found, `area` its test area if it has one, `unfit` what its user cannot use,
-    `shared` the directories that it shares with production on purpose, `nested` sources that lie in writable ones.
+    `shared` the directories that it shares with production on purpose, `nested` sources that lie in writable ones,
+    `alone` why it cannot run beside the one before it although it is to start first.
     """
 
     service: str
@@ -99,6 +100,7 @@ class LaunchPlan(NamedTuple):
     unfit: tuple[Finding, ...] = ()
     shared: tuple[str, ...] = ()
     nested: tuple[tuple[str, str], ...] = ()
+    alone: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     """What the engine's command says before the image: what follows is for the program inside."""
 
@@ -208,7 +210,7 @@ def questions(service: str, settings: Settings, options: LaunchOptions, dialect:
         labels=(f"{SERVICE_LABEL}={service}", f"{MODE_LABEL}={settings.mode.value}") if places.test_data else (),
         network=(dialect.bridge_network if network == "bridge" else network) if pins else "",
         lookups=lookups(settings, _own_names(service, settings, host_name), dialect.bridge_pins_addresses),
-        paths=tuple(path for path in found if not has_glob(path)),
+        paths=(*(path for path in found if not has_glob(path)), *_further_paths(settings)),
         patterns=(
             *(path for path in found if has_glob(path)),
             *(device for device in settings[MOUNT_DEVICES] if has_glob(device)),
@@ -220,6 +222,12 @@ def questions(service: str, settings: Settings, options: LaunchOptions, dialect:
         groups=host_names(settings, "group"),
         ids=needs_owners(settings, places),
     )
+
+
+def _further_paths(settings: Settings) -> tuple[str, ...]:
+    """Return what raw flags mount, where it matters whether that is a socket."""
+    raw: tuple[str, ...] = settings[EXTRA_DOCKER] if settings[START_FIRST] else ()
+    return tuple(path for path in read_only_sources(raw) if path.startswith("/"))
 
 
 def _own_names(service: str, settings: Settings, host_name: str) -> tuple[str, ...]:
@@ -265,8 +273,6 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         *_user(settings, options),
         *settings[EXTRA_DOCKER],
     )
-    if settings[START_FIRST] and not settings.mode.isolated:
-        refuse_start_first(settings, flags, mounts.sockets)
     argv = (*flags, *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options))
     return LaunchPlan(
         service=service,
@@ -283,8 +289,15 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         unfit=_unfit(mounts, settings, facts, user, flags),
         shared=mounts.shared,
         nested=nested(mounts.binds),
+        alone=_alone(settings, facts, flags),
         flags=flags,
     )
+
+
+def _alone(settings: Settings, facts: Facts, flags: tuple[str, ...]) -> tuple[str, ...]:
+    if settings.mode.isolated or not settings[START_FIRST]:
+        return ()
+    return obstacles(flags, {path for path, fact in facts.paths.items() if fact.kind == "other"})
 
 
 def _unfit(

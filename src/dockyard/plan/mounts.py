@@ -95,8 +95,7 @@ class Access(NamedTuple):
 class MountPart(NamedTuple):
     """The mounts of an instance, the steps that make their sources, and what the user should know.
 
-    `area` is the test area, where the instance has one; `shared` is what it shares with production on purpose;
-    `sockets` are files of the host that are none: somebody may listen there.
+    `area` is the test area, where the instance has one; `shared` is what it shares with production on purpose.
     """
 
     binds: tuple[Bind, ...] = ()
@@ -106,7 +105,6 @@ class MountPart(NamedTuple):
     accesses: tuple[Access, ...] = ()
     area: EmptyTestArea | None = None
     shared: tuple[str, ...] = ()
-    sockets: tuple[str, ...] = ()
 
 
 def nested(binds: Iterable[Bind]) -> tuple[tuple[str, str], ...]:
@@ -213,7 +211,6 @@ class _Mounting:
         self._accesses: list[Access] = []
         self._notes: list[str] = []
         self._shared: list[str] = []
-        self._sockets: list[str] = []
         self._problems: list[Problem] = []
         self._volumes = dict(volumes_here(settings, places))
         self._writable = [
@@ -242,7 +239,6 @@ class _Mounting:
             tuple(self._accesses),
             area,
             tuple(self._shared),
-            tuple(self._sockets),
         )
 
     def _trying(self, work: Callable[[], None]) -> None:
@@ -281,8 +277,6 @@ class _Mounting:
             )
         if not there and source not in self._volumes:
             self._make_directory(source, self._first_trusted(source))
-        if there and there.kind == "other":
-            self._sockets.append(source)
         self._note_access(source, source, mount, writes=not rule.read_only)
         return Bind(source, target, rule.read_only)
 

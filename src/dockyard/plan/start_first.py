@@ -3,32 +3,33 @@
 What could be written by both at once rules it out.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain
 
-from dockyard.errors import Problem, SettingsError
 from dockyard.plan.flags import flag_values, is_set
 from dockyard.plan.isolation import FOR_EVERYBODY, Claim, Kind, claims_of, unprovable
-from dockyard.settings.keys import START_FIRST
-from dockyard.settings.resolve import Settings
 
 NO_NETWORK = "none"
 
 # How a flag of `run` is called where a container joins a network later on.
 _WHEN_JOINING = {"ip": "--ip", "ip6": "--ip6", "network-alias": "--alias", "net-alias": "--alias"}
+# Flags that give a container more of the host than it can have to itself.
+_OF_THE_HOST = ("gpus", "device-cgroup-rule")
+# Flags that count as a container starts on its network, and not as it joins one.
+_AT_THE_START = ("mac-address", "link", "link-local-ip")
 
 
-def refuse_start_first(settings: Settings, flags: Sequence[str], sockets: Iterable[str]) -> None:
-    """Raise SettingsError where a launch's container cannot run beside the one before it, with every reason.
+def obstacles(flags: Sequence[str], sockets: Container[str]) -> tuple[str, ...]:
+    """Return why a launch's container cannot run beside the one before it; nothing where it can.
 
-    `sockets` are mounted files through which a container reaches somebody although it has no network.
+    `sockets` are those of the mounted files through which a container reaches somebody although it has no network.
     """
-    where = settings.value(START_FIRST).source
-    reasons = list(dict.fromkeys(chain(_shared(flags), _reaching(flags, sockets), _not_to_join(flags))))
-    if reasons:
-        *others, last = (Problem(where, f"start_first: {reason}") for reason in reasons)
-        hint = "leave out `start_first`: then the old container stops before the new one starts"
-        raise SettingsError([*others, last._replace(hint=hint)])
+    return tuple(dict.fromkeys(chain(_shared(flags), _reaching(flags, sockets), _not_to_switch(flags))))
+
+
+def read_only_sources(flags: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths of the host that a launch mounts without writing to them: a socket among them is one still."""
+    return tuple(claim.value for claim in claims_of(flags) if claim.kind is Kind.PATH and not claim.writable)
 
 
 def _shared(flags: Sequence[str]) -> Iterator[str]:
@@ -38,28 +39,34 @@ def _shared(flags: Sequence[str]) -> Iterator[str]:
             yield f"two at once would write to `{claim.value}`"
         elif claim.kind is Kind.CONTAINER or _is_exclusive(claim):
             yield f"two at once would use the {claim.kind.value} `{claim.value}`"
-    if is_set(flags, "rm"):
-        yield "a container that the engine removes at its end cannot come back"
+    yield from (f"two at once would have what `--{flag}` gives" for flag in _OF_THE_HOST if _has(flags, flag))
 
 
 def _is_exclusive(claim: Claim) -> bool:
     return claim.kind is Kind.DEVICE and not FOR_EVERYBODY.fullmatch(claim.value)
 
 
-def _reaching(flags: Sequence[str], sockets: Iterable[str]) -> Iterator[str]:
+def _reaching(flags: Sequence[str], sockets: Container[str]) -> Iterator[str]:
     """Yield how the new one could do something while it is not in service."""
     yield from (f"without a network it would not be alone: {reason}" for reason in unprovable(flags))
-    yield from (f"without a network it would still reach who listens at `{path}`" for path in sockets)
+    listening = (path for path in read_only_sources(flags) if path in sockets)
+    yield from (f"without a network it would still reach who listens at `{path}`" for path in listening)
 
 
-def _not_to_join(flags: Sequence[str]) -> Iterator[str]:
-    """Yield what a container can have from its start alone."""
-    networks = list(flag_values(flags, "network")) + list(flag_values(flags, "net"))
-    if len(networks) > 1 or any(name in {"", NO_NETWORK} or "=" in name for name in networks):
-        yield f"a container that is up can join one network, not `{', '.join(networks)}`"
-    for flag in ("mac-address", "link", "link-local-ip"):
-        if list(flag_values(flags, flag)):
-            yield f"`--{flag}` is for containers that start on their network"
+def _not_to_switch(flags: Sequence[str]) -> Iterator[str]:
+    """Yield what a container can have from its start alone, or does away with its way back."""
+    if is_set(flags, "rm"):
+        yield "the old one could not come back: the engine removes it at its end"
+    networks = [*flag_values(flags, "network"), *flag_values(flags, "net")]
+    if NO_NETWORK in networks:
+        yield "there is no network for it to join"
+    elif len(networks) > 1 or any("=" in name for name in networks):
+        yield f"it can join one network by its name, not `{', '.join(networks)}`"
+    yield from (f"`--{flag}` counts only where it starts on its network" for flag in _AT_THE_START if _has(flags, flag))
+
+
+def _has(flags: Sequence[str], flag: str) -> bool:
+    return any(True for _ in flag_values(flags, flag))
 
 
 def joining(flags: Sequence[str], name: str) -> tuple[str, ...]:

@@ -20,25 +20,27 @@ from dockyard.engine.models import (
     REPLACE,
     REPLACED,
     REPOSITORY_LABEL,
+    START_FIRST,
     SUFFIXES,
     UPGRADE_LABEL,
     WAS_LIVE_LABEL,
     WAS_RESTART_LABEL,
     Container,
 )
-from dockyard.errors import DockyardError
+from dockyard.errors import DockyardError, Problem, SettingsError
 from dockyard.plan.build import LIVE, PREVIOUS
 from dockyard.plan.launch import LaunchPlan
 from dockyard.plan.start_first import NO_NETWORK, joining, network
 from dockyard.plan.values import Command, HostStep
-from dockyard.settings.keys import START_FIRST
+from dockyard.settings import keys
 from dockyard.settings.values import Mode
 
 
 class Watch(NamedTuple):
-    """See that a container stays up, and gets healthy where anything checks that."""
+    """See that a container stays up, and gets healthy where anything checks that; `anew`: checks that begin now."""
 
     name: str
+    anew: bool = False
 
     def shell(self, program: str) -> str:
         """Return what lets a person see the same."""
@@ -75,6 +77,8 @@ class KeepChanges(NamedTuple):
         return f"# what changed beside its image is kept: {program} diff {self.name}"
 
 
+STOP_FIRST = "leave out `start_first`: then the old container stops before the new one starts"
+
 SwitchStep = Command | HostStep | Watch | ProductionTest | KeepChanges | Gone
 
 
@@ -89,7 +93,7 @@ class Tags(NamedTuple):
 class SwitchPlan(NamedTuple):
     """A switch in three parts: what can be done and undone unseen, what production notices, what seals it.
 
-    `starts_first`: the new container starts in the first one, without a network.
+    `kind` is what the new container's upgrade label says.
     """
 
     launch: LaunchPlan
@@ -100,12 +104,16 @@ class SwitchPlan(NamedTuple):
     prepare: tuple[SwitchStep, ...]
     switch: tuple[SwitchStep, ...]
     seal: tuple[SwitchStep, ...]
-    starts_first: bool = False
 
     @property
     def name(self) -> str:
         """The container's name."""
         return self.launch.name
+
+    @property
+    def entry(self) -> Command:
+        """The step with which the new container takes over: it starts, or joins its network."""
+        return next(step for step in reversed(self.switch) if isinstance(step, Command))
 
     @property
     def steps(self) -> tuple[SwitchStep, ...]:
@@ -138,27 +146,31 @@ def plan_switch(  # noqa: PLR0913 - facts, each of its own kind
 ) -> SwitchPlan:
     """Plan that a launch takes the place of a container, up or stopped, if there is one.
 
-    `image` stands for the launch's own image id where that is not known yet, in a plan that is only shown.
+    `image` stands for the launch's own image id where that is not known yet, in a plan that is only shown. Raises
+    SettingsError where the new one is to start first, and cannot run beside the old one.
     """
     word = image or f"sha256:{launch.image_id}"
     if tags and not image and tags.live == launch.image_id:
         tags = None
-    checks: tuple[SwitchStep, ...] = (Watch(launch.name),)
+    starts_first = _starts_first(launch, old, dialect)
+    checks: tuple[SwitchStep, ...] = (Watch(launch.name, anew=starts_first),)
     if test_production:
         checks = (*checks, ProductionTest(launch.labels[DIRECTORY_LABEL]))
-    parts = _replacing(launch, old, tags, word, dialect) if is_kept(old) else _launching(launch.name, old, tags, word)
-    first = _starting(launch, dialect) if _starts_first(launch, old, dialect) else ()
-    labels = _labels(old, tags, dialect)
+    labels = _labels(old, tags, dialect, starts_first=starts_first)
+    begin = _starting_first(launch, dialect) if starts_first else _Beginning((), (), Command(("start", launch.name)))
+    if old and is_kept(old):
+        switch, seal = _replacing(launch.name, old, tags, word, begin, dialect)
+    else:
+        switch, seal = _launching(launch.name, old, tags, word)
     create = launch.creation(f"{launch.name}{NEXT}", word, labels)
     host_steps = tuple(step for step in launch.steps[:-1] if not isinstance(step, Command))
-    kind = labels[UPGRADE_LABEL]
-    prepare, switch = (*host_steps, create, *first), (*parts[0], *checks)
-    return SwitchPlan(launch, kind, word, old, tags, prepare, switch, parts[1], bool(first))
+    prepare = (*host_steps, create, *begin.prepare)
+    return SwitchPlan(launch, labels[UPGRADE_LABEL], word, old, tags, prepare, (*switch, *checks), seal)
 
 
-def _labels(old: Container | None, tags: Tags | None, dialect: Dialect) -> dict[str, str]:
+def _labels(old: Container | None, tags: Tags | None, dialect: Dialect, *, starts_first: bool) -> dict[str, str]:
     """Return what the new container tells of the switch, by which it can be undone or finished without us."""
-    labels = {UPGRADE_LABEL: REPLACE if is_kept(old) else LAUNCH}
+    labels = {UPGRADE_LABEL: START_FIRST if starts_first else REPLACE if is_kept(old) else LAUNCH}
     if tags:
         labels |= {REPOSITORY_LABEL: tags.repository, WAS_LIVE_LABEL: tags.live}
     if old and _is_held_back(old, dialect):
@@ -175,36 +187,51 @@ Parts = tuple[tuple[SwitchStep, ...], tuple[SwitchStep, ...]]
 
 
 def _starts_first(launch: LaunchPlan, old: Container | None, dialect: Dialect) -> bool:
-    """Return whether the new container is up before the old one stops."""
-    return bool(launch.settings[START_FIRST] and is_kept(old) and dialect.join)
+    """Return whether the new container is up before the old one stops. Raises SettingsError where it must not be."""
+    key = launch.settings.value(keys.START_FIRST)
+    if not (key.value and is_kept(old) and dialect.join):
+        return False
+    if launch.alone:
+        raise SettingsError([Problem(key.source, f"start_first: {reason}", STOP_FIRST) for reason in launch.alone])
+    return True
 
 
-def _starting(launch: LaunchPlan, dialect: Dialect) -> tuple[SwitchStep, ...]:
-    """Return what starts the new container without a network.
+class _Beginning(NamedTuple):
+    """How a new container begins: what can be done unseen, right before the old one stops, and right after that."""
 
-    That is a network, too: of a container that is on none at all, the engine would put it on its own at its next start.
+    prepare: tuple[SwitchStep, ...]
+    before: tuple[Command, ...]
+    after: Command
+
+
+def _starting_first(launch: LaunchPlan, dialect: Dialect) -> _Beginning:
+    """Return how one begins that starts without a network.
+
+    That is a network, too: one that is on none at all, the engine would put on its own at its next start. So it leaves
+    that as late as it can without making the outage longer.
     """
-    name = f"{launch.name}{NEXT}"
-    return (
-        Command((*dialect.leave, network(launch.flags), name)),
-        Command((*dialect.join, NO_NETWORK, name)),
-        Command(("start", name)),
-        Watch(name),
+    waiting = f"{launch.name}{NEXT}"
+    prepare = (
+        Command((*dialect.leave, network(launch.flags), waiting)),
+        Command((*dialect.join, NO_NETWORK, waiting)),
+        Command(("start", waiting)),
+        Watch(waiting),
     )
+    leave = Command((*dialect.leave, NO_NETWORK, launch.name))
+    return _Beginning(prepare, (leave,), Command((*dialect.join, *joining(launch.flags, launch.name))))
 
 
-def _replacing(launch: LaunchPlan, old: Container | None, tags: Tags | None, image: str, dialect: Dialect) -> Parts:
-    assert old  # noqa: S101 - is_kept
-    name, first = launch.name, _starts_first(launch, old, dialect)
+def _replacing(  # noqa: PLR0913, PLR0917 - facts, each of its own kind
+    name: str, old: Container, tags: Tags | None, image: str, begin: _Beginning, dialect: Dialect
+) -> Parts:
     held_back = (_restart_policy(f"{name}{OLD}", "unless-stopped", dialect),) if _is_held_back(old, dialect) else ()
-    leave = (Command((*dialect.leave, NO_NETWORK, name)),) if first else ()
     switch: tuple[SwitchStep, ...] = (
         Command(("rename", name, f"{name}{OLD}")),
         Command(("rename", f"{name}{NEXT}", name)),
         *held_back,
-        *leave,
+        *begin.before,
         Command(("stop", f"{name}{OLD}")),
-        Command((*dialect.join, *joining(launch.flags, name)) if first else ("start", name)),
+        begin.after,
     )
     seal: tuple[SwitchStep, ...] = (
         Command(("rename", f"{name}{OLD}", f"{name}{REPLACED}")),
@@ -335,8 +362,8 @@ def _undo(name: str, state: Found, dialect: Dialect) -> Recovery:
     restore = (_restart_policy(old.name, policy, dialect),) if policy else ()
     aside = _remove(next_, dialect) if here else ()
     if here:
-        # A stop of the old one may be under way: another one waits for it.
-        stop = (Command(("stop", here.name)),) if here.is_up else ()
+        # A stop of the old one may be under way: another one waits for it. One that is in nobody's way stops later.
+        stop = (Command(("stop", here.name)),) if here.is_up and not here.is_apart else ()
         aside = (*aside, *stop, Command(("rename", name, f"{name}{NEXT}")), Command(("stop", old.name)))
     back = (Command(("rename", old.name, name)), *(_start(name, old) if not here else (Command(("start", name)),)))
     then = (Command((*dialect.removal, f"{name}{NEXT}")),) if new else ()
@@ -347,10 +374,13 @@ def _without_old(name: str, state: Found) -> Recovery:
     """Plan for a new container that is made, where none made way for it."""
     here, next_, _, _ = state
     assert next_  # noqa: S101 - see the caller
-    launching = next_.labels.get(UPGRADE_LABEL) == LAUNCH
-    if here and (here.is_up or not launching):
-        stop = (Command(("stop", next_.name)),) if next_.is_up else ()
-        return Recovery(UNDONE, (*stop, *_start(name, here)), (Command(("rm", "--force", next_.name)),))
+    how = next_.labels.get(UPGRADE_LABEL)
+    gone = (Command(("rm", "--force", next_.name)),)
+    if here and (here.is_up or how != LAUNCH):
+        stop = (Command(("stop", next_.name)),) if next_.is_up and not next_.is_apart else ()
+        return Recovery(UNDONE, (*stop, *_start(name, here)), gone)
+    if how == START_FIRST:  # somebody removed the old one, and this one has proved nothing
+        return Recovery(UNDONE, (), gone)
     remove = (KeepChanges(name), Command(("rm", name))) if here else ()
     return Recovery(
         FINISHED, (*remove, *_promotion(next_), Command(("rename", next_.name, name)), *_start(name, next_))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError
 from dockyard.plan.places import above_in
+from dockyard.plan.switch import base_name
 from dockyard.scan.budget import is_within
 from dockyard.scan.content import Layers
 from dockyard.scan.freeze import Freezer
@@ -83,9 +84,12 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
 ) -> Scanned:
     """Scan one container; whatever keeps it from being judged is told in what is returned.
 
+    One in the middle of a switch is told of, and has rules, by its service's name.
     `ids` are as in `place_of`, whose answer may be given as `place`. Without `sources` it is compared with none.
     """
     began = time.monotonic()
+    if container.service:
+        container = container._replace(name=base_name(container.name))
 
     def unread(reason: str) -> Scanned:
         return Scanned(container.name, container.id, unjudged={reason: 1})

@@ -3,8 +3,8 @@
 A case says what it holds (`about`), the `settings`, and only as much of the rest as matters: `mode` (prod), `service`
 (web), `host` (the host file's text; without it, no puid and no tz), `environ`, `flags`, `options`, and `facts`, where
 the image and the network that are asked for exist unless it says otherwise. `expect` holds the steps as they are shown,
-a line for each flag, and the notes; or the lines of an error, with its exit code. A copy is told in words: what it does
-in a shell is tried on real directories.
+a line for each flag, and the notes (`alone`: why it cannot start first); or the lines of an error, with its exit code.
+A copy is told in words: what it does in a shell is tried on real directories.
 """
 
 from pathlib import Path
@@ -122,6 +122,7 @@ def outcome(case: dict[str, Any]) -> dict[str, Any]:
     image = plan.image if f" {plan.image}" in flags else plan.image_id
     lines = [*steps, before + run.rstrip() + f" {flags}".replace(" --", "\n  --").replace(f" {image}", f"\n  {image}")]
     told = {"notes": list(plan.notes), "unfit": plan.advice, "copies": [chosen.reason for chosen in plan.copies]}
+    told["alone"] = list(plan.alone)
     return {"steps": "".join(f"{line}\n" for line in lines), **{name: text for name, text in told.items() if text}}
 
 

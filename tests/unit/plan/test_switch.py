@@ -9,9 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
-from dockyard.engine.models import LAUNCH_LABEL, SUFFIXES, Container
-from dockyard.errors import DockyardError
-from dockyard.plan.switch import Recovery, SwitchPlan, Tags, Watch, plan_recovery, plan_switch
+from dockyard.engine.models import (
+    LAUNCH_LABEL,
+    REPOSITORY_LABEL,
+    START_FIRST,
+    SUFFIXES,
+    UPGRADE_LABEL,
+    WAS_LIVE_LABEL,
+    Container,
+)
+from dockyard.errors import DockyardError, SettingsError
+from dockyard.plan.switch import UNDONE, Recovery, SwitchPlan, Tags, Watch, plan_recovery, plan_switch
 from dockyard.plan.values import Command
 from tests.unit.making import IMAGE_ID, plan_of, settings_of
 
@@ -27,6 +35,10 @@ class Pretended:
         self.containers: dict[str, Container] = {"web": old} if old else {}
         self.tags = {"live": LIVE, "prev": PREVIOUS}
         self.networks = {"old": {"bridge"}, "new": {"bridge"}}
+
+    def told(self) -> dict[str, Container]:
+        """Return the containers as the engine tells of them."""
+        return {name: one._replace(networks=frozenset(self.networks[one.id])) for name, one in self.containers.items()}
 
     def do(self, step: object) -> None:
         """Carry out what a command does; the other steps change nothing here."""
@@ -102,7 +114,7 @@ def recover(engine: Pretended, dialect: Dialect, cut: Iterable[int]) -> list[str
     """Recover, each time cut short after so many steps, then to the end; returns the verdicts."""
     verdicts = []
     for steps in [*cut, 1000]:
-        recovery: Recovery = plan_recovery("web", engine.containers, dialect)
+        recovery: Recovery = plan_recovery("web", engine.told(), dialect)
         verdicts.append(recovery.verdict)
         for step in (*recovery.first, *recovery.then)[:steps]:
             engine.do(step)
@@ -194,7 +206,8 @@ def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
     settings = "start_first: true\nnetwork: front\nip: 10.0.0.7\nextra_docker: --network-alias shop"
     launch = plan_of(settings_of(settings)).labelled({LAUNCH_LABEL: "0"})
     plan = plan_switch(launch, Container("old", "web", "running", LIVE, labels=PRODUCTION), None, DOCKER)
-    assert plan.starts_first
+    assert plan.kind == START_FIRST
+    assert plan.entry.argv[:2] == ("network", "connect")
     assert words_of(plan) == [
         "network disconnect front web.next",
         "network connect none web.next",
@@ -206,7 +219,42 @@ def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
         "network connect --ip 10.0.0.7 --alias shop front web",
     ]
     assert plan.prepare[-1] == Watch("web.next")
-    assert Watch("web") in plan.switch
+    assert Watch("web", anew=True) in plan.switch
+
+
+def test_who_cannot_run_beside_the_old_one_is_not_switched_to() -> None:
+    """Both could write to the same place: refused before anything has happened. The first launch is not refused."""
+    launch = plan_of(settings_of("start_first: true\nmount_rw: data:/data")).labelled({LAUNCH_LABEL: "0"})
+    old = Container("old", "web", "running", LIVE, labels=PRODUCTION)
+    with pytest.raises(SettingsError, match="two at once would write to") as caught:
+        plan_switch(launch, old, None, DOCKER)
+    assert "leave out `start_first`" in "\n".join(caught.value.lines())
+    assert words_of(plan_switch(launch, None, None, DOCKER))[-1] == "start web"
+    assert words_of(plan_switch(launch, old, None, PODMAN))[-1] == "start web"
+
+
+def waiting(**fields: Any) -> Container:  # noqa: ANN401 - fields
+    """Return a new container that has started first."""
+    labels = {**PRODUCTION, UPGRADE_LABEL: START_FIRST, REPOSITORY_LABEL: REPOSITORY, WAS_LIVE_LABEL: LIVE}
+    given = {"networks": frozenset({"none"}), "status": "running", **fields}
+    return Container("new", "web.next", image_id=IMAGE_ID, labels=labels, **given)
+
+
+def test_one_without_network_is_never_promoted() -> None:
+    """Where somebody has removed the old one meanwhile, the new one, on no network and unproven, goes as well."""
+    found = plan_recovery("web", {"web.next": waiting()}, DOCKER)
+    assert (found.verdict, found.first) == (UNDONE, ())
+    assert found.then == (Command(("rm", "--force", "web.next")),)
+
+
+def test_the_old_one_does_not_wait_for_one_without_network_to_stop() -> None:
+    """That one may take its time, and is in nobody's way; one that has joined is stopped first."""
+    old = Container("old", "web.old", "exited", LIVE, labels=PRODUCTION)
+    for networks, stops in (({"none"}, False), (set(), False), ({"bridge"}, True)):
+        new = waiting(networks=frozenset(networks))._replace(name="web")
+        found = plan_recovery("web", {"web": new, "web.old": old}, DOCKER)
+        assert (Command(("stop", "web")) in found.first) is stops
+        assert found.first[-1] == Command(("start", "web"))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +268,7 @@ def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
 def test_nobody_starts_first_where_nobody_stops_or_the_engine_cannot(old: Container | None, dialect: Dialect) -> None:
     """Without an old one that is up there is no outage to shorten; podman takes ports as a container starts."""
     plan = switch_of(old, dialect, tags=True, start_first=True)
-    assert not plan.starts_first
+    assert plan.kind != START_FIRST
     assert words_of(plan) == words_of(switch_of(old, dialect, tags=True))
 
 

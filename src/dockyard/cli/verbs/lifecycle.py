@@ -46,13 +46,14 @@ def down(yard: Yard, name: str) -> Result:
     """Stop a container; the test data of an instance that is gone with that goes too."""
     from dockyard.launch import remove_area_of
     from dockyard.lock import held
+    from dockyard.plan.switch import base_name
 
     container = next(iter(yard.engine.containers([name])), None)
     if container and container.is_under_test:  # its own Test holds the lock, and is to end with it
         yard.engine.call("stop", name)
         remove_area_of(yard, container)
         return Result([f"{name} is down"])
-    with held(yard.engine, name, yard.wait):
+    with held(yard.engine, base_name(name), yard.wait):
         _capture(yard, container)
         yard.engine.call("stop", name)
     _record(container, "stop")
@@ -93,13 +94,14 @@ def restart(yard: Yard, name: str, *, dry_run: bool) -> Result:
 
 def _restarted(yard: Yard, name: str) -> Result:
     from dockyard.lock import held
+    from dockyard.plan.switch import base_name
 
     container = next(iter(yard.engine.containers([name])), None)
     if container and container.is_under_test:
         # It may have left links in its test area, which the engine would follow at the start.
         hint = f"d down {name}, then launch it anew: d-run -{'D' if container.mode == 'dev' else 'DT'}"
         raise DockyardError(f"`{name}` is an instance under test, which starts once", hint)
-    with held(yard.engine, name, yard.wait):
+    with held(yard.engine, base_name(name), yard.wait):
         _capture(yard, container)
         yard.engine.call("restart", name)
     _record(container, "restart")
