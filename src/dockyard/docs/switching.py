@@ -123,8 +123,8 @@ what the engine has after each, and what the next `d` command does if d, its chi
 """
 
 _STARTS_FIRST = """\
-The new container is on the network `none` until it takes over: nobody reaches it, and it reaches nobody. podman stops
-the old one first all the same, as above.
+The new container is on the network `none`, and on nothing during the stop: nobody reaches it, and it reaches nobody.
+podman stops the old one first all the same, as above.
 """
 
 _NOTHING_UP = "There is nothing to go back to, so the tags move first, and going on is always right.\n"
