@@ -60,16 +60,16 @@ class EngineError(DockyardError):
 class PortTakenError(EngineError):
     """Something else on this host listens where a container is to: no fault of the image or its settings.
 
-    `publisher` is the container that does, if one is known to.
+    `publisher` is the container that does, if one is known to; `hint` is for where nobody does, and yet it is taken.
     """
 
-    def __init__(self, argv: tuple[str, ...], exit_code: int, stderr: str, address: str, publisher: str = "") -> None:
-        super().__init__(argv, exit_code, stderr)
+    def __init__(self, refused: EngineError, address: str, publisher: str = "", hint: str = "") -> None:
+        super().__init__(refused.argv, refused.engine_exit_code, refused.stderr)
         by = f" by container `{publisher}`" if publisher else ""
         self.args = (f"port {address.removeprefix(':')} of this host is taken already{by}",)
         port = address.rpartition(":")[2]
         who = "" if publisher else f"`ss -lntup 'sport = {port}'` as root tells by whom; or "
-        self.hint = f"{who}publish another in `ports`"
+        self.hint = hint or f"{who}publish another in `ports`"
 
 
 class EngineUnreachableError(DockyardError):

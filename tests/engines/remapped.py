@@ -119,6 +119,11 @@ class SecondEngine(World):
             (self.root / file).unlink(missing_ok=True)
         self.start_daemon()
 
+    def restart(self) -> None:
+        """End the daemon as it ends by itself, and start it anew."""
+        self.stop_daemon()
+        self.revive()
+
     def await_daemon(self) -> None:
         """Wait until the daemon answers."""
         try:

@@ -95,6 +95,9 @@ class World:
     def revive(self) -> None:
         """Have an engine answer again that a test has killed; nobody kills the host's."""
 
+    def restart(self) -> None:
+        """Start an engine anew that is the tests' own."""
+
     # ------------------------------------------------------------------------------------------------ programs
     def run(
         self,

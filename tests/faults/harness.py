@@ -38,6 +38,8 @@ esac
 """
 """`client`: the client alone is killed, and the engine does what it was asked; d lives and has to cope."""
 
+RESERVED_FOR_NOBODY = "docker itself has it reserved"
+
 HOWS = ("before", "during", "after", "client")
 ENGINE_HOWS = ("engine-before", "engine-during", "engine-after")
 """The engine itself is killed, which a second one of the tests' own can be; it is started again afterwards."""
@@ -60,6 +62,8 @@ class Victim:
         self.world = world
         self.further = further
         self.version = 0
+        self.restarts = 0
+        """How often the engine had to be started anew, as it was told by what it says of a port."""
         settings = {"cmd": IDLE, "stop_timeout": 2, "autostart": 1, "ports": [f"127.0.0.1:{free_port()}:80"]}
         first = {"start_first": True, "restart": "always", "mount_ro": "data:/data"}
         settings |= first if start_first else {"mount_persistent": "data:/data"}
@@ -139,6 +143,10 @@ class Victim:
     def wrong(self) -> list[str]:
         """Return what is not as it should be after one further command."""
         told = self.world.d(self.further, expect=None)
+        if RESERVED_FOR_NOBODY in told.stderr and self.world.pid():
+            self.restarts += 1
+            self.world.restart()
+            told = self.world.d(self.further, expect=None)
         found = [f"d {self.further} ended with {told.exit_code}: {told.stderr}"] if told.exit_code else []
         rows = [row.split("\t") for row in self._rows()]
         up = [row for row in rows if row[0] == self.name and row[1].startswith("Up")]

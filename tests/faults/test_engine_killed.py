@@ -10,6 +10,7 @@ def test_engine_killed_at_steps(remapped: World, record_property: Record) -> Non
     """Killed before, during or after steps of an upgrade: `d up-all`, as at boot, has one container up, and no rest."""
     victim = Victim(remapped, further="up-all")
     outcomes = list(every_step(victim, stride=2, hows=ENGINE_HOWS))
-    record_property("figure", f"docker: the engine killed at {len(outcomes)} steps, all put in order")
+    how = f"{victim.restarts} of them after the engine was started anew, as d told"
+    record_property("figure", f"docker: the engine killed at {len(outcomes)} steps, all put in order, {how}")
     assert [outcome for outcome in outcomes if outcome.wrong] == []
     assert len(outcomes) > 4

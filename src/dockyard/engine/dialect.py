@@ -49,6 +49,10 @@ class Dialect(NamedTuple):
         r"(?:listen \w+ |[Bb]ind for )(\S*:\d+)(?:: bind: address already in use| failed: port is already)"
     )
     """Matches what the client writes where a port of the host is taken; its group is the address."""
+    port_reserved: str = ""
+    """Part of it where the engine itself has that port on its list. docker 20.10 keeps one there for nobody after it
+    was killed while it started a container, until it is started once more: its bridge reads the container's endpoint
+    back in, ports and all, and lets the endpoint go that has no sandbox, but not the ports."""
     half_written: str = ""
     """Matches what the client writes where an image was cut short while it was made, so that it tells nothing of any
     image; its group is the image's id."""
@@ -113,6 +117,7 @@ DOCKER = Dialect(
     },
     unreachable=("Cannot connect to the Docker daemon", "error during connect", "permission denied while trying"),
     missing=("No such", "no such", "not found"),
+    port_reserved="failed: port is already allocated",
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
     set_restart=("update", "--restart"),

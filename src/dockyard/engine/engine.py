@@ -273,10 +273,14 @@ class Engine:
         return self._captured(argv, secrets, timeout)
 
     def _refused(self, argv: tuple[str, ...], done: process.Done) -> EngineError:
-        if taken := re.search(self.dialect.port_taken, done.stderr):
-            publisher = self._publisher(taken[1]) if "ps" not in argv[:2] else ""
-            return PortTakenError(argv, done.exit_code, done.stderr, taken[1], publisher)
-        return EngineError(argv, done.exit_code, done.stderr or done.stdout)
+        refused = EngineError(argv, done.exit_code, done.stderr or done.stdout)
+        taken = re.search(self.dialect.port_taken, done.stderr)
+        if not taken:
+            return refused
+        publisher = self._publisher(taken[1]) if "ps" not in argv[:2] else ""
+        reserved = self.dialect.port_reserved and self.dialect.port_reserved in done.stderr
+        hint = _reserved_for_nobody(self.dialect.name) if reserved and not publisher else ""
+        return PortTakenError(refused, taken[1], publisher, hint)
 
     def _publisher(self, address: str) -> str:
         """Return the container that has a port of the host; empty where none is known to."""
@@ -329,17 +333,25 @@ def _without_request(reason: str) -> str:
     return re.sub(r'(permission denied.*?): Get ".*', r"\1", reason)
 
 
-def _start_command(service: str) -> str:
+def _command(verb: str, service: str) -> str:
+    """Return what starts a service of the host, or the like."""
     from dockyard.host import has_systemd
 
-    return f"systemctl start {service}" if has_systemd() else f"service {service} start"
+    return f"systemctl {verb} {service}" if has_systemd() else f"service {service} {verb}"
+
+
+def _reserved_for_nobody(engine: str) -> str:
+    return (
+        f"{engine} itself has it reserved, and no container that is up publishes it: after {engine} was killed, that "
+        f"can be for one that is gone. `{_command('restart', engine)}` lets it go; what is up may stop meanwhile"
+    )
 
 
 def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:
     if "permission denied" in reason:
         hint = "only root and members of its group may use it: try with `sudo`"
     else:
-        hint = f"if it is not running, `{_start_command(engine.dialect.name)}`; `{engine.program} info` tells more"
+        hint = f"if it is not running, `{_command('start', engine.dialect.name)}`; `{engine.program} info` tells more"
     return EngineUnreachableError(f"{engine.dialect.name} does not answer{reason}", hint)
 
 

@@ -114,10 +114,11 @@ def test_a_port_that_is_taken_is_told_in_short(fake: Fake, dialect: Dialect, mes
     with pytest.raises(PortTakenError) as error:
         engine.call("start", "web")
     port = address.rpartition(":")[2]
-    assert error.value.lines() == [
-        f"port {address} of this host is taken already",
-        f"hint: `ss -lntup 'sport = {port}'` as root tells by whom; or publish another in `ports`",
-    ]
+    anybody = f"`ss -lntup 'sport = {port}'` as root tells by whom; or publish another in `ports`"
+    said, hint = error.value.lines()
+    assert said == f"port {address} of this host is taken already"
+    assert (hint == f"hint: {anybody}") is (port == "8080")
+    assert ("docker itself has it reserved" in hint) is (port == "8081")
 
 
 PUBLISHED = [
@@ -133,7 +134,7 @@ PUBLISHED = [
 @pytest.mark.parametrize(("ports", "state", "told"), PUBLISHED)
 def test_a_container_that_has_the_port_is_named(fake: Fake, ports: str, state: str, told: bool):
     """`ss` would name the engine only; one on another address, of another protocol or stopped is not meant."""
-    refusal = "driver failed: Bind for 127.0.0.1:8080 failed: port is already allocated"
+    refusal = "driver failed: listen tcp4 127.0.0.1:8080: bind: address already in use"
     listed = _line("1a", "shop", state, "", "", ports, *LABELS)
     engine = fake(f'if [ "$1" = ps ]; then {listed}; else echo {shlex.quote(refusal)} >&2; exit 125; fi')
     with pytest.raises(PortTakenError) as error:
