@@ -121,7 +121,9 @@ class SecondEngine(World):
 
     def restart(self) -> None:
         """End the daemon as it ends by itself, and start it anew."""
-        self.stop_daemon()
+        if pid := self.pid():
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not self.pid(), "the end of the second engine", 60)
         self.revive()
 
     def await_daemon(self) -> None:
