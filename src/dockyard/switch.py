@@ -258,12 +258,8 @@ def _measured(work: Work) -> Switched:
 
 
 def _outage(work: Work, end: str) -> int:
-    """Return for how many ms production was away, from its stop to a moment that has a name.
-
-    Where it had not stopped yet, going back may have done so: from the moment on when its name was another's.
-    """
-    stop = next((began for name, began in work.times.items() if name.startswith("stop ")), None)
-    began = work.times.get("going back") if f"rename {work.plan.name}{NEXT}" in work.times and not stop else stop
+    """Return for how many ms production was away, from its stop to a moment that has a name."""
+    began = next((began for name, began in work.times.items() if name.startswith("stop ")), None)
     return round((work.times[end] - began) * MILLISECONDS) if began else 0
 
 

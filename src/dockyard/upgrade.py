@@ -11,7 +11,7 @@ from dockyard.errors import DockyardError
 from dockyard.host import host_facts
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, plan_rollback
 from dockyard.plan.launch import LaunchPlan, container_name
-from dockyard.plan.switch import SwitchPlan, Tags, check_owner, moving_tags, plan_switch
+from dockyard.plan.switch import SwitchPlan, Tags, check_owner, check_start_first, moving_tags, plan_switch
 from dockyard.plan.waves import starts_here
 from dockyard.replace import Replacement, planned, production, replacement, trial
 from dockyard.service import Service
@@ -219,7 +219,7 @@ def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: 
 
 
 def look(yard: Yard, builder: Builder, image: str) -> Ready:
-    """Return what there is to do to have production run an image, as things are."""
+    """Return what there is to do to have production run an image, as things are. Raises DockyardError."""
     tags = builder.tags()
     live, previous = (tags.get(builder.name.tagged(tag)) for tag in (LIVE, PREVIOUS))
     there = Tags(builder.name.untagged, live.id if live else "", previous.id if previous else "")
@@ -228,6 +228,7 @@ def look(yard: Yard, builder: Builder, image: str) -> Ready:
     reasons: tuple[str, ...] = ()
     if runs:
         launch = planned(yard, builder.service, image, builder.name.tagged(LIVE))
+        check_start_first(launch, here, yard.engine.dialect)
         reasons = _reasons(here, launch, there)
     return Ready(builder, image, None, reasons, there, runs)
 

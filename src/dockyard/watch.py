@@ -79,11 +79,13 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     if engine.dialect.health_check:
         healthy, unhealthy = engine.is_healthy(container.id), False
     else:
-        healthy = container.health == "healthy" and _seconds(container.health_checked) >= wanted.since
-        unhealthy = container.health == "unhealthy"
+        is_news = _seconds(container.health_checked) >= wanted.since
+        healthy, unhealthy = container.health == "healthy" and is_news, container.health == "unhealthy" and is_news
     if healthy:
         return Verdict(healthy_after=elapsed) if elapsed >= wanted.stay_up else None
     limit = container.check.patience + SLACK if wanted.patience is None else wanted.patience
+    if wanted.since:  # the next check may have to be waited for, whatever patience there is
+        limit = max(limit, container.check.interval + 2 * container.check.timeout + SLACK)
     if unhealthy or elapsed > limit:
         how = "is unhealthy" if unhealthy else f"is not healthy after {elapsed:.0f} s"
         return Verdict(how, container.health_output)

@@ -1,16 +1,17 @@
-"""What a switch makes of a failure: whose fault it was, and for how long production was away."""
+"""What a switch makes of a failure: whose fault it was, how long production was away; and which health checks count."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from dockyard import switch as switching
 from dockyard.engine.dialect import DOCKER, Dialect
-from dockyard.engine.models import Container
+from dockyard.engine.models import Check, Container
 from dockyard.errors import DockyardError, EngineError
 from dockyard.plan.values import Command
-from dockyard.watch import Verdict
+from dockyard.watch import Verdict, watch
 from tests.unit.plan.test_switch import LIVE, PRODUCTION, Pretended, switch_of
 
 OLD = Container("old", "web", "running", LIVE, labels=PRODUCTION)
@@ -96,3 +97,38 @@ def test_who_falls_on_its_network_has_been_in_service(monkeypatch: pytest.Monkey
     error = failure(monkeypatch, start_first=True, unwell="web")
     assert isinstance(error, switching.SwitchFailedError)
     assert "start_first" not in error.hint
+
+
+class Telling:
+    """An engine that tells of one container, each time as the next in a row; the last one again and again."""
+
+    dialect: Dialect = DOCKER
+
+    def __init__(self, *health: tuple[str, str]) -> None:
+        self.health = list(health)
+
+    def containers(self, _: Iterable[str]) -> list[Container]:
+        """Return the container as it is now."""
+        status, checked = self.health.pop(0) if len(self.health) > 1 else self.health[0]
+        check = Check(start_period=0, interval=30, timeout=1, retries=1)
+        return [OLD._replace(health=status, health_checked=checked, check=check, health_output="no answer")]
+
+
+JOINED = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC).timestamp()
+BEFORE, AFTER = "2026-05-01T11:59:59.999999999Z", "2026-05-01T14:00:00.123456789+02:00"
+
+
+@pytest.mark.parametrize(("then", "problem"), [("healthy", ""), ("unhealthy", "is unhealthy")])
+@pytest.mark.parametrize("first", ["healthy", "unhealthy"])
+def test_a_check_counts_that_began_on_its_network(first: str, then: str, problem: str) -> None:
+    """What an earlier one said is not asked, and the patience that is given does not end before the next one."""
+    engine: Any = Telling((first, BEFORE), (first, BEFORE), (then, AFTER))
+    verdict = watch(engine, ["web"], stay_up=0, patience=0, since=JOINED)["web"]
+    assert (verdict.problem, verdict.health) == (problem, "no answer" if problem else "")
+    assert engine.health == [(then, AFTER)]
+
+
+def test_without_a_network_to_wait_for_the_last_check_counts() -> None:
+    """As for all that start where they stay."""
+    engine: Any = Telling(("healthy", BEFORE), ("unhealthy", AFTER))
+    assert not watch(engine, ["web"], stay_up=0)["web"].problem

@@ -26,7 +26,7 @@ def launch_refused(subject: Subject) -> Iterator[Found]:
 
 @check("start-first", Severity.ERROR, "A container that cannot start first")
 def start_first(subject: Subject) -> Iterator[Found]:
-    """Upgrades are refused: the new container would run beside the old one, and both could write to the same place."""
+    """Upgrades are refused: the new container cannot run beside the old one, or cannot join its network later on."""
     plan = subject.production.plan if subject.production else None
     for reason in plan.alone if plan else ():
         yield Found(reason, plan.settings.value(START_FIRST).source if plan else "", hint=STOP_FIRST)

@@ -59,9 +59,10 @@ def _scanned(yard: Yard, given: Namespace, options: "Options") -> list[Scanned]:
 def _mark_gone(yard: Yard, given: Namespace, began: float) -> None:
     """Have alerts of containers that are no more marked so, where all were looked at."""
     if not given.names:
+        from dockyard.plan.switch import base_name
         from dockyard.scan.alerts import mark_gone
 
-        mark_gone([row.name for row in yard.rows], began)
+        mark_gone([name for row in yard.rows for name in (row.name, base_name(row.name))], began)
 
 
 def _options(yard: Yard, given: Namespace) -> "Options":

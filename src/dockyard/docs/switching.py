@@ -123,8 +123,8 @@ what the engine has after each, and what the next `d` command does if d, its chi
 """
 
 _STARTS_FIRST = """\
-The new container is on the network `none`, and on nothing during the stop: nobody reaches it, and it reaches nobody.
-podman stops the old one first all the same, as above.
+The new container starts on the network `none`. It leaves that right before the old one stops, and joins its own right
+after: until then nobody reaches it, and it reaches nobody. podman stops the old one first all the same, as above.
 """
 
 _NOTHING_UP = "There is nothing to go back to, so the tags move first, and going on is always right.\n"

@@ -277,17 +277,18 @@ class Engine:
         taken = re.search(self.dialect.port_taken, done.stderr)
         if not taken:
             return refused
-        publisher = self._publisher(taken[1]) if "ps" not in argv[:2] else ""
+        protocol = re.search(r"listen (tcp|udp)", done.stderr)
+        publisher = self._publisher(taken[1], protocol[1] if protocol else "") if "ps" not in argv[:2] else None
         reserved = self.dialect.port_reserved and self.dialect.port_reserved in done.stderr
-        hint = _reserved_for_nobody(self.dialect.name) if reserved and not publisher else ""
-        return PortTakenError(refused, taken[1], publisher, hint)
+        hint = _reserved_for_nobody(self.dialect.name) if reserved and publisher == "" else ""
+        return PortTakenError(refused, taken[1], publisher or "", hint)
 
-    def _publisher(self, address: str) -> str:
-        """Return the container that has a port of the host; empty where none is known to."""
+    def _publisher(self, address: str, protocol: str) -> str | None:
+        """Return the container that has a port of the host; empty where none has, None where that is not known."""
         try:
-            return next((row.name for row in self.rows() if row.publishes(address)), "")
+            return next((row.name for row in self.rows() if row.publishes(address, protocol)), "")
         except DockyardError:
-            return ""
+            return None
 
     def _half_written(self, done: process.Done) -> str | None:
         """Return the id of an image that was cut short while it was made, and that keeps the engine from answering."""

@@ -1,6 +1,6 @@
 """What the engine knows, as plain values made from its inspect answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dockyard.settings.values import Mode
@@ -19,7 +19,7 @@ TRIMMED_FOR_LABEL = "dockyard.trimmed-for"
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
 UPGRADE_LABEL = "dockyard.upgrade"
-"""On a container that takes another one's place: how it does."""
+"""On a container that takes another one's place: in which of the ways below."""
 REPOSITORY_LABEL = "dockyard.repository"
 """On a container that takes another one's place: whose `:live` its image becomes."""
 WAS_LIVE_LABEL = "dockyard.was-live"
@@ -28,8 +28,8 @@ NEXT, OLD, REPLACED = ".next", ".old", ".replaced"
 SUFFIXES = (NEXT, OLD, REPLACED)
 """What a switch appends to names; no service's container may have such a name."""
 REPLACE, START_FIRST, LAUNCH = "replace", "start-first", "launch"
-"""Values of the upgrade label: a container is kept to go back to, perhaps until the new one has started without a
-network; or there is none to keep."""
+"""Values of the upgrade label. With the first two the old container is kept to go back to, with the second the new one
+starts before that stops; with the third there is none to keep."""
 WAS_RESTART_LABEL = "dockyard.was-restart"
 """On a container that takes another one's place: the old one's restart policy, where that is held back meanwhile."""
 
@@ -144,7 +144,8 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "[::]", "::"})  # noqa: S104 - as engine
 class Row(NamedTuple):
     """A container in short, as a list of all of them has it; `state` is `running`, `exited` or the like.
 
-    `status` is in the engine's words, such as `Up 3 minutes (healthy)`; `ports` are host addresses by `80/tcp`.
+    `status` is in the engine's words, such as `Up 3 minutes (healthy)`; `ports` are host addresses by `80/tcp`,
+    `published` all of them as the engine lists them.
     """
 
     id: str
@@ -156,6 +157,7 @@ class Row(NamedTuple):
     status: str = ""
     image: str = ""
     ports: Mapping[str, str] = {}
+    published: str = ""
 
     @property
     def health(self) -> str:
@@ -174,12 +176,12 @@ class Row(NamedTuple):
         """Whether its process runs; paused counts, as its name and address are taken."""
         return self.state in UP
 
-    def publishes(self, address: str) -> bool:
-        """Whether it is up and has that TCP port of the host, on that address or on all of them."""
+    def publishes(self, address: str, protocol: str = "") -> bool:
+        """Whether it is up and has that port of the host, on that address or on all of them; empty: of any protocol."""
         place, _, port = address.rpartition(":")
-        taken = (host.rpartition(":") for inside, host in self.ports.items() if inside.endswith("/tcp"))
         return self.is_up and any(
-            other_port == port and (other == place or _EVERYWHERE & {other, place}) for other, _, other_port in taken
+            int(port) in ports and protocol in {"", kind} and (other == place or _EVERYWHERE & {other, place})
+            for other, ports, kind in _host_ports(self.published)
         )
 
     @property
@@ -202,7 +204,17 @@ def row_from(cells: Sequence[str]) -> Row:
     identifier, names, state, status, image, ports, *labels = cells
     name = next((name for name in names.split(",") if "/" not in name), names)
     service, mode, upgrade = (label[1:-1] for label in labels)
-    return Row(identifier, name, state, service, mode, upgrade, status, plain_id(image), _published(ports))
+    return Row(identifier, name, state, service, mode, upgrade, status, plain_id(image), _published(ports), ports)
+
+
+def _host_ports(ports: str) -> Iterator[tuple[str, range, str]]:
+    """Yield the address, ports and protocol of what is published: `0.0.0.0:80-81->80-81/tcp, 443/tcp` is one."""
+    for part in ports.split(", "):
+        host, arrow, inside = part.partition("->")
+        if arrow:
+            address, _, numbers = host.rpartition(":")
+            first, _, last = numbers.partition("-")
+            yield address, range(int(first), int(last or first) + 1), inside.rpartition("/")[2]
 
 
 def _published(ports: str) -> dict[str, str]:

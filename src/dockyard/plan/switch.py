@@ -188,12 +188,15 @@ Parts = tuple[tuple[SwitchStep, ...], tuple[SwitchStep, ...]]
 
 def _starts_first(launch: LaunchPlan, old: Container | None, dialect: Dialect) -> bool:
     """Return whether the new container is up before the old one stops. Raises SettingsError where it must not be."""
-    key = launch.settings.value(keys.START_FIRST)
-    if not (key.value and is_kept(old) and dialect.join):
-        return False
-    if launch.alone:
-        raise SettingsError([Problem(key.source, f"start_first: {reason}", STOP_FIRST) for reason in launch.alone])
-    return True
+    check_start_first(launch, old, dialect)
+    return bool(launch.settings[keys.START_FIRST] and is_kept(old) and dialect.join)
+
+
+def check_start_first(launch: LaunchPlan, old: Container | None, dialect: Dialect) -> None:
+    """Raise SettingsError where a new container is to start first, and cannot run beside the old one."""
+    if launch.alone and old and old.is_up and dialect.join:
+        where = launch.settings.value(keys.START_FIRST).source
+        raise SettingsError([Problem(where, f"start_first: {reason}", STOP_FIRST) for reason in launch.alone])
 
 
 class _Beginning(NamedTuple):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dockyard.errors import DockyardError
+from dockyard.plan.switch import base_name
 from dockyard.scan.alert import News
 from dockyard.scan.alerts import observe
 from dockyard.scan.layer import Budget
@@ -26,9 +27,10 @@ LARGEST = 32 * 1024**2  # bytes that are kept of a container that goes with its 
 
 
 def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
-    """Scan a container as d-cowscan does, by the host's rules."""
+    """Scan a container as d-cowscan does, by the host's rules; one in the middle of a switch has its service's name."""
+    named = container._replace(name=base_name(container.name))
     options = Options(tuple(_rules()), consistent=False, budget=budget)
-    return scan(container, lambda: engine.id_map, options)
+    return scan(named, lambda: engine.id_map, options)
 
 
 def _rules() -> list[Rule]:

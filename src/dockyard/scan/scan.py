@@ -84,12 +84,10 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
 ) -> Scanned:
     """Scan one container; whatever keeps it from being judged is told in what is returned.
 
-    One in the middle of a switch is told of, and has rules, by its service's name.
+    One in the middle of a switch has the rules of its service's own.
     `ids` are as in `place_of`, whose answer may be given as `place`. Without `sources` it is compared with none.
     """
     began = time.monotonic()
-    if container.service:
-        container = container._replace(name=base_name(container.name))
 
     def unread(reason: str) -> Scanned:
         return Scanned(container.name, container.id, unjudged={reason: 1})
@@ -137,7 +135,7 @@ class _Told:
         today = dt.datetime.now(tz=dt.UTC).date()
         place = self.reading.place
         with Layers(place.upper, place.layers) as content:
-            expected = Expectations(self.container.name, self.options.rules, today, content)
+            expected = Expectations(base_name(self.container.name), self.options.rules, today, content)
             moved = self.reading.moved
             for change in expected.told(self._changes()):
                 if moved:

@@ -229,6 +229,9 @@ def test_who_cannot_run_beside_the_old_one_is_not_switched_to() -> None:
     with pytest.raises(SettingsError, match="two at once would write to") as caught:
         plan_switch(launch, old, None, DOCKER)
     assert "leave out `start_first`" in "\n".join(caught.value.lines())
+    passing = plan_of(settings_of("start_first: true\nrm: true")).labelled({LAUNCH_LABEL: "0"})
+    with pytest.raises(SettingsError, match="could not come back"):
+        plan_switch(passing, old._replace(removed_at_end=True), None, DOCKER)
     assert words_of(plan_switch(launch, None, None, DOCKER))[-1] == "start web"
     assert words_of(plan_switch(launch, old, None, PODMAN))[-1] == "start web"
 
