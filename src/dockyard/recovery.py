@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from dockyard import lock
 from dockyard.engine.models import SUFFIXES
 from dockyard.errors import DockyardError, EngineError, LockedError
-from dockyard.plan.switch import Gone, KeepChanges, Recovery, base_name, plan_recovery
+from dockyard.plan.switch import Gone, KeepChanges, base_name, plan_recovery
 from dockyard.plan.values import Command
 from dockyard.telling import warn
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
+    from dockyard.engine.models import Container
     from dockyard.keeping import Kept
     from dockyard.plan.switch import SwitchStep
     from dockyard.yard import Yard
@@ -63,10 +64,12 @@ def restore(engine: "Engine", name: str, between: Callable[[], None] | None = No
     `between` is called when it is up, before what is left goes. Raises EngineError.
     """
     for attempt in range(TRIES):
-        recovery = _plan(engine, name)
+        containers = _containers(engine, name)
+        recovery = plan_recovery(name, containers, engine.dialect)
         if not recovery.verdict:
             return ""
         try:
+            engine.end_strays(containers.values())
             for step in recovery.first:
                 perform(engine, step)
             if between:
@@ -115,9 +118,10 @@ def keep_changes(engine: "Engine", name: str) -> "Kept | None":
     return kept
 
 
-def _plan(engine: "Engine", name: str) -> Recovery:
+def _containers(engine: "Engine", name: str) -> "dict[str, Container]":
+    """Return all containers with the names of a switch, by name."""
     names = [name, *(f"{name}{suffix}" for suffix in SUFFIXES)]
-    return plan_recovery(name, {one.name: one for one in engine.containers(names)}, engine.dialect)
+    return {one.name: one for one in engine.containers(names)}
 
 
 def _record(engine: "Engine", name: str, verdict: str, tell: Tell) -> None:

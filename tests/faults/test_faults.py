@@ -2,7 +2,11 @@
 
 import fcntl
 import json
+import os
+import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +36,36 @@ def test_steps_of_one_that_starts_first(engine: World, record_property: Record) 
     record_property("figure", f"{engine.engine}, starting first: {len(outcomes)} kills at steps, all put in order")
     assert [outcome for outcome in outcomes if outcome.wrong] == []
     assert len(outcomes) > 4
+
+
+def monitors() -> set[str]:
+    """Return the command lines of podman's monitors, one for each container that runs or has begun to."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.add(entry.read_text(errors="replace"))
+    return {line for line in found if line.partition("\0")[0].endswith("/conmon") and "\0-n\0" in line}
+
+
+def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_property: Record) -> None:
+    """Podman's client is killed between the monitor and the start: what waits there, with the ports, is ended."""
+    if victim.world.engine != "podman":
+        pytest.skip("docker's daemon starts containers, not its client")
+    before, waiting = monitors(), 0
+    for milliseconds in (0, 10, 20, 30):
+        victim.change()
+        there = monitors()
+        child = victim.world.start(PROGRAMS / "d", "upgrade", victim.name)
+        while not monitors() - there and child.poll() is None:
+            time.sleep(0.001)
+        time.sleep(milliseconds / 1000)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        time.sleep(0.3)
+        waiting += victim.world.inspect(victim.name).get("State", {}).get("Status") == "created"
+        assert victim.wrong() == []
+    record_property("figure", f"podman: killed as its monitor waited, {waiting} of 4 times before it knew of that")
+    assert len(monitors() - before) <= 1  # that of the victim's own container
 
 
 def test_random_moments(victim: Victim, record_property: Record) -> None:

@@ -38,6 +38,9 @@ class Refusing:
         """Return those that exist."""
         return [one for name, one in self.world.told().items() if name in names]
 
+    def end_strays(self, _: object) -> None:
+        """Nothing is left of any client."""
+
     def last_words(self, *_: object) -> list[str]:
         """Return nothing: nobody has written anything."""
         return []

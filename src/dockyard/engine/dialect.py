@@ -75,6 +75,8 @@ class Dialect(NamedTuple):
     """Begins a command that is to run with the ids of containers, where these are not root's to give."""
     label: str = '{{printf "%%q" (.Label "%s")}}'
     """How a list of containers is asked for a label, `%s`: quoted, as it may hold whatever somebody put there."""
+    monitor: str = ""
+    """The program that stays beside each container while it is up, and longer where its client was killed."""
     prune_build_cache: tuple[str, ...] = ()
     """Removes the cache of builds, where it is apart from the images."""
     state: str = "{{.State}}"
@@ -148,6 +150,7 @@ PODMAN = Dialect(
     id_map=("unshare", "cat", "/proc/self/uid_map", "/proc/self/gid_map"),
     read_id_map=_id_map_of_namespace,
     unshare=("unshare",),
+    monitor="conmon",
     label='{{printf "%%q" (index .Labels "%s")}}',
     state="{{.ListContainer.State}}",
     limits_processes=True,

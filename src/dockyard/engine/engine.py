@@ -161,6 +161,19 @@ class Engine:
             elif not any(part in error.stderr for part in self.dialect.missing):
                 raise
 
+    def end_strays(self, containers: Iterable[Container]) -> None:
+        """End what a client that was killed has left of starting these containers, as far as they are not up."""
+        down = {one.id for one in containers if one.status in {"created", "configured", "exited", "stopped"}}
+        if not (self.dialect.monitor and down):
+            return
+        from dockyard.engine.strays import end, strays
+
+        for stray in strays(self.dialect.monitor, down):
+            try:
+                end(stray)
+            except OSError as error:
+                raise _cannot_start(stray.runtime[0], error) from None
+
     def _wait_until_gone(self, container: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while self.containers([container]) and time.monotonic() < deadline:

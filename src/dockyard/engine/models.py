@@ -122,6 +122,11 @@ class Container(NamedTuple):
         return self.status in UP
 
     @property
+    def is_in_the_way(self) -> bool:
+        """Whether it has what another one of the same name needs to start: its ports, or its data."""
+        return (self.is_up or self.status == "initialized") and not self.is_apart
+
+    @property
     def is_under_test(self) -> bool:
         """Whether it was launched in a mode that keeps it from production."""
         return self.mode in _UNDER_TEST
@@ -192,7 +197,7 @@ class Row(NamedTuple):
     @property
     def is_left(self) -> bool:
         """Whether it looks as a switch leaves it half way."""
-        unstarted = self.state == "created" and self.upgrade == LAUNCH
+        unstarted = self.state in UNSTARTED and self.upgrade == LAUNCH
         return bool(self.service) and (self.name.endswith(SUFFIXES) or unstarted)
 
 
@@ -223,6 +228,8 @@ def _published(ports: str) -> dict[str, str]:
     return {inside: host for host, arrow, inside in pairs if arrow}
 
 
+UNSTARTED = frozenset({"created", "initialized"})
+"""The states before a container runs; in the second one, podman's, it has its ports already."""
 UP = frozenset({"running", "paused", "restarting", "stopping"})
 """The states in which a container is up."""
 

@@ -22,6 +22,7 @@ from dockyard.engine.models import (
     REPOSITORY_LABEL,
     START_FIRST,
     SUFFIXES,
+    UNSTARTED,
     UPGRADE_LABEL,
     WAS_LIVE_LABEL,
     WAS_RESTART_LABEL,
@@ -327,7 +328,7 @@ def plan_recovery(name: str, containers: Mapping[str, Container], dialect: Diale
         return _undo(name, state, dialect)
     if next_:
         return _without_old(name, state)
-    if here and here.status == "created" and here.labels.get(UPGRADE_LABEL) == LAUNCH:
+    if here and here.status in UNSTARTED and here.labels.get(UPGRADE_LABEL) == LAUNCH:
         return Recovery(FINISHED, (Command(("start", name)),))
     return Recovery()
 
@@ -366,7 +367,7 @@ def _undo(name: str, state: Found, dialect: Dialect) -> Recovery:
     aside = _remove(next_, dialect) if here else ()
     if here:
         # A stop of the old one may be under way: another one waits for it. One that is in nobody's way stops later.
-        stop = (Command(("stop", here.name)),) if here.is_up and not here.is_apart else ()
+        stop = (Command(("stop", here.name)),) if here.is_in_the_way else ()
         aside = (*aside, *stop, Command(("rename", name, f"{name}{NEXT}")), Command(("stop", old.name)))
     back = (Command(("rename", old.name, name)), *(_start(name, old) if not here else (Command(("start", name)),)))
     then = (Command((*dialect.removal, f"{name}{NEXT}")),) if new else ()
@@ -380,7 +381,7 @@ def _without_old(name: str, state: Found) -> Recovery:
     how = next_.labels.get(UPGRADE_LABEL)
     gone = (Command(("rm", "--force", next_.name)),)
     if here and (here.is_up or how != LAUNCH):
-        stop = (Command(("stop", next_.name)),) if next_.is_up and not next_.is_apart else ()
+        stop = (Command(("stop", next_.name)),) if next_.is_in_the_way else ()
         return Recovery(UNDONE, (*stop, *_start(name, here)), gone)
     if how == START_FIRST:  # somebody removed the old one, and this one has proved nothing
         return Recovery(UNDONE, (), gone)
