@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
 from dockyard.engine.models import (
+    LAUNCH,
     LAUNCH_LABEL,
+    REPLACE,
     REPOSITORY_LABEL,
     START_FIRST,
     SUFFIXES,
@@ -19,7 +21,7 @@ from dockyard.engine.models import (
     Container,
 )
 from dockyard.errors import DockyardError, SettingsError
-from dockyard.plan.switch import UNDONE, Recovery, SwitchPlan, Tags, Watch, plan_recovery, plan_switch
+from dockyard.plan.switch import FINISHED, UNDONE, Recovery, SwitchPlan, Tags, Watch, plan_recovery, plan_switch
 from dockyard.plan.values import Command
 from tests.unit.making import IMAGE_ID, plan_of, settings_of
 
@@ -273,6 +275,16 @@ def test_nobody_starts_first_where_nobody_stops_or_the_engine_cannot(old: Contai
     plan = switch_of(old, dialect, tags=True, start_first=True)
     assert plan.kind != START_FIRST
     assert words_of(plan) == words_of(switch_of(old, dialect, tags=True))
+
+
+def test_one_that_podman_has_prepared_is_in_the_way() -> None:
+    """It has its ports before it runs: it is stopped before the old one starts, and a first launch is started."""
+    old = Container("old", "web.old", "exited", LIVE, labels=PRODUCTION)
+    new = Container("new", "web", "initialized", IMAGE_ID, labels={**PRODUCTION, UPGRADE_LABEL: REPLACE})
+    first = plan_recovery("web", {"web": new, "web.old": old}, PODMAN).first
+    assert first.index(Command(("stop", "web"))) < first.index(Command(("start", "web")))
+    launched = new._replace(labels={**PRODUCTION, UPGRADE_LABEL: LAUNCH})
+    assert plan_recovery("web", {"web": launched}, PODMAN) == Recovery(FINISHED, (Command(("start", "web")),))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
