@@ -127,7 +127,8 @@ def _perform(work: Work, step: SwitchStep) -> None:
             work.tell("preparing")
             work.engine.call(*argv, secrets=secrets.values_of(wanted, work.plan.launch.settings))
         case Command(argv):
-            work.tell(_DOING.get(argv[0], argv[0]))
+            is_unseen = step in work.plan.prepare and not _is_start(step)
+            work.tell("preparing" if is_unseen else _DOING.get(argv[0], argv[0]))
             recovery.perform(work.engine, step)
         case Watch():
             work.tell("watching")
@@ -143,7 +144,6 @@ def _perform(work: Work, step: SwitchStep) -> None:
 
 
 _DOING = {
-    "create": "preparing",
     "rename": "switching",
     "stop": "stopping",
     "start": "starting",

@@ -68,6 +68,7 @@ def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_prope
         waiting += victim.world.inspect(victim.name).get("State", {}).get("Status") in {"created", "initialized"}
         assert victim.wrong() == []
     record_property("figure", f"podman: killed as its monitor waited, {waiting} of 5 times before the start")
+    assert waiting, "no monitor was ever waiting"
     assert len(monitors() - before) <= 1  # that of the victim's own container
 
 

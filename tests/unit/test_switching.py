@@ -102,6 +102,16 @@ def test_who_falls_on_its_network_has_been_in_service(monkeypatch: pytest.Monkey
     assert "start_first" not in error.hint
 
 
+def test_what_is_told_while_one_starts_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is called a switch before the new one has been watched."""
+    engine: Any = Refusing("")
+    monkeypatch.setattr(switching, "watch", lambda _, names, **__: {name: Verdict() for name in names})
+    told: list[str] = []
+    switching.switch(engine, switch_of(OLD, DOCKER, tags=True, start_first=True), told.append)
+    before, after = ["preparing", "starting", "watching"], ["switching", "stopping", "switching", "watching"]
+    assert told == [*before, *after]
+
+
 class Telling:
     """An engine that tells of one container, each time as the next in a row; the last one again and again."""
 

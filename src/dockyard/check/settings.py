@@ -27,9 +27,10 @@ def launch_refused(subject: Subject) -> Iterator[Found]:
 @check("start-first", Severity.ERROR, "A container that cannot start first")
 def start_first(subject: Subject) -> Iterator[Found]:
     """Upgrades are refused: the new container cannot run beside the old one, or cannot join its network later on."""
-    plan = subject.production.plan if subject.production else None
-    for reason in plan.alone if plan else ():
-        yield Found(reason, plan.settings.value(START_FIRST).source if plan else "", hint=STOP_FIRST)
+    launch = subject.production
+    if launch and launch.plan:
+        where = launch.settings.value(START_FIRST).source
+        yield from (Found(reason, where, hint=STOP_FIRST) for reason in launch.plan.alone)
 
 
 @check("test-refused", Severity.ERROR, "A test instance that would be refused")

@@ -347,17 +347,18 @@ def _without_request(reason: str) -> str:
     return re.sub(r'(permission denied.*?): Get ".*', r"\1", reason)
 
 
-def _command(verb: str, service: str) -> str:
-    """Return what starts a service of the host, or the like."""
+def _service_command(verb: str, service: str) -> str:
+    """Return what a person types to `start` or `restart` a service of the host."""
     from dockyard.host import has_systemd
 
     return f"systemctl {verb} {service}" if has_systemd() else f"service {service} {verb}"
 
 
 def _reserved_for_nobody(engine: str) -> str:
+    restart = _service_command("restart", engine)
     return (
         f"{engine} itself has it reserved, and no container that is up publishes it: after {engine} was killed, that "
-        f"can be for one that is gone. `{_command('restart', engine)}` lets it go; what is up may stop meanwhile"
+        f"can be for one that is gone. `{restart}` lets it go; what is up may stop meanwhile"
     )
 
 
@@ -365,7 +366,8 @@ def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:
     if "permission denied" in reason:
         hint = "only root and members of its group may use it: try with `sudo`"
     else:
-        hint = f"if it is not running, `{_command('start', engine.dialect.name)}`; `{engine.program} info` tells more"
+        start = _service_command("start", engine.dialect.name)
+        hint = f"if it is not running, `{start}`; `{engine.program} info` tells more"
     return EngineUnreachableError(f"{engine.dialect.name} does not answer{reason}", hint)
 
 

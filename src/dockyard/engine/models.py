@@ -149,8 +149,8 @@ _EVERYWHERE = frozenset({"", "0.0.0.0", "[::]", "::"})  # noqa: S104 - as engine
 class Row(NamedTuple):
     """A container in short, as a list of all of them has it; `state` is `running`, `exited` or the like.
 
-    `status` is in the engine's words, such as `Up 3 minutes (healthy)`; `ports` are host addresses by `80/tcp`,
-    `published` all of them as the engine lists them.
+    `status` is in the engine's words, such as `Up 3 minutes (healthy)`; so is `published`, such as
+    `0.0.0.0:80->80/tcp, [::]:80->80/tcp, 443/tcp`.
     """
 
     id: str
@@ -161,8 +161,13 @@ class Row(NamedTuple):
     upgrade: str = ""
     status: str = ""
     image: str = ""
-    ports: Mapping[str, str] = {}
     published: str = ""
+
+    @property
+    def ports(self) -> dict[str, str]:
+        """The first host address of each published port, by `80/tcp`."""
+        pairs = (part.partition("->") for part in reversed(self.published.split(", ")))
+        return {inside: host for host, arrow, inside in pairs if arrow}
 
     @property
     def health(self) -> str:
@@ -209,7 +214,7 @@ def row_from(cells: Sequence[str]) -> Row:
     identifier, names, state, status, image, ports, *labels = cells
     name = next((name for name in names.split(",") if "/" not in name), names)
     service, mode, upgrade = (label[1:-1] for label in labels)
-    return Row(identifier, name, state, service, mode, upgrade, status, plain_id(image), _published(ports), ports)
+    return Row(identifier, name, state, service, mode, upgrade, status, plain_id(image), ports)
 
 
 def _host_ports(ports: str) -> Iterator[tuple[str, range, str]]:
@@ -220,12 +225,6 @@ def _host_ports(ports: str) -> Iterator[tuple[str, range, str]]:
             address, _, numbers = host.rpartition(":")
             first, _, last = numbers.partition("-")
             yield address, range(int(first), int(last or first) + 1), inside.rpartition("/")[2]
-
-
-def _published(ports: str) -> dict[str, str]:
-    """Return the first host address of each published port; `0.0.0.0:80->80/tcp, [::]:80->80/tcp, 443/tcp` are two."""
-    pairs = (part.partition("->") for part in reversed(ports.split(", ")))
-    return {inside: host for host, arrow, inside in pairs if arrow}
 
 
 UNSTARTED = frozenset({"created", "initialized"})
