@@ -1,26 +1,27 @@
-"""What a Dockerfile says that matters to others: its instructions, its images, which files it may take."""
+"""What a Dockerfile says that matters to others, as BuildKit reads it: stages, images, which files it may take."""
 
-import io
 import json
+import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from dockyard.dockerfile_text import Instruction, escape_character, instructions
+from dockyard.dockerfile_words import WordError, expand_word, split_words
 from dockyard.settings.types import has_glob
 
 SCRATCH = "scratch"
 
-_DOCUMENT = re.compile(r"""<<-?\s*(["']?)([A-Za-z_]\w*)\1""")
-
-
-class Instruction(NamedTuple):
-    """One instruction, its lines joined, with the here-documents that it holds; `line` counts from 1."""
-
-    name: str
-    value: str
-    line: int
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    rf"(?:(?:[a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
+    r"(?::\w[\w.-]{0,127})?(?:@[a-zA-Z][\w+.-]*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm/v7", "i686": "386"}
+_PLATFORM_PARTS = ("OS", "ARCH", "VARIANT")
+_AS_LENGTH = 3  # words of `IMAGE AS NAME`
 
 
 class Copied(NamedTuple):
@@ -38,69 +39,75 @@ class Copied(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One stage: the image or stage that it begins with, its name if it has one, and the line of its FROM."""
+    """One stage: what it begins with, its name in lower case if it has one, and the line of its FROM.
+
+    `parent` is the number of the earlier stage that it begins with. If that is None, `base` is an image; it is empty
+    if FROM names nothing that BuildKit would take for one.
+    """
 
     base: str
     name: str
     line: int
     instructions: tuple[Instruction, ...]
+    parent: int | None = None
+
+    @property
+    def is_from_image(self) -> bool:
+        """Whether it begins with an image: neither with another stage nor with nothing at all."""
+        return self.parent is None and self.base != SCRATCH
 
 
-def instructions(text: str) -> tuple[Instruction, ...]:
-    """Return all instructions, in order."""
-    plain, documents = _without_documents(text)
-    found = []
-    for entry in _parser(plain, {}).structure:
-        lines = range(entry["startline"], entry["endline"] + 1)
-        value = "\n".join([entry["value"], *(documents[line] for line in lines if line in documents)])
-        if entry["instruction"] != "COMMENT":
-            found.append(Instruction(entry["instruction"], value, entry["startline"] + 1))
+def stages(text: str, arguments: Mapping[str, str]) -> tuple[Stage, ...]:
+    """Return the stages, their bases with all arguments replaced."""
+    every = instructions(text)
+    begins = [number for number, one in enumerate(every) if one.name == "FROM"]
+    escape = escape_character(text)
+    variables = _global_arguments(every[: begins[0]] if begins else (), arguments, escape)
+    found: list[Stage] = []
+    for begin, end in pairwise([*begins, len(every)]):
+        words = _after_options(every[begin].value)[1]
+        base = _expanded(words[0], variables, escape) if words else ""
+        parent = _stage_number(base, found)
+        name = words[2].lower() if len(words) == _AS_LENGTH and words[1].lower() == "as" else ""
+        found.append(Stage(base, name, every[begin].line, every[begin + 1 : end], parent))
     return tuple(found)
 
 
-def stages(text: str, build_arguments: Mapping[str, str]) -> tuple[Stage, ...]:
-    """Return the stages, their images with all arguments replaced."""
-    every = instructions(text)
-    begins = [number for number, one in enumerate(every) if one.name == "FROM"]
-    bases = _parser(text, build_arguments).parent_images
-    return tuple(
-        Stage(base, _stage_name(every[begin].value), every[begin].line, every[begin + 1 : end])
-        for base, (begin, end) in zip(bases, pairwise([*begins, len(every)]), strict=False)
-    )
+def base_images(text: str, arguments: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the references of all images that a Dockerfile takes something from, each once."""
+    every = stages(text, arguments)
+    found = [stage.base for stage in every if stage.is_from_image]
+    for source in (source for stage in every for one in stage.instructions for source in _sources(one)):
+        is_stage = source.isdecimal() or _stage_number(source, every) is not None
+        found += [] if is_stage else [source]
+    return tuple(dict.fromkeys(image for image in found if image != SCRATCH and is_reference(image)))
+
+
+def is_reference(text: str) -> bool:
+    """Return whether an engine would take a text for the reference of an image."""
+    return bool(_REFERENCE.fullmatch(text))
 
 
 def copied(instruction: Instruction) -> Copied:
-    """Return what an ADD or COPY takes, in either of its forms."""
-    words = instruction.value.split("\n", maxsplit=1)[0].split()
-    number = next((place for place, word in enumerate(words) if not word.startswith("--")), len(words))
-    options, rest = tuple(words[:number]), " ".join(words[number:])
-    names = [str(word) for word in _json(rest)] or rest.split()
+    """Return what an ADD or COPY takes, in either of its forms; a here-document is not a file that it takes."""
+    line = instruction.value.split("\n", maxsplit=1)[0]
+    options, words = _after_options(line)
+    names = [str(word) for word in _json(" ".join(words))] or [word for word in words if not word.startswith("<<")]
     return Copied(options, tuple(names[:-1]), names[-1] if names else "")
 
 
 def assignments(instruction: Instruction) -> Iterator[tuple[str, str]]:
     """Yield what an ENV, ARG or LABEL sets: names and values; an ARG that only has a name has no value."""
-    try:
-        words = shlex.split(instruction.value)
-    except ValueError:  # a quote that does not end
-        words = instruction.value.split()
-    if instruction.name == "ENV" and words and "=" not in words[0]:
-        yield words[0], " ".join(words[1:])
-        return
-    yield from (word.partition("=")[::2] for word in words)
-
-
-def base_images(text: str, build_arguments: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the references of all images that a Dockerfile takes something from, each once."""
-    every = stages(text, build_arguments)
-    own = {str(number) for number, _ in enumerate(every)} | {stage.name for stage in every}
-    found = [*(stage.base for stage in every), *(copied(one).stage for one in _copies(text))]
-    return tuple(dict.fromkeys(image for image in found if image and image not in {SCRATCH, *own}))
+    for name, value in _pairs(instruction, "\\"):
+        try:
+            yield name, expand_word(value or "", None)
+        except WordError:
+            yield name, value or ""
 
 
 def may_take(text: str, names: Sequence[str]) -> bool:
     """Return whether some ADD or COPY may take one of these files from the top of the context."""
-    for taken in map(copied, _copies(text)):
+    for taken in (copied(one) for one in instructions(text) if one.name in {"ADD", "COPY"}):
         for source in () if taken.stage else taken.sources:
             plain = source.removeprefix("./").strip("/")
             if plain in {"", ".", *names} or has_glob(plain):
@@ -108,52 +115,95 @@ def may_take(text: str, names: Sequence[str]) -> bool:
     return False
 
 
-def build_arguments(parameters: Sequence[str]) -> dict[str, str]:
-    """Return the `--build-arg` of build parameters, by name."""
-    pairs = [after for word, after in pairwise(parameters) if word == "--build-arg"]
-    pairs += [word.partition("=")[2] for word in parameters if word.startswith("--build-arg=")]
-    return dict(pair.partition("=")[::2] for pair in pairs)
+def build_arguments(parameters: Sequence[str], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the arguments of a build, by name: the platform's, and each `--build-arg` of the build parameters.
+
+    One without a value has that of the environment, if it is set there.
+    """
+    pairs = [pair.partition("=") for pair in _values(parameters, "--build-arg")]
+    given = {name: value if is_set else environment.get(name) for name, is_set, value in pairs}
+    platform = next(iter(_values(parameters, "--platform")[-1:]), "")
+    return {**_platform_arguments(platform), **{name: value for name, value in given.items() if value is not None}}
 
 
-def _copies(text: str) -> Iterator[Instruction]:
-    return (one for one in instructions(text) if one.name in {"ADD", "COPY"})
+def _values(parameters: Sequence[str], flag: str) -> list[str]:
+    """Return the values of a flag, in both of its spellings."""
+    apart = [after for word, after in pairwise(parameters) if word == flag]
+    return apart + [word.partition("=")[2] for word in parameters if word.startswith(f"{flag}=")]
+
+
+def _platform_arguments(target: str) -> dict[str, str]:
+    """Return the arguments that BuildKit sets by itself, such as TARGETARCH; `target` is `--platform`, if given."""
+    machine = os.uname().machine
+    build = f"linux/{_ARCHITECTURES.get(machine, machine)}"
+    found = {}
+    for prefix, platform in (("BUILD", build), ("TARGET", target or build)):
+        found[f"{prefix}PLATFORM"] = platform
+        parts = [*platform.split("/"), "", ""]
+        found |= {f"{prefix}{name}": part for name, part in zip(_PLATFORM_PARTS, parts, strict=False)}
+    return found
+
+
+def _global_arguments(above: Sequence[Instruction], arguments: Mapping[str, str], escape: str) -> dict[str, str]:
+    """Return the variables that FROM can use: the platform's, and what the ARGs above the first FROM declare."""
+    variables = {name: value for name, value in arguments.items() if name in _platform_arguments("")}
+    for name, default in (pair for one in above if one.name == "ARG" for pair in _pairs(one, escape)):
+        if name in arguments:
+            variables[name] = arguments[name]
+        elif default is not None:
+            variables[name] = _expanded(default, variables, escape)
+    return variables
+
+
+def _pairs(instruction: Instruction, escape: str) -> Iterator[tuple[str, str | None]]:
+    """Yield names and values as they are written, with their quotes; None if there is no value."""
+    try:
+        words = split_words(instruction.value, escape)
+    except WordError:
+        words = instruction.value.split()
+    if instruction.name == "ENV" and words and "=" not in words[0]:
+        yield words[0], " ".join(words[1:])
+        return
+    for word in words:
+        name, is_set, value = word.partition("=")
+        yield name, value if is_set else None
+
+
+def _expanded(word: str, variables: Mapping[str, str], escape: str) -> str:
+    """Return a word with its variables replaced; empty if BuildKit refuses it."""
+    try:
+        return expand_word(word, variables, escape)
+    except WordError:
+        return ""
+
+
+def _stage_number(name: str, among: Sequence[Stage]) -> int | None:
+    """Return the number of the last stage of a name, in whatever case it is written."""
+    found = [number for number, stage in enumerate(among) if stage.name and stage.name == name.lower()]
+    return found[-1] if found else None
+
+
+def _sources(instruction: Instruction) -> Iterator[str]:
+    """Yield the stages and images that an instruction takes files from, as it names them."""
+    if instruction.name == "COPY":
+        yield from filter(None, [copied(instruction).stage])
+    if instruction.name == "RUN":
+        for mount in _values(_after_options(instruction.value)[0], "--mount"):
+            fields = (field.strip().partition("=") for field in mount.replace('"', "").split(","))
+            yield from (value for name, _, value in fields if name.lower() == "from" and value)
+
+
+def _after_options(line: str) -> tuple[tuple[str, ...], list[str]]:
+    """Return the options that a value begins with, and the words that follow."""
+    words = line.split()
+    number = next((place for place, word in enumerate(words) if not word.startswith("--")), len(words))
+    return tuple(words[:number]), words[number:]
 
 
 def _json(text: str) -> list[Any]:
-    """Return a list written as JSON; nothing where it is none, as then the words are taken as they are."""
+    """Return a list that is written as JSON; an empty one if it is not, as the words then count as they are."""
     try:
         found = json.loads(text) if text.startswith("[") else []
     except ValueError:
         return []
     return found if isinstance(found, list) else []
-
-
-def _stage_name(value: str) -> str:
-    words = value.split()
-    return words[-1] if len(words) > 2 and words[-2].lower() == "as" else ""  # noqa: PLR2004 - X as Y
-
-
-def _parser(text: str, arguments: Mapping[str, str]) -> Any:  # noqa: ANN401 - it has no types
-    from dockerfile_parse import DockerfileParser
-
-    plain, _ = _without_documents(text)
-    return DockerfileParser(fileobj=io.BytesIO(plain.encode()), build_args=dict(arguments))
-
-
-def _without_documents(text: str) -> tuple[str, dict[int, str]]:
-    """Return a text in which here-documents are comments, and what they hold, by the line on which each begins.
-
-    The library would take their lines for instructions.
-    """
-    lines = text.split("\n")
-    documents: dict[int, str] = {}
-    number = 0
-    while number < len(lines):
-        begin, code = number, not lines[number].lstrip().startswith("#")
-        for _, word in _DOCUMENT.findall(lines[number]) if code else ():
-            end = next((later for later in range(number + 1, len(lines)) if lines[later].strip() == word), number)
-            documents[begin] = "\n".join([documents.get(begin, ""), *lines[number + 1 : end]]).strip("\n")
-            lines[number + 1 : end + 1] = ["#"] * (end - number)
-            number = end
-        number += 1
-    return "\n".join(lines), documents

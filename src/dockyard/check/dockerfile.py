@@ -9,7 +9,8 @@ from dockyard.check.point import Found, Severity
 from dockyard.check.registry import check
 from dockyard.check.secrets import is_secret, names_secret
 from dockyard.check.subject import Dockerfile, Subject
-from dockyard.dockerfile import SCRATCH, Copied, Instruction, assignments, copied
+from dockyard.dockerfile import Copied, assignments, copied, is_reference
+from dockyard.dockerfile_text import Instruction
 from dockyard.plan.build import image_name
 from dockyard.settings.keys import REPO1, REPO2
 from dockyard.settings.load import shown
@@ -51,6 +52,9 @@ def dockerfile_unreadable(subject: Subject) -> Iterator[Found]:
         return
     if not dockerfile.stages:
         yield Found("it has no FROM", dockerfile.file, write="FROM …")
+    for stage in (stage for stage in dockerfile.stages if stage.is_from_image and not is_reference(stage.base)):
+        hint = "give each ARG above the first FROM a default"
+        yield Found(f"FROM names no image: `{stage.base}`", dockerfile.at(stage), hint=hint)
     for one in dockerfile.instructions:
         if one.name not in _KNOWN:
             yield Found(f"unknown instruction `{one.name}`", dockerfile.at(one), hint=did_you_mean(one.name, _KNOWN))
@@ -63,9 +67,8 @@ def dockerfile_unpinned_base(subject: Subject) -> Iterator[Found]:
     dockerfile = subject.dockerfile
     if not dockerfile:
         return
-    own = {SCRATCH, *(stage.name for stage in dockerfile.stages)}
-    for stage in dockerfile.stages:
-        if stage.base not in own and not _is_pinned(stage.base) and not _is_ours(subject, stage.base):
+    for stage in (stage for stage in dockerfile.stages if stage.is_from_image):
+        if is_reference(stage.base) and not _is_pinned(stage.base) and not _is_ours(subject, stage.base):
             message = f"base `{stage.base}` is whatever has that name on the day of the build"
             yield Found(message, dockerfile.at(stage), write=f"FROM {stage.base.removesuffix(':latest')}:VERSION")
 

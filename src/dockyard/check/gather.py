@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from dockyard import host, paths
 from dockyard.check.subject import Answers, Dockerfile, Fleet, Launch, Subject
-from dockyard.dockerfile import build_arguments, instructions, stages
+from dockyard.dockerfile import build_arguments, is_reference, stages
+from dockyard.dockerfile_text import instructions
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, Image, Network
@@ -51,7 +52,7 @@ def gather(yard: Yard) -> Fleet:
         for draft in drafts
         for mode, settings in draft.settings.items()
     }
-    bases = [draft.dockerfile.base for draft in drafts if draft.dockerfile]
+    bases = [draft.dockerfile.base for draft in drafts if draft.dockerfile and is_reference(draft.dockerfile.base)]
     answers = _ask(engine, silence, asked.values(), bases)
     addresses = host.addresses_of(dict.fromkeys(name for one in asked.values() for name in one.lookups))
     fleet = Fleet(answers, {})

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dockyard.dockerfile import SCRATCH, Instruction, Stage
+from dockyard.dockerfile import SCRATCH, Stage
+from dockyard.dockerfile_text import Instruction
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import IdMap, Image, Network
 from dockyard.errors import Problem
@@ -47,23 +48,21 @@ class Dockerfile(NamedTuple):
 
     @property
     def base(self) -> str:
-        """The image that the last stage comes from in the end; empty where there is no stage."""
-        named = {stage.name: stage for stage in self.stages if stage.name}
-        stage = self.stages[-1] if self.stages else None
-        while stage and stage.base in named:
-            stage = named.pop(stage.base)
-        return stage.base if stage else ""
+        """The image that the last stage comes from in the end; empty if there is no stage."""
+        return self._lineage[-1].base if self.stages else ""
 
     def last(self, name: str) -> Instruction | None:
         """Return the last instruction of a name in the last stage, or in those that it comes from."""
-        named = {stage.name: stage for stage in self.stages if stage.name}
-        stage = self.stages[-1] if self.stages else None
-        while stage:
-            found = [one for one in stage.instructions if one.name == name]
-            if found:
-                return found[-1]
-            stage = named.pop(stage.base, None)
-        return None
+        found = (one for stage in self._lineage for one in reversed(stage.instructions) if one.name == name)
+        return next(found, None)
+
+    @property
+    def _lineage(self) -> tuple[Stage, ...]:
+        """The last stage, the stage that it begins with, and so on."""
+        lineage = list(self.stages[-1:])
+        while lineage and lineage[-1].parent is not None:
+            lineage.append(self.stages[lineage[-1].parent])
+        return tuple(lineage)
 
 
 class Launch(NamedTuple):
