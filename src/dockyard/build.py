@@ -1,5 +1,7 @@
 """Source → image → tested → live: each step on its own, each by image id."""
 
+import os
+import re
 import secrets
 import shlex
 import tempfile
@@ -7,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dockyard import process
+from dockyard import process, telling
+from dockyard.build_output import BuildOutput
 from dockyard.context import build_context
 from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
@@ -23,8 +26,11 @@ from dockyard.plan.build import (
     plan_promotion,
     plan_rollback,
     references,
+    secret_names,
 )
+from dockyard.plan.values import Command
 from dockyard.reaper import remove_run
+from dockyard.secrets import values_of
 from dockyard.service import Service
 from dockyard.settings.keys import KEEP, TEST_PROD
 from dockyard.settings.resolve import Settings
@@ -81,7 +87,7 @@ class Builder(NamedTuple):
         """A hash of all that the image is made from, as it is now. Raises DockyardError where it cannot be built."""
         bases = self.engine.images(self.bases)
         ids = {name: bases[name].id if name in bases else "" for name in self.bases}
-        return source_hash(self.service, self._all_parameters, ids)
+        return source_hash(self.service, (*self._all_parameters, *secret_names(self.settings)), ids)
 
     @property
     def decides_on_trimming(self) -> str:
@@ -104,7 +110,7 @@ class Builder(NamedTuple):
         script = (f"(cd {directory} && IMAGE={reference} ./Build)",) if self.service.program("Build") else ()
         if not self.service.file("Dockerfile"):
             return script
-        command = build_command(str(self.service.directory), reference, "", self._labelled())
+        command = build_command(str(self.service.directory), reference, "", self._labelled(), self.settings)
         return (*script, command.shell(self.engine.program))
 
     def _labelled(self) -> tuple[str, ...]:
@@ -136,16 +142,32 @@ class Builder(NamedTuple):
             tempfile.TemporaryDirectory(prefix="dockyard-") as scratch,
         ):
             id_file = Path(scratch, "id")
-            command = build_command(str(context), reference, str(id_file), parameters)
+            self._run_build(build_command(str(context), reference, str(id_file), parameters, self.settings), timeout)
+            self._check_tag(reference, plain_id(id_file.read_text(encoding="ascii").strip()))
+
+    def _run_build(self, command: Command, timeout: float | None) -> None:
+        """Run the engine's build, and show what it writes. Raises DockyardError, with the transcript."""
+        values = values_of(command.secrets, self.settings)
+        with telling.build_display() as show:
+            output = BuildOutput(show, self.engine.dialect.builder_notice, values.values())
+            environment = {**_PLAIN_OUTPUT, **values}
             try:
-                ran = self.engine.tee(*command.argv, timeout=timeout)
+                ran = self.engine.tee(*command.argv, timeout=timeout, environment=environment, output=output)
             except process.LateError as error:
                 message = f"{self.service.name}: the build was not done within {timeout:g} s"
                 raise _with_transcript(DockyardError(message, hint="--timeout gives it longer"), error.output) from None
             if ran.exit_code:
-                message = f"{self.service.name}: the build failed with exit code {ran.exit_code}"
-                raise _with_transcript(DockyardError(message, hint="the engine says why, above"), ran.output)
-            self._check_tag(reference, plain_id(id_file.read_text(encoding="ascii").strip()))
+                raise _with_transcript(self._failure(ran), ran.output)
+
+    def _failure(self, ran: process.Ran) -> DockyardError:
+        """Return why a build failed."""
+        needs_buildkit = self.engine.dialect.needs_buildkit
+        if needs_buildkit and re.search(needs_buildkit, ran.output):
+            is_off = os.environ.get("DOCKER_BUILDKIT") == "0"
+            hint = "unset DOCKER_BUILDKIT, which is 0" if is_off else _GET_BUILDKIT
+            return DockyardError(f"{self.service.name}: its build needs BuildKit, which docker did not use", hint)
+        message = f"{self.service.name}: the build failed with exit code {ran.exit_code}"
+        return DockyardError(message, hint="the engine says why, above")
 
     def _check_tag(self, reference: str, built: str) -> None:
         image = self._image(reference)
@@ -273,6 +295,11 @@ def bases_of(service: Service, parameters: tuple[str, ...]) -> tuple[str, ...]:
     return base_images(text, build_arguments(parameters))
 
 
+_PLAIN_OUTPUT = {"BUILDKIT_PROGRESS": "plain"}
+_GET_BUILDKIT = (
+    "install buildx (Debian: `apt install docker-buildx`; Docker's own packages: docker-buildx-plugin). "
+    "With Docker 20.10 set DOCKER_BUILDKIT=1"
+)
 _FIRST_LINE = "does its first line name a program that exists?"
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 STARTED: list[Callable[[int], None]] = []
 """Who is told the pid of each child whose output is captured: locks tell others what still works under them."""
@@ -106,14 +106,35 @@ class Ran(NamedTuple):
     output: str
 
 
+class Output(Protocol):
+    """Where what a child writes goes. Both methods return what is saved of it."""
+
+    def write(self, text: str) -> str:
+        """Take the next part of what the child wrote."""
+
+    def end(self) -> str:
+        """Take the end of it."""
+
+
+class _Stderr:
+    def write(self, text: str) -> str:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        return text
+
+    def end(self) -> str:
+        return ""
+
+
 def tee(
     argv: tuple[str, ...],
     *,
     extra_environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    output: Output | None = None,
 ) -> Ran:
-    """Run a child whose output goes to stderr as it comes, and is kept; interrupts as in `attach`.
+    """Run a child whose output goes to `output`, or else to stderr, and is kept; interrupts as in `attach`.
 
     Raises OSError where it cannot start, LateError, which is one too, where it is not done in `timeout` seconds.
     """
@@ -122,32 +143,32 @@ def tee(
         argv, env=_environment(extra_environment), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     with _ended(child):
-        return _passed_on(child, argv[0], timeout)
+        return _passed_on(child, argv[0], timeout, output or _Stderr())
 
 
-def _passed_on(child: subprocess.Popen[bytes], program: str, timeout: float | None) -> Ran:
+def _passed_on(child: subprocess.Popen[bytes], program: str, timeout: float | None, output: Output) -> Ran:
     """Pass on what a child writes until it ends: something that it started may have the pipe for longer."""
+    import codecs
     import os
     import select
     import time
 
     assert child.stdout  # noqa: S101 - as it was started
-    pipe, is_open, kept = child.stdout.fileno(), True, b""
+    pipe, is_open, kept = child.stdout.fileno(), True, ""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     deadline = time.monotonic() + timeout if timeout else float("inf")
     while True:
         ended = child.poll() is not None
         if is_open and select.select([pipe], [], [], 0 if ended else TICK)[0]:
             chunk = os.read(pipe, KEPT)
             is_open = bool(chunk)
-            kept = (kept + chunk)[-KEPT:]
-            sys.stderr.write(chunk.decode("utf-8", "replace"))
-            sys.stderr.flush()
+            kept = (kept + output.write(decoder.decode(chunk)))[-KEPT:]
         elif ended:
-            return Ran(child.returncode, kept.decode("utf-8", "replace"))
+            return Ran(child.returncode, (kept + output.end())[-KEPT:])
         elif not is_open:
             time.sleep(TICK)
         if not ended and time.monotonic() > deadline:
-            raise LateError(program, timeout or 0, kept.decode("utf-8", "replace"))
+            raise LateError(program, timeout or 0, kept + output.end())
 
 
 TICK = 0.05  # seconds between two looks at a child

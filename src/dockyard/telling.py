@@ -1,6 +1,8 @@
 """What goes on, told from anywhere below the programs; where it is shown is for the programs to decide."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 Listener = Callable[[str], None]
 
@@ -21,3 +23,18 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Tell what the user should know."""
     listener(f"warning: {text}")
+
+
+@contextmanager
+def as_it_comes() -> Iterator[Listener]:
+    """Show what a build writes as it comes."""
+
+    def show(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    yield show
+
+
+build_display: Callable[[], AbstractContextManager[Listener]] = as_it_comes
+"""Shows the lines of a build while its block lasts; a program on a terminal sets another one, which condenses them."""

@@ -308,6 +308,8 @@ class World:
         ]
         if labelled or named:
             self.call("rmi", "-f", *dict.fromkeys(named + labelled), expect=None)
+        if steps := self.call("images", "-aq", "--no-trunc", "--filter", f"label={LABEL}").split():
+            self.call("rmi", "-f", *dict.fromkeys(steps), expect=None)  # of the legacy builder, in the containerd store
         for network in self.call("network", "ls", "-q", "--filter", f"label={LABEL}").split():
             self.call("network", "rm", network)
 

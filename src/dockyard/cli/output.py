@@ -1,7 +1,9 @@
 """What users read: one result, printed once, as text or as JSON; everything else goes to stderr."""
 
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard import telling
@@ -57,6 +59,20 @@ def warn(text: str) -> None:
 
 
 telling.listener = say
+
+
+@contextmanager
+def _build_display() -> Iterator[telling.Listener]:
+    """Show a build as its steps on a terminal, and as it comes anywhere else."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        from dockyard.cli.build_progress import live_build as display
+    else:
+        display = telling.as_it_comes
+    with display() as show:
+        yield show
+
+
+telling.build_display = _build_display
 
 
 def complain(program: str, lines: Iterable[str]) -> None:

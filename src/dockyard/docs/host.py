@@ -23,6 +23,12 @@ VARIABLES = (
     Variable("DOCKYARD_COWSCAN", "The host's own [rules of d-cowscan](cowscan-rules.md), in place of the usual file."),
     Variable("DOCKYARD_CHECK", "What is accepted for [all services](../how-to/check-services.md), elsewhere."),
     Variable("DOCKER_HOST", "Where Docker Engine answers. The client reads it, and `d userns` does."),
+    Variable(
+        "DOCKER_BUILDKIT",
+        "`0`: docker's client builds with its legacy builder; Docker 20.10 builds with BuildKit if 1.",
+    ),
+    Variable("TERM", "`dumb`: a build is shown as its engine writes it, not condensed to a line for each step."),
+    Variable("BUILDKIT_PROGRESS", "`plain` for each build: its steps are read from that.", set_by_us=True),
     Variable("PATH", "Where programs are looked up: the engine's client above all."),
     Variable("HOME", "Where a user's own files are, where the variables below say nothing."),
     Variable(

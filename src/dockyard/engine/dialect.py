@@ -64,6 +64,11 @@ class Dialect(NamedTuple):
     """Checks a container's health now, where the engine leaves it to timers of a host that may have none."""
     build_flags: tuple[str, ...] = ()
     """What every build gets, so that a failed one leaves no container behind."""
+    needs_buildkit: str = ""
+    """Matches what the client writes if a build needs BuildKit and the client has used its legacy builder."""
+    builder_notice: tuple[str, ...] = ()
+    """The lines by which a client says that its legacy builder is deprecated, without their indentation; first the one
+    that they begin with."""
     has_shared_package_cache: bool = False
     maps_root: bool = True
     """Whether containers that root launches may have other ids than the host."""
@@ -122,6 +127,14 @@ DOCKER = Dialect(
     port_reserved="failed: port is already allocated",
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
+    needs_buildkit=r"the --mount option requires BuildKit|unknown flag: --secret",
+    builder_notice=(
+        "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.",
+        "Install the buildx component to build images with BuildKit:",
+        "https://docs.docker.com/go/buildx/",
+        "BuildKit is currently disabled; enable it by removing the DOCKER_BUILDKIT=0",
+        "environment-variable.",
+    ),
     set_restart=("update", "--restart"),
     join=("network", "connect"),
     leave=("network", "disconnect"),

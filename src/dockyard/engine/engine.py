@@ -70,10 +70,19 @@ class Engine:
         except OSError as error:
             raise _cannot_start(self.program, error) from None
 
-    def tee(self, *argv: str, timeout: float | None = None) -> process.Ran:
-        """Run a command whose output goes to stderr, and is kept; raises LateError after `timeout` seconds."""
+    def tee(
+        self,
+        *argv: str,
+        timeout: float | None = None,
+        environment: Mapping[str, str] | None = None,
+        output: process.Output | None = None,
+    ) -> process.Ran:
+        """Run a command whose output goes to `output`, or else to stderr, and is kept.
+
+        `environment` is added to ours. Raises LateError after `timeout` seconds.
+        """
         try:
-            return process.tee((self.program, *argv), timeout=timeout)
+            return process.tee((self.program, *argv), timeout=timeout, extra_environment=environment, output=output)
         except process.LateError:
             raise
         except OSError as error:
@@ -338,8 +347,9 @@ def _names(image: Image, reference: str) -> bool:
 
 
 def _short(reference: str) -> str:
-    """Return a reference without what engines write or leave out before it."""
-    return reference.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
+    """Return a reference without what engines write or leave out before it, and with the tag that they leave out."""
+    short = reference.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
+    return short if "@" in short or ":" in short.rpartition("/")[2] else f"{short}:latest"
 
 
 def _without_request(reason: str) -> str:

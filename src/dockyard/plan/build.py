@@ -6,14 +6,15 @@ from typing import NamedTuple
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import Image
 from dockyard.errors import DockyardError, NoSuchNameError
-from dockyard.plan.values import Command
-from dockyard.settings.keys import BUILD_APK_CACHE, BUILD_PARAMS, BUILD_REPO, IMAGE, REPO1
+from dockyard.plan.values import Command, Secret
+from dockyard.settings.keys import BUILD_APK_CACHE, BUILD_PARAMS, BUILD_REPO, BUILD_SECRETS, IMAGE, REPO1
 from dockyard.settings.resolve import Settings
 
 LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
 UNTRIMMED = "untrimmed"
 """The tag of the image that a trimmed one was made from: with other settings it can be trimmed anew."""
 APK_CACHE = "/var/cache/apk"
+_SECRET_VARIABLE = "DOCKYARD_BUILD_SECRET"  # noqa: S105 - how variables begin
 
 
 class ImageName(NamedTuple):
@@ -44,13 +45,26 @@ def image_name(service: str, settings: Settings, *, name: str = "", repository: 
     return ImageName(repository or settings[BUILD_REPO] or settings[REPO1] or "", name or own)
 
 
-def build_command(context: str, tag: str, id_file: str, parameters: tuple[str, ...]) -> Command:
+def build_command(context: str, tag: str, id_file: str, parameters: tuple[str, ...], settings: Settings) -> Command:
     """Return the engine's build of a context directory; the image's id goes into a file, if one is named.
+
+    The values of secrets reach the engine's client through its environment.
 
     Never a device: docker's client removes what is there, and writes a file of its own.
     """
     written = ("--iidfile", id_file) if id_file else ()
-    return Command(("build", "--tag", tag, *written, *parameters, context))
+    declared = settings[BUILD_SECRETS]
+    secrets = {
+        secret.id: Secret(f"{_SECRET_VARIABLE}_{number}", f"secret:{secret.name}")
+        for number, secret in enumerate(declared, start=1)
+    }
+    named = (word for id_, one in secrets.items() for word in ("--secret", f"id={id_},env={one.variable}"))
+    return Command(("build", "--tag", tag, *written, *named, *parameters, context), tuple(secrets.values()))
+
+
+def secret_names(settings: Settings) -> tuple[str, ...]:
+    """Return what of a build's secrets counts as its source: ids and names, as their values are nobody's to keep."""
+    return tuple(f"secret {secret.id}={secret.name}" for secret in settings[BUILD_SECRETS])
 
 
 def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dockyard.settings.acceptance_type import Acceptance, Acceptances
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
 from dockyard.settings.rule_type import PathPattern, Rule, Rules
 from dockyard.settings.values import (
+    BuildSecret,
     HealthCheck,
     LogDriver,
     Mode,
@@ -498,6 +499,15 @@ TRIM = Key(
     False,
     scope=Scope.SERVICE,
 )
+BUILD_SECRETS = Key[tuple[BuildSecret, ...]](
+    "build_secrets",
+    types.Flattened(types.BuildSecrets()),
+    "Secrets that `RUN --mount=type=secret,id=ID` of the Dockerfile reads: `ID`, or `ID=NAME` if `secret_command` "
+    "knows it by another name; or a map. Docker needs BuildKit for it. A new value alone does not build again.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+)
 KEEP = Key[tuple[str, ...]](
     "keep",
     types.ListOf(PathPattern()),
@@ -551,7 +561,8 @@ SRC_DIR2 = Key[str | None](
 SECRET_COMMAND = Key[tuple[str, ...]](
     "secret_command",
     types.Words(),
-    "Prints the secret `{name}`, such as `pass show {name}`. Run at launch, for `env` values `*NAME`.",
+    "Prints the secret `{name}`, such as `pass show {name}`. Run at launch, for `env` values `*NAME`, and before a "
+    "build, for `build_secrets`.",
     _S,
     (),
     scope=Scope.HOST,

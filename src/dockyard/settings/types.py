@@ -8,7 +8,7 @@ from typing import Generic, NoReturn, TypeVar
 from dockyard.settings import json_schema
 from dockyard.settings.json_schema import Schema
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
-from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Wave
+from dockyard.settings.values import BuildSecret, HealthCheck, LogDriver, Mount, Port, Variable, Wave
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -260,6 +260,30 @@ class Environment(Type[tuple[Variable, ...]]):
         if re.fullmatch(r"\*\S+", value):
             return Variable(name, "", secret=value[1:])
         return Variable(name, value[1:] if value.startswith(r"\*") else value)
+
+
+class BuildSecrets(Type[tuple[BuildSecret, ...]]):
+    """`ID` or `ID=NAME`, or a map of ids and names; without a name it is the id."""
+
+    expected = "`ID`, `ID=NAME` or a map, ids of letters, digits, `_`, `.` and `-`"
+    nothing = ()
+    _id, _name = r"[A-Za-z0-9_.-]+", r"\S*"
+
+    def read(self, node: Node) -> tuple[BuildSecret, ...]:
+        if isinstance(node, Scalar):
+            id_, _, name_ = self.text(node).partition("=")
+            pairs = [(Scalar(id_, node.where), Scalar(name_, node.where))]
+        else:
+            pairs = _pairs(node, self.expected)
+        for key, name in pairs:
+            if not re.fullmatch(self._id, key.text) or not re.fullmatch(self._name, name.text):
+                unfit(node if isinstance(node, Scalar) else key, self.expected)
+        return tuple(BuildSecret(key.text, name.text or key.text) for key, name in pairs)
+
+    def schema(self) -> Schema:
+        return json_schema.either(
+            json_schema.string(f"{self._id}(?:={self._name})?"), json_schema.pairs(self._id, self._name)
+        )
 
 
 class Ports(Type[tuple[Port, ...]]):

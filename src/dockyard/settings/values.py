@@ -69,6 +69,13 @@ class Variable(NamedTuple):
     secret: str = ""
 
 
+class BuildSecret(NamedTuple):
+    """A secret that a build can mount: its id in the Dockerfile, and its name for `secret_command`."""
+
+    id: str
+    name: str
+
+
 class Wave(NamedTuple):
     """An autostart group; an empty host means every host."""
 

@@ -346,6 +346,8 @@ ID, DIGEST = "a1" * 32, "b2" * 32
         ("localhost/ktools/web:live", "ktools/web:live"),
         ("docker.io/library/httpd:2.4", "httpd:2.4"),
         ("docker.io/ktools/web:live", "ktools/web:live"),
+        ("docker.io/library/httpd:latest", "httpd"),
+        ("host:5000/web:latest", "host:5000/web"),
     ],
 )
 def test_an_image_is_found_by_each_engines_spelling_of_its_tag(answering: Callable[..., Engine], tag: str, asked: str):

@@ -13,6 +13,7 @@ from dockyard.plan.build import (
     plan_promotion,
     plan_rollback,
     references,
+    secret_names,
 )
 from dockyard.plan.values import Command
 from tests.unit.making import settings_of
@@ -126,7 +127,7 @@ def test_flags_name_what_is_built_before_the_settings():
 
 
 def test_the_build_writes_down_the_id_that_it_made():
-    command = build_command("/context", "ktools/web:latest", "/id", ("--pull",))
+    command = build_command("/context", "ktools/web:latest", "/id", ("--pull",), settings_of())
     assert command.argv == ("build", "--tag", "ktools/web:latest", "--iidfile", "/id", "--pull", "/context")
 
 
@@ -145,3 +146,26 @@ def test_podman_builds_share_a_package_cache(written: str, dialect: Dialect, vol
     )
     parameters = build_parameters(settings, dialect)
     assert parameters == (*dialect.build_flags, *volume, "--pull", "--label", "a=b c")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "build_secrets: [token, npm=web/npmrc]",
+        "build_secrets: {token: token, npm: web/npmrc}",
+        "build_secrets: [{token: }, npm=web/npmrc]",
+        "build_secrets:\n  - token=\n  - npm=web/npmrc",
+    ],
+)
+def test_secrets_of_a_build_are_named_and_not_shown(text: str):
+    """The engine gets ids and variables; a dry run says where each value comes from; the source counts the names."""
+    settings = settings_of(text)
+    command = build_command("/context", "web:latest", "", (), settings)
+    first, second = "id=token,env=DOCKYARD_BUILD_SECRET_1", "id=npm,env=DOCKYARD_BUILD_SECRET_2"
+    assert command.argv == ("build", "--tag", "web:latest", "--secret", first, "--secret", second, "/context")
+    assert command.shell("docker").startswith(
+        'DOCKYARD_BUILD_SECRET_1="$(d-run --reveal secret:token)" '
+        'DOCKYARD_BUILD_SECRET_2="$(d-run --reveal secret:web/npmrc)" docker build'
+    )
+    assert secret_names(settings) == ("secret token=token", "secret npm=web/npmrc")
+    assert secret_names(settings_of()) == ()
