@@ -77,10 +77,11 @@ def restore(engine: "Engine", name: str, between: Callable[[], None] | None = No
                 once()
             for step in recovery.then:
                 perform(engine, step)
-        except EngineError:
+        except EngineError as error:
             if attempt + 1 == TRIES:
                 raise
-            time.sleep(PAUSE)
+            if not engine.end_leftover_shim(error):
+                time.sleep(PAUSE)
         else:
             return recovery.verdict
     raise AssertionError  # the last attempt raises or returns

@@ -82,6 +82,11 @@ class Dialect(NamedTuple):
     """How a list of containers is asked for a label, `%s`: quoted, as it may hold whatever somebody put there."""
     monitor: str = ""
     """The program that stays beside each container while it is up, and longer where its client was killed."""
+    shim: str = ""
+    """The program that stays beside each container while it is up, where the engine's daemon runs it."""
+    task_exists: str = ""
+    """Matches what the client writes if a container cannot start because an earlier shim is left; its group is the
+    container's id. Seen after dockerd and containerd were killed in the middle of a `stop`."""
     prune_build_cache: tuple[str, ...] = ()
     """Removes the cache of builds, where it is apart from the images."""
     state: str = "{{.State}}"
@@ -138,6 +143,8 @@ DOCKER = Dialect(
     set_restart=("update", "--restart"),
     join=("network", "connect"),
     leave=("network", "disconnect"),
+    shim="containerd-shim-runc-v2",
+    task_exists=r"task ([0-9a-f]{64}): already exists",
     prune_build_cache=("builder", "prune", "--force"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
     starting=("info", "--format", "{{.DockerRootDir}}/containers"),

@@ -183,6 +183,15 @@ class Engine:
             except OSError as error:
                 raise _cannot_start(stray.runtime[0], error) from None
 
+    def end_leftover_shim(self, error: EngineError) -> bool:
+        """End the shim for which a container that is down could not start; returns whether `error` was about one."""
+        found = self.dialect.task_exists and re.search(self.dialect.task_exists, error.stderr)
+        if not found or any(one.is_up for one in self.containers([found[1]])):
+            return False
+        from dockyard.engine.strays import end_shim
+
+        return end_shim(self.dialect.shim, found[1])
+
     def _wait_until_gone(self, container: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while self.containers([container]) and time.monotonic() < deadline:

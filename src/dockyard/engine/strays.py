@@ -1,10 +1,15 @@
-"""What is left where podman's client is killed while it starts a container: a monitor of a container that never ran.
+"""Processes that an engine no longer knows of, and that keep one of its containers from starting.
 
-It waits for ever, has the container's ports, and podman does not know of it: neither `stop` nor `rm --force` ends it.
-The runtime that it names, runc or crun, does.
+If podman's client is killed while it starts a container, a monitor of a container that never ran is left. It waits
+for ever, has the container's ports, and podman does not know of it: neither `stop` nor `rm --force` ends it. The
+runtime that it names, runc or crun, does.
+
+If dockerd and containerd are killed while they stop a container, its shim may be left. Docker says that the container
+has exited, and containerd refuses to start it, as its task exists already, until the shim has ended.
 """
 
 import os
+import signal
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -26,27 +31,32 @@ class Stray(NamedTuple):
 
 def strays(monitor: str, containers: Collection[str]) -> Iterator[Stray]:
     """Yield the monitors, processes of a program called so, of containers that are known not to be up, by full id."""
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                found = _stray(int(entry.name), monitor)
-            except (OSError, ValueError):  # it has ended, or is not ours to look at
-                continue
-            if found and found.container in containers:
-                yield found
+    for pid in _process_ids():
+        try:
+            found = _stray(pid, monitor)
+        except (OSError, ValueError):  # it has ended, or is not ours to look at
+            continue
+        if found and found.container in containers:
+            yield found
 
 
 def _stray(pid: int, monitor: str) -> Stray | None:
     """Return a process as a monitor, if it is one, and of this host: one in a container could name any program."""
-    place = Path(f"/proc/{pid}")
-    words = place.joinpath("cmdline").read_bytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
-    if not words or Path(words[0]).name != monitor or (place / "exe").readlink().name != monitor:
-        return None
-    if any(
-        (place / "ns" / kind).readlink() != Path("/proc/self/ns", kind).readlink() for kind in ("mnt", "pid", "user")
-    ):
+    words = _words_of_program(pid, monitor)
+    if not words:
         return None
     return Stray(pid, words[words.index("-c") + 1], (words[words.index("-r") + 1], *_runtime_flags(words)))
+
+
+def _words_of_program(pid: int, program: str) -> list[str]:
+    """Return the command line of a process that runs a program of this name in our namespaces; empty for another."""
+    place = Path(f"/proc/{pid}")
+    words = place.joinpath("cmdline").read_bytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
+    if not words or Path(words[0]).name != program or (place / "exe").readlink().name != program:
+        return []
+    spaces = ("mnt", "pid", "user")
+    is_ours = all((place / "ns" / kind).readlink() == Path("/proc/self/ns", kind).readlink() for kind in spaces)
+    return words if is_ours else []
 
 
 def _runtime_flags(words: list[str]) -> Iterator[str]:
@@ -63,6 +73,47 @@ def end(stray: Stray) -> None:
     deadline = time.monotonic() + PATIENCE
     while _is_there(stray.pid) and time.monotonic() < deadline:
         time.sleep(PAUSE)
+
+
+def end_shim(program: str, container: str) -> bool:
+    """End the shim of a container, by full id, and what still runs below it; returns whether there was one.
+
+    Only for a container that the engine says is down: what runs below its shim then is what was to be stopped.
+    """
+    shims = [pid for pid in _process_ids() if _is_shim(pid, program, container)]
+    for pid in (*(child for shim in shims for child in _children(shim)), *shims):
+        _kill(pid)
+    deadline = time.monotonic() + PATIENCE
+    while any(map(_is_there, shims)) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    return bool(shims)
+
+
+def _process_ids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _is_shim(pid: int, program: str, container: str) -> bool:
+    try:
+        words = _words_of_program(pid, program)
+        return bool(words) and words[words.index("-id") + 1] == container
+    except (OSError, ValueError, IndexError):  # it has ended, or is another's
+        return False
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        lists = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(word) for file in lists for word in file.read_text(encoding="ascii").split()]
+    except OSError:
+        return []
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def _is_there(pid: int) -> bool:
