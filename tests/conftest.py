@@ -13,6 +13,7 @@ import pytest
 
 from tests.engines.world import PODMAN_CONFIGURATION, World
 from tests.missing import missing
+from tests.results import Results
 
 # Two runs, each with one of them, may go side by side.
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
@@ -29,15 +30,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="also the tests that are marked `long`, on the engines it names"
     )
+    parser.addoption("--results", type=Path, help="the file to write the outcome to, for the table of tested engines")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write the outcome to a file where that is asked for."""
+    if path := config.getoption("--results"):
+        config.pluginmanager.register(Results(path, ENGINES[0], config.getoption("markexpr") or "all"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is long, and say how many tests that is."""
-    if config.getoption("--long"):
-        return
-    left_out = [item for item in items if any(f"[{engine}" in item.name for engine in _long_on(item))]
+    """Leave out what is of no engine here, and what is long; say how many tests that is."""
+    long = config.getoption("--long")
+    left_out = {
+        item
+        for item in items
+        if not _is_of_an_engine_here(item) or (not long and any(f"[{engine}" in item.name for engine in _long_on(item)))
+    }
     items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    config.hook.pytest_deselected(items=list(left_out))
+
+
+def _is_of_an_engine_here(item: pytest.Item) -> bool:
+    """Return whether a test is to run with these engines: with one of two, what takes neither by name runs once."""
+    if not item.get_closest_marker("engine") or "session_world" in item.fixturenames:
+        return True
+    return ("podman" if item.path.name == "test_rootless.py" else "docker") in ENGINES
 
 
 def _long_on(item: pytest.Item) -> tuple[str, ...]:
@@ -60,7 +78,7 @@ def _why_not(engine: str) -> str:
         return f"{engine} is not installed"
     if engine == "podman" and os.geteuid():
         return "podman is to run as root, and we are not root"
-    configuration = {"CONTAINERS_CONF": str(PODMAN_CONFIGURATION), **os.environ}
+    configuration = {**os.environ, "CONTAINERS_CONF": str(PODMAN_CONFIGURATION)}
     words = ("info",) if engine == "podman" else ("version", "--format", "{{.Server.Version}}")
     asked = subprocess.run([engine, *words], capture_output=True, text=True, check=False, env=configuration)
     return f"{engine} does not answer: {asked.stderr.strip()}" if asked.returncode else ""
