@@ -1,11 +1,11 @@
 # ARGS go to pytest: make test ARGS="-k launch -x"
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall test check format docs clean
+.PHONY: help demo install uninstall test test-engines record-engines check format docs clean
 bin := .venv/bin
 export PREFIX DESTDIR OPT EXTRAS WITHOUT FORCE
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
 
 demo: ## install what is missing, then build, test, promote and launch a web server (as root)
 	@scripts/demo
@@ -18,7 +18,14 @@ uninstall: ## take away exactly that (as root)
 
 test: ## install what is missing, then all tests, with real engines (as root)
 	@scripts/setup python docs engine podman filesystems registry shells tracing
-	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/pytest $(ARGS)
+	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/python -m tests $(ARGS)
+
+test-engines: ## a test of each feature on every engine of the matrix; ARGS=--all: all tests of engines (as root)
+	@scripts/setup python engine podman filesystems registry tracing worlds
+	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" $(bin)/python -m tests.matrix $(ARGS)
+
+record-engines: ## write what the last runs of test and test-engines came to into docs/reference/ and README.md
+	$(bin)/python -m tests.matrix --record
 
 check: ## lint, formatting, types, generated files, the site of docs/ with its links, changelog: what CI runs before tests
 	@scripts/setup python docs

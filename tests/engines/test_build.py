@@ -30,6 +30,7 @@ def test_build_and_nothing_else(engine: World) -> None:
     assert (tags["live"], tags["prev"]) == ("", "")
 
 
+@pytest.mark.matrix
 def test_what_is_made_is_in_the_history(engine: World) -> None:
     """Whoever builds, tests, promotes and rolls back, with d-build or with d: what failed is there, too."""
     service = engine.plain(Test=PASSES)
@@ -67,6 +68,7 @@ def test_setlive_promotes_untested_and_says_so(engine: World) -> None:
     assert tags["live"] == tags["latest"]
 
 
+@pytest.mark.matrix
 def test_auto_promotes_what_passed(engine: World) -> None:
     """-a builds, tests and promotes; what was live is `:prev`."""
     service = engine.plain(Test=PASSES)
@@ -78,6 +80,7 @@ def test_auto_promotes_what_passed(engine: World) -> None:
     assert (first["prev"], second["prev"]) == ("", first["live"])
 
 
+@pytest.mark.matrix
 def test_auto_stops_at_a_failing_test(engine: World) -> None:
     """-a with a failing Test leaves `:live` and `:prev` where they were."""
     service = engine.plain(Test=PASSES)
@@ -91,6 +94,7 @@ def test_auto_stops_at_a_failing_test(engine: World) -> None:
     assert after["latest"] != before["latest"]
 
 
+@pytest.mark.matrix
 def test_broken_dockerfile_leaves_everything(engine: World) -> None:
     """A build that fails is exit code 1; no tag has moved, and no container of the build is left."""
     service = engine.service("", dockerfile=FROM_BASE, files={"version": "1"})
@@ -105,6 +109,7 @@ def test_broken_dockerfile_leaves_everything(engine: World) -> None:
     assert set(engine.call("ps", "-aq").split()) <= containers
 
 
+@pytest.mark.matrix
 def test_promoting_twice_keeps_the_way_back(engine: World) -> None:
     """`:prev` is the last image that was live and differs, however often one promotes; a rollback undoes a rollback."""
     service = engine.plain("1")
@@ -182,6 +187,7 @@ def test_the_verdict_is_the_exit_status(engine: World, script: str, expect: int)
     assert tags["live"] == ("" if expect else tags["latest"])
 
 
+@pytest.mark.matrix
 def test_build_script_then_standard_build(engine: World) -> None:
     """A ./Build that ends with CONTINUE=1 prepares; the standard build follows."""
     script = "#!/bin/sh\ndate >/dev/null; echo made by Build >files/made\necho CONTINUE=1\n"
@@ -212,6 +218,7 @@ def test_build_script_that_fails(engine: World) -> None:
     assert engine.tags(service.name) == before
 
 
+@pytest.mark.matrix
 def test_symlinks_and_dockerignore(engine: World) -> None:
     """Links, also out of the context, are built in as what they point to; what is ignored is not."""
     service = engine.service("", dockerfile=FROM_BASE, files={"version": "1", "junk.tmp": "junk"})
@@ -314,6 +321,7 @@ def listed(address: str, what: str) -> dict[str, list[str]]:
         return {}
 
 
+@pytest.mark.matrix
 def test_push_to_a_registry(engine: World, registry: str) -> None:
     """A repository with `:` in it is a registry: what is built and what is promoted is pushed."""
     insecure = write(engine.root / "registries.conf", f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')

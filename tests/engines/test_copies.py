@@ -118,6 +118,7 @@ def assert_wrecked(report: Report) -> None:
         assert report.worked(top) >= {"write", "append", "truncate", "chmod", "chown", "mark"}, top
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("method", ["auto", "overlay", "copy"])
 def test_hostile_test_harms_nothing(engine: World, method: str, record_property: Record) -> None:
     """A Test that wrecks all its mounts in every way there is: the hash of production is the same before and after."""
@@ -214,6 +215,7 @@ def test_links_planted_between_launches_lead_nowhere(engine: World) -> None:
     assert nothing_left(engine, service)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("method", ["overlay", "copy"])
 def test_copies_are_like_production(engine: World, method: str) -> None:
     """Each kind of copy holds what it says, with owners, modes, times, attributes and access lists; the rest is not."""
@@ -256,6 +258,7 @@ SEES = python_test("""
 """)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("method", ["overlay", "copy"])
 def test_test_works_on_its_copy(engine: World, method: str) -> None:
     """A Test sees production's data, changes it, sees that on the host; the next Test starts afresh."""

@@ -76,9 +76,21 @@ def in_memory(root: Path, pid: int) -> None:
 
 
 def group_of_process(pid: int) -> str:
-    """Return the directory of a process's control group of version 1."""
+    """Return the directory of a process's control group: of version 2, or that of version 1 which freezes."""
     rows = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
-    return "/sys/fs/cgroup/freezer" + next(row for row in rows if ":freezer:" in row).split(":", 2)[2]
+    top, part = ("/sys/fs/cgroup", "0::") if Path("/sys/fs/cgroup/cgroup.controllers").exists() else V1_FREEZER
+    return top + next(row for row in rows if part in row).split(":", 2)[2]
+
+
+V1_FREEZER = "/sys/fs/cgroup/freezer", ":freezer:"
+
+
+def upper_directory(engine: World, name: str) -> str:
+    """Return where a running container's changes are, as the kernel has it mounted: not every store tells it."""
+    rows = Path(f"/proc/{engine.inspect(name)['State']['Pid']}/mountinfo").read_text(encoding="utf-8").splitlines()
+    root = next(row for row in rows if row.split()[4] == "/")
+    upper = next(one for one in root.split()[-1].split(",") if one.startswith("upperdir="))
+    return upper.removeprefix("upperdir=")
 
 
 CHILDREN: list[subprocess.Popen[bytes]] = []
@@ -327,16 +339,20 @@ def children() -> Iterator[None]:
         child.wait()
 
 
+@pytest.mark.matrix
 def test_corpus(engine: World, image: str, record_property: Record) -> None:
     """Every attack is found, as what it is done to, and nothing benign is told; a container each."""
-    for figure in corpus(engine, image, *(("devices",) if engine.engine == "podman" else ())):
+    impossible = ("devices",) if engine.engine == "podman" else ()
+    for figure in corpus(engine, image, *impossible, what="running", record=record_property):
         record_property("figure", f"{engine.engine}, {figure}")
 
 
+@pytest.mark.matrix
 def test_corpus_with_mapped_users(remapped: World, record_property: Record) -> None:
     """The same where root in a container is nobody on the host; owners are told as the container sees them."""
     with attackable(remapped) as image:
-        for figure in corpus(remapped, image, "devices", "capabilities"):
+        impossible = ("devices", "capabilities")
+        for figure in corpus(remapped, image, *impossible, what="running, with mapped users", record=record_property):
             record_property("figure", f"docker with mapped users, {figure}")
         attacked(remapped, image, "dyt-cow-owner", "chown 33:34 /app/conf/two")
         settled(remapped, ["dyt-cow-owner"])
@@ -345,8 +361,11 @@ def test_corpus_with_mapped_users(remapped: World, record_property: Record) -> N
     assert told["detail"] == ["owner 0:0 → 33:34"]
 
 
-def corpus(engine: World, image: str, *impossible: str) -> Iterator[str]:
-    """Attack, but for what the engine does not let happen, scan, and yield the figures, beside those of others."""
+def corpus(engine: World, image: str, *impossible: str, what: str, record: Record) -> Iterator[str]:
+    """Attack, but for what the engine does not let happen, scan, and yield the figures, beside those of others.
+
+    The counts are recorded as `corpus`, before anything is asserted.
+    """
     attacks = {name: one for name, one in ATTACKS.items() if one.needs not in impossible or not one.needs}
     names = {attack: f"dyt-cow-a{number}" for number, attack in enumerate(attacks)}
     quiet = {benign: f"dyt-cow-b{number}" for number, benign in enumerate(BENIGN)}
@@ -363,6 +382,13 @@ def corpus(engine: World, image: str, *impossible: str) -> Iterator[str]:
     found = {attack: paths(told[names[attack]], one.kind) for attack, one in attacks.items()}
     missed = {attack: sorted(found[attack]) for attack, one in attacks.items() if not set(one.found) <= found[attack]}
     alarms = {benign: told[name]["findings"] for benign, name in quiet.items() if told[name]["verdict"] != "ok"}
+    counts = {
+        "attacks": len(attacks),
+        "found": len(attacks) - len(missed),
+        "benign": len(BENIGN),
+        "alarms": len(alarms),
+    }
+    record("corpus", {"what": what, **counts})
     assert missed == {}
     assert alarms == {}
     assert {name: one["incomplete"] for name, one in told.items() if one["incomplete"]} == {}
@@ -400,7 +426,7 @@ def told_by_diff(engine: World, name: str) -> set[str]:
 
 def told_by_walk(engine: World, name: str) -> set[str]:
     """Return what a plain walk of the upper directory finds: its files."""
-    upper = engine.inspect(name)["GraphDriver"]["Data"]["UpperDir"]
+    upper = upper_directory(engine, name)
     found = (os.path.join(place, file) for place, _, files in os.walk(upper) for file in files)  # noqa: PTH118
     return {path.removeprefix(upper) for path in found} - {"/run/.containerenv", "/etc/mtab"}
 
@@ -421,6 +447,7 @@ def test_text_for_people(engine: World, image: str) -> None:
     assert "/app/tool" in covered
 
 
+@pytest.mark.matrix
 def test_all_ok(engine: World, image: str) -> None:
     """Where nothing has changed but what a rule expects, that is all it says; a program is not what it expects."""
     attacked(engine, image, "dyt-cow-ok", "echo x >/app/x")
@@ -460,6 +487,7 @@ def test_alert_stays_until_acknowledged(engine: World, image: str) -> None:
     assert "/app/x" in told(1)
 
 
+@pytest.mark.matrix
 def test_removal_is_effective_and_can_be_undone(engine: World, image: str) -> None:
     """-R has the container see its image's files again, while it runs; --restore puts back what was taken."""
     script = "cd /app; echo x >new; echo evil >>conf/two; rm -r data; chmod 4755 tool; mkdir d; touch d/x"
@@ -515,6 +543,7 @@ def test_token_is_made_through_no_link(engine: World, image: str) -> None:
     assert not (engine.root / "leak").exists()
 
 
+@pytest.mark.matrix
 def test_moving_file_is_never_missed(engine: World, image: str, record_property: Record) -> None:
     """A file that is moved around while a container is read is found in each of 300 scans, frozen or followed."""
     script = "for i in $(seq 60); do mkdir -p /app/d$i; for j in 1 2 3; do touch /app/d$i/$j; done; done"
@@ -542,6 +571,7 @@ def scans(engine: World, name: str, count: int, *, freeze: bool) -> Iterator[Sca
             yield scan(container, lambda: client.id_map, Options(), freezer=freezer if freeze else None)
 
 
+@pytest.mark.matrix
 def test_frozen_container_goes_on_when_the_scan_is_killed(engine: World, image: str) -> None:
     """Whoever kills the scan while a container stands still: its guard lets it go on."""
     attacked(engine, image, "dyt-cow-freeze", "true")
@@ -556,6 +586,7 @@ def test_frozen_container_goes_on_when_the_scan_is_killed(engine: World, image: 
     wait_for(lambda: not group.is_still(), "the end of the freeze")
 
 
+@pytest.mark.matrix
 def test_what_no_source_declares(engine: World) -> None:
     """An image that is not live, one with layers of nobody's, a mount that settings lack, a container of no service."""
     settings = {"cmd": IDLE, "stop_timeout": 1, "autostart": 1}
@@ -586,6 +617,7 @@ def test_what_no_source_declares(engine: World) -> None:
     ]
 
 
+@pytest.mark.matrix
 def test_watching_tells_at_once(engine: World, image: str) -> None:
     """--watch tells what is changed while it watches, and what a container did that is removed as it ends."""
     attacked(engine, image, "dyt-cow-watch", "true")
@@ -627,6 +659,7 @@ def test_linter_and_proposals(engine: World, image: str) -> None:
     assert engine.run("d-cowscan", "-i", rules, "-i", engine.root / "own.yaml", "dyt-cow-lint").stdout == "all ok\n"
 
 
+@pytest.mark.matrix
 def test_stopped_ones_are_scanned_where_asked_for(engine: World, image: str) -> None:
     """A container that was stopped keeps what it changed: --all tells it."""
     attacked(engine, image, "dyt-cow-stop", "echo x >/app/x")
@@ -636,11 +669,12 @@ def test_stopped_ones_are_scanned_where_asked_for(engine: World, image: str) -> 
     assert paths(scanned(engine, "--all")["dyt-cow-stop"]) == {"/app/x"}
 
 
+@pytest.mark.matrix
 def test_scan_leaves_no_trace(engine: World, image: str) -> None:
     """Not even a time of access is another in the upper directory; but for links, which no call reads without."""
     attacked(engine, image, "dyt-cow-trace", "echo x >>/app/conf/two; cp /bin/sh /app/nc; mkdir /app/d")
     settled(engine, ["dyt-cow-trace"])
-    upper = Path(engine.inspect("dyt-cow-trace")["GraphDriver"]["Data"]["UpperDir"])
+    upper = Path(upper_directory(engine, "dyt-cow-trace"))
     entries = [upper, *(entry for entry in upper.rglob("*") if not entry.is_symlink())]
 
     def times() -> list[tuple[str, int, int, int]]:

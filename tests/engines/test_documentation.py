@@ -52,6 +52,7 @@ def follow(engine: World, page: str, name: str, port: int) -> None:
         assert step.shown is None or matches(step.shown, written), f"$ {step.command}\n{written}\nnot\n{step.shown}"
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_the_steps_of_the_readme_end_with_a_page(engine: World, port: int):
     """A service from nothing: the steps, pasted into a shell, leave a tested and upgraded service in production."""
@@ -82,6 +83,7 @@ def test_the_python_test_of_the_guide_passes(engine: World, port: int):
     engine.d_build(web, "-t")
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_the_first_service_goes_as_it_is_told(engine: World, port: int):
     """The tutorial, pasted into a shell, does and shows what it says."""
@@ -90,6 +92,7 @@ def test_the_first_service_goes_as_it_is_told(engine: World, port: int):
     assert not engine.is_up(name)
 
 
+@pytest.mark.matrix
 def test_addresses_are_fixed_as_it_is_told(engine: World):
     """On the networks that the guide makes, production has its address, and a test instance has another."""
     page = "docs/how-to/give-services-fixed-addresses.md"

@@ -100,6 +100,7 @@ def launched(
     return found
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("mode", "prefix"),
     [((), ""), (("-D", "--no-fg"), "dev-"), (("-DT", "--no-fg"), "test-")],
@@ -139,6 +140,7 @@ DRY = (
 )
 
 
+@pytest.mark.matrix
 def test_it_changes_nothing(engine: World, service: Path) -> None:
     """After dry runs in every mode disk and engine are exactly what they were."""
     write(engine.volumes / service.name / "data/old", "production")

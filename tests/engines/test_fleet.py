@@ -51,6 +51,7 @@ def waves_of(names: list[str]) -> list[int]:
     return [(int(name[-2:]) - 1) // 3 + 1 for name in names]
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_twelve_in_four_waves_with_one_that_fails(engine: World, twelve: list[str]) -> None:
     """Built in the order of FROM, started wave by wave; one that crashes stops nobody, and is told at the end.
@@ -106,6 +107,7 @@ def test_one_that_fails_takes_all_back(engine: World, twelve: list[str]) -> None
     assert not [name for name in engine.containers("dyt-f") if name.endswith((".next", ".old", ".replaced"))]
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_down_and_up_in_waves(engine: World, twelve: list[str]) -> None:
     """`00` stops the last wave first, `11` starts the first one first, and what is nobody's stays."""

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, World, write
 
 
+@pytest.mark.matrix
 def test_clean_takes_what_nobody_needs(engine: World) -> None:
     """Stopped containers of services and images without a name go; what has a tag, runs or is nobody's stays."""
     service = engine.service({"cmd": IDLE, "stop_timeout": 2}, dockerfile=FROM_BASE, files={"version": "1"})
@@ -42,6 +45,7 @@ def test_clean_takes_what_nobody_needs(engine: World) -> None:
     engine.d("rollback", service.name)
 
 
+@pytest.mark.matrix
 def test_looking_from_the_host(engine: World) -> None:
     """The host's end of the network link, and the directory that holds what was changed."""
     service = engine.idle()

@@ -71,6 +71,7 @@ BY = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("way", BY)
 def test_path_into_others_data(engine: World, way: str) -> None:
     """A test-only mount that is another's data by whatever path is refused."""
@@ -124,6 +125,7 @@ def test_device_and_volume(engine: World) -> None:
     assert "dyt-volume" not in engine.call("volume", "ls", "-q")
 
 
+@pytest.mark.matrix
 def test_address_on_a_network(engine: World) -> None:
     """An address that production has is not given to a test on the same network; another is."""
     network = "dyt-net"

@@ -81,6 +81,7 @@ def environment_of(container: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+@pytest.mark.matrix
 def test_every_setting_reaches_the_engine_and_the_container(engine: World, full: Path, network: str) -> None:
     """A production launch with most of the keys: inspect knows each, and so does the process inside."""
     engine.d_run(full, env={"DOCKYARD_HOST": str(full / "host.yaml")})
@@ -172,6 +173,7 @@ def test_puid_can_be_left_out(engine: World) -> None:
     assert "PUID" not in environment_of(engine.inspect(service.name))
 
 
+@pytest.mark.matrix
 def test_secrets_are_in_no_argv_and_no_output(engine: World, full: Path) -> None:
     """What is secret reaches the engine through its environment: no argument and no output holds it."""
     shim, record = engine.root / f"shim-{full.name}/{engine.engine}", engine.root / f"argv-{full.name}"
@@ -206,6 +208,7 @@ def test_running_one_is_refused(engine: World) -> None:
     assert engine.container_id(service.name) == before
 
 
+@pytest.mark.matrix
 def test_stopped_one_is_replaced_unless_told_otherwise(engine: World) -> None:
     """A stopped container of the name makes way; with --fail-on-exists it does not."""
     service = engine.idle()
@@ -231,6 +234,7 @@ def test_somebody_elses_container_is_left_alone(engine: World) -> None:
     assert engine.is_up(name)
 
 
+@pytest.mark.matrix
 def test_foreground_exit_code_is_the_containers(engine: World) -> None:
     """With --fg d-run ends as the container does, its output on ours; --rm removes it."""
     service = engine.idle(cmd=["sh", "-c", "echo out; echo err >&2; exit 3"])
@@ -265,6 +269,7 @@ def test_other_settings_file_and_tag(engine: World) -> None:
     assert engine.inspect(service.name)["Config"]["Hostname"] == "boat"
 
 
+@pytest.mark.matrix
 def test_image_by_id(engine: World) -> None:
     """An image's id is as good as a tag."""
     service = engine.service({"cmd": IDLE})
@@ -272,6 +277,7 @@ def test_image_by_id(engine: World) -> None:
     assert engine.inspect(service.name)["Image"].removeprefix("sha256:") == engine.image_id(BASE)
 
 
+@pytest.mark.matrix
 def test_missing_image_lists_what_was_tried(engine: World) -> None:
     """No image: exit code 1, the references that were tried, and what to do."""
     service = engine.service({"cmd": IDLE, "repo2": "elsewhere"})
@@ -310,6 +316,7 @@ def test_unreachable_engine_is_exit_code_3(engine: World) -> None:
     assert engine.d_run(service, env={"DOCKER_EXEC": "no-such-engine"}, expect=3).stdout == ""
 
 
+@pytest.mark.matrix
 def test_launch_that_cannot_start_leaves_no_container(engine: World) -> None:
     """A port that is taken: exit code 1, and nothing left under the name."""
     with socket.socket() as taken:
@@ -335,6 +342,7 @@ def test_mount_sources_may_have_any_name(engine: World) -> None:
     ]
 
 
+@pytest.mark.matrix
 def test_production_mode_of_files_in_the_image(engine: World) -> None:
     """A service that was built for it is launched from `:live`, not from `:latest`."""
     service = engine.service({"cmd": IDLE}, dockerfile=FROM_BASE, files={"version": "1"})

@@ -86,6 +86,7 @@ def up(engine: World) -> Iterator[str]:
     engine.d("down", service.name, expect=None)
 
 
+@pytest.mark.matrix
 # ------------------------------------------------------------------------------------------------------ what it tells
 def test_it_lists_what_the_engines_list(engine: World, up: str) -> None:
     """It lists ID and NAME of the running containers, sorted by name, and says where podman's are from."""
@@ -106,6 +107,7 @@ def test_stopped_ones_are_not_listed(engine: World, up: str) -> None:
     assert f" {up}\n" not in d_map_alone().stdout.decode()
 
 
+@pytest.mark.matrix
 def test_podman_by_its_socket(engine: World, up: str) -> None:
     """Where podman has a socket, that is asked, with the same answer as from its state."""
     if engine.engine != "podman":
@@ -204,6 +206,7 @@ def test_arguments_are_refused() -> None:
         assert (done.stdout, done.returncode) == (b"", 2)
 
 
+@pytest.mark.matrix
 def test_what_it_opens(up: str, record_property: Record) -> None:
     """It opens what the interpreter and libc open, itself, /dev/null and podman's state, and starts nothing."""
     strace = needed("strace")

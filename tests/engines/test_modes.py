@@ -16,6 +16,7 @@ def only_mount(engine: World, name: str, target: str) -> dict[str, object]:
     return found[0]
 
 
+@pytest.mark.matrix
 def test_test_instance_is_isolated(engine: World) -> None:
     """A test instance has a name, a port and data of its own, and is marked as one."""
     port = free_port()
@@ -33,6 +34,7 @@ def test_test_instance_is_isolated(engine: World) -> None:
     assert engine.is_up(service.name)
 
 
+@pytest.mark.matrix
 def test_no_byte_of_production_changes(engine: World) -> None:
     """A test that writes, deletes and changes modes on every mount leaves production's tree as it is, byte for byte."""
     service = engine.idle(
@@ -91,6 +93,7 @@ def test_missing_sources_get_stand_ins(engine: World) -> None:
     assert not Path("/nowhere").exists()
 
 
+@pytest.mark.matrix
 def test_dev_is_in_the_foreground_and_removed(engine: World) -> None:
     """-D runs the latest image on the terminal, on test data, keeps no log, and is gone at its end."""
     service = engine.idle(cmd=["sh", "-c", "echo $HOSTNAME; echo x >/data/x; exit 4"], mount_rw="data:/data")
@@ -111,6 +114,7 @@ def test_dev_and_test_do_not_meet(engine: World) -> None:
     assert engine.inspect(f"dev-{service.name}")["HostConfig"]["LogConfig"]["Type"] == "none"
 
 
+@pytest.mark.matrix
 def test_in_place_is_the_latest_image_in_productions_place(engine: World) -> None:
     """-P: the latest image in the foreground, with production's name and data."""
     service = engine.service({"cmd": "cat /version /data/a /etc/hostname", "mount_rw": "data:/data"},
@@ -133,6 +137,7 @@ def test_vol_alt_is_production_on_test_data(engine: World) -> None:
     assert str(only_mount(engine, service.name, "/data")["Source"]).startswith(f"{engine.volumes}/TMP/{service.name}")
 
 
+@pytest.mark.matrix
 def test_shell_is_roots_and_takes_commands(engine: World) -> None:
     """-S: a root shell in place of the entrypoint, whose commands may come through a pipe, and its exit code."""
     service = engine.idle(user="nobody", mount_rw="data:/data")

@@ -90,6 +90,7 @@ def _steps(engine: World, secrets: Path) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith(left_out))
 
 
+@pytest.mark.matrix
 def test_a_project_moves_in_as_the_guide_says(project: tuple[World, Path, int]):
     """The guide's commands, in order: imported, tested, its data copied, started by waves; it serves its old data."""
     engine, place, port = project
@@ -130,6 +131,7 @@ def test_an_import_writes_all_or_nothing(project: tuple[World, Path, int]):
     assert (engine.source / f"{OURS}db" / "Dockerfile").read_text() == "FROM scratch\n"
 
 
+@pytest.mark.matrix
 def test_an_export_is_started_by_compose(project: tuple[World, Path, int]):
     """`d export` of a service, given to compose itself, runs the same launch."""
     engine, _, port = project

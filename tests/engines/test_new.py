@@ -37,6 +37,7 @@ def base(engine: World, request: pytest.FixtureRequest) -> str:
     return f"dytest/{PYTHON}:latest"
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 @pytest.mark.parametrize("name", template.names())
 def test_a_new_service_builds_and_passes_its_test_at_once(engine: World, name: str, base: str):

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.engines.hostile import production
 from tests.engines.world import World, write
 
@@ -31,6 +33,7 @@ def errors(text: str) -> list[dict[str, Any]]:
     return [row for row in json.loads(text)["points"] if row["severity"] == "error"]
 
 
+@pytest.mark.matrix
 def test_check_names_the_command_that_mends_it(engine: World) -> None:
     """`d check` names path, owner, who needs it and a command; once that has run, all is ok and the service writes."""
     service, own = unfit(engine)
@@ -67,6 +70,7 @@ def test_mode_and_json(engine: World) -> None:
     assert errors(engine.d("check", service.name, "--json").stdout) == []
 
 
+@pytest.mark.matrix
 def test_launch_warns(engine: World) -> None:
     """d-run says at a launch, in production and under test, what the instance cannot use."""
     service, own = unfit(engine)

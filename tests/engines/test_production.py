@@ -18,6 +18,7 @@ def up(engine: World, service: Path) -> str:
     return engine.container_id(service.name)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_while_the_old_one_stops_brings_it_back(engine: World, number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM or a lost connection in the middle of a replacement: the same container is up under its name."""
@@ -33,6 +34,7 @@ def test_interrupt_while_the_old_one_stops_brings_it_back(engine: World, number:
     assert engine.containers(service.name) == [service.name]
 
 
+@pytest.mark.matrix
 def test_only_what_was_promoted_is_launched(engine: World) -> None:
     """Settings that would launch another image than the one that was promoted stop the upgrade; the tags go back."""
     service = engine.service({"cmd": IDLE}, dockerfile=FROM_BASE, files={"version": "1"})
@@ -82,6 +84,7 @@ def test_directory_that_lies_about_is_not_the_service(engine: World) -> None:
     assert engine.in_image(f"dytest/{service.name}:latest", "cat /version") == "right"
 
 
+@pytest.mark.matrix
 def test_anonymous_volumes_of_production_outlive_a_replacement(engine: World) -> None:
     """What an image's VOLUME holds is not thrown away with the old container."""
     dockerfile = f"{FROM_BASE}VOLUME /kept\n"

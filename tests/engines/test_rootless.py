@@ -155,6 +155,7 @@ IDLE: Mapping[str, Any] = {
 }
 
 
+@pytest.mark.matrix
 def test_what_a_container_owns_is_made_and_copied_for_it(rootless: Rootless) -> None:
     """A volume belongs to the mapped user, who writes there; a test works on a copy; production stays as it is."""
     service = rootless.service({**IDLE, "mount_persistent_test_copy_files": ["data: /data"]}, files=PASSWD)
@@ -185,6 +186,7 @@ def test_the_doctor_tells_the_users_own_command(rootless: Rootless) -> None:
     assert "cannot" not in rootless.program("d", "check", service.name).stdout
 
 
+@pytest.mark.matrix
 def test_ids_are_told_as_the_host_has_them(rootless: Rootless) -> None:
     """`d userns map` translates a user inside to the user's own range."""
     told = rootless.program("d", "userns", "map", "999").stdout

@@ -29,6 +29,7 @@ def no_instance(engine: World, service: Path) -> bool:
     return engine.containers(f"test-{service.name}") == []
 
 
+@pytest.mark.matrix
 def test_all_that_a_test_may_expect(engine: World) -> None:
     """Each part of the library, on an instance that is as expected."""
     service = engine.tested(
@@ -181,6 +182,7 @@ def test_flags_of_pytest_pass_through(engine: World) -> None:
     assert "1 passed, 1 deselected" in engine.run("./Test", "-r", "-k", "good", cwd=service).text
 
 
+@pytest.mark.matrix
 def test_shell_script_gets_the_facts(engine: World) -> None:
     """A Test in shell gets its instance through its environment; its exit status is the verdict."""
     script = (
@@ -307,6 +309,7 @@ PYTHON_WAITS = python_test("""
 SHELL_WAITS = SHELL + "touch MARK\nsleep 600\n"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("name", "script"),
     [("SIGINT", PYTHON_WAITS), ("SIGTERM", PYTHON_WAITS), ("SIGKILL", PYTHON_WAITS), ("SIGTERM", SHELL_WAITS)],

@@ -70,6 +70,7 @@ def served(engine: World, start: str, test: str = READY, **settings: Any) -> Pat
     return engine.service(settings, dockerfile=dockerfile, files=files, scripts={"Test": TEST.format(body=test)})
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_what_an_image_offers(engine: World) -> None:
     """Programs, what gives rights, what everybody may write to, who can log in; and nothing was launched for it."""
@@ -89,6 +90,7 @@ def test_what_an_image_offers(engine: World) -> None:
     assert [(one["name"], one["password"]) for one in found["logins"]] == [("root", "empty")]
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_an_image_is_read_as_a_container_sees_it(engine: World) -> None:
     """What a layer deleted or replaced is gone: the names are those that the engine itself exports."""
@@ -145,6 +147,7 @@ def test_what_came_and_went_since_the_image_before(engine: World) -> None:
     assert "  + executables: /usr/bin/two\n  - executables: /usr/bin/one\n" in text
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_nothing_is_missed_at_the_start_and_the_tests_own_is_apart(engine: World) -> None:
     """A file that the first process reads at once counts; one that the Test has opened inside does not."""
@@ -201,6 +204,7 @@ def test_an_image_that_does_not_get_healthy_is_not_kept(engine: World) -> None:
     assert engine.tags(service.name) == tags
 
 
+@pytest.mark.matrix
 def test_the_example_web_ends_with_what_it_needs_and_no_shell(engine: World, record_property: Any) -> None:  # noqa: ANN401
     """Its Test passes on the trimmed image, production runs on it, and an unchanged source is not built again."""
     web = engine.web()
@@ -242,6 +246,7 @@ def test_the_example_redis_ends_with_what_its_health_check_needs(engine: World, 
     record_property("figure", f"{engine.engine} redis trimmed: {' → '.join(sizes)}")
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_what_stays_is_as_it_was(engine: World) -> None:
     """Owner, mode, time, attributes and links of each file, all directories, and the configuration but for a label."""
@@ -323,6 +328,7 @@ def test_trimming_again_begins_with_the_whole_image(engine: World) -> None:
     assert {"/etc/flag", "/etc/first"} <= tree_of(engine, f"{REPO}/{service.name}:latest").keys()
 
 
+@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_trimming_as_a_setting(engine: World) -> None:
     """Every build is trimmed, anew where the source, the Test or `keep` has changed, and only then."""

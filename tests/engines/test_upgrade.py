@@ -79,6 +79,7 @@ def kill_test(web: Path) -> None:
     write(web / "Test", KILLED, mode=0o755)
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("fault", [break_dockerfile, fail_test, kill_test])
 def test_fault_leaves_production_alone(engine: World, web: Path, fault: object, record_property: Record) -> None:
     """A broken Dockerfile, a failing Test, a killed Test: the same container, all polls answered, no tag moved."""
@@ -119,6 +120,7 @@ def fail_in_production(web: Path) -> str:
     return "Test-prod ended with exit code 5"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("fault", [crash, hang, fail_in_production])
 def test_new_one_that_does_not_prove_itself_makes_way(
     engine: World, web: Path, fault: Callable[[Path], str], record_property: Record
@@ -155,6 +157,7 @@ def test_new_one_that_does_not_prove_itself_makes_way(
     record_property("figure", f"{engine.engine} d u, {fault.__name__}: same container back, {figure}")
 
 
+@pytest.mark.matrix
 def test_a_taken_port_is_no_fault_of_the_image(engine: World, web: Path) -> None:
     """Production comes back, the port is told, and once it is free the same upgrade goes through without --force."""
     before = (web / "settings.yaml").read_text()
@@ -181,6 +184,7 @@ def test_new_one_that_cannot_start_makes_way(engine: World, web: Path) -> None:
     await_page(service_port(web), "page two")
 
 
+@pytest.mark.matrix
 def test_good_upgrade_and_back(engine: World, web: Path, record_property: Record) -> None:
     """`d u` puts a new container of the new image in place, keeps the old image as `:prev`; d rollback puts it back."""
     before, tags = engine.container_id(web.name), engine.tags(web.name)
@@ -210,6 +214,7 @@ def set_setting(service: Path, key: str, value: object) -> None:
     write(file, json.dumps({**json.loads(file.read_text()), key: value}))
 
 
+@pytest.mark.matrix
 def test_one_that_starts_first(engine: World, web: Path, record_property: Record) -> None:
     """With `start_first` the outage is the old one's stop and the new one's network, where the engine can do that.
 
@@ -317,6 +322,7 @@ def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
     assert engine.engine == "podman" or set(before.values()) == {"found"}
 
 
+@pytest.mark.matrix
 def test_dry_run_is_the_program(engine: World, web: Path) -> None:
     """`d u -n` prints the commands in order and changes nothing; pasted into a shell, they upgrade."""
     engine.d("u", web.name)
@@ -339,6 +345,7 @@ def test_dry_run_is_the_program(engine: World, web: Path) -> None:
     assert "up to date" in engine.d("u", web.name).stdout
 
 
+@pytest.mark.matrix
 def test_changes_of_the_old_container_are_kept(engine: World) -> None:
     """What somebody mended by hand in the old container is told, and in a tar; what is expected to change is not."""
     service = engine.idle()
@@ -365,6 +372,7 @@ def test_restart_that_fails_keeps_the_old_one(engine: World) -> None:
     assert engine.containers(service.name) == [service.name]
 
 
+@pytest.mark.matrix
 def test_one_that_the_engine_removes_at_its_end(engine: World) -> None:
     """Production with `rm: true`: replaced where the new one stays up, launched anew from the old image where not."""
     service = engine.idle(rm=True)

@@ -42,6 +42,7 @@ def plain_image(engine: "SecondEngine") -> str:
     return f"{REPO}/{OURS}plain"
 
 
+@pytest.mark.matrix
 # ---------------------------------------------------------------------------------------------------- there and back
 def test_enabling_and_disabling_leave_every_file_as_it_was(second: "SecondEngine"):
     """Bytes, mode and owner of all of /etc, the record gone, and the engine with its images again."""
@@ -233,6 +234,7 @@ def ask(port: int, command: str) -> str:
         return ""
 
 
+@pytest.mark.matrix
 def test_a_services_data_belong_to_its_mapped_user(redis: "tuple[SecondEngine, str, int]"):
     """The directory that d-run made, and what redis writes there, over its published port."""
     engine, name, port = redis
@@ -281,6 +283,7 @@ def test_what_the_guide_says_does_not_work_does_not(remapped: "SecondEngine"):
     assert "Operation not permitted" in refused.stderr
 
 
+@pytest.mark.matrix
 # ------------------------------------------------------------------------------------------------------- every engine
 def test_status_and_map_work_on_every_engine(engine: World):
     """Root's engines map nobody here: an id is itself."""

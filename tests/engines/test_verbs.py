@@ -21,11 +21,13 @@ def up(session_world: World) -> Iterator[Path]:
     session_world.tidy()
 
 
+@pytest.mark.matrix
 def test_pid(engine: World, up: Path) -> None:
     """`d pid` is the process that the engine names."""
     assert engine.d("pid", up.name).stdout.strip() == str(engine.inspect(up.name)["State"]["Pid"])
 
 
+@pytest.mark.matrix
 def test_ip_and_ips(engine: World, up: Path) -> None:
     """`d ip` is the container's own address; d ips lists it among all."""
     address = engine.d("ip", up.name).stdout.strip()
@@ -34,6 +36,7 @@ def test_ip_and_ips(engine: World, up: Path) -> None:
     assert [row["ip"] for row in rows if row["name"] == up.name] == [address]
 
 
+@pytest.mark.matrix
 def test_spec_hides_the_puid(engine: World, up: Path) -> None:
     """`d spec` is all that inspect knows, with $PUID as ***."""
     shown = engine.d("spec", up.name).stdout
@@ -43,6 +46,7 @@ def test_spec_hides_the_puid(engine: World, up: Path) -> None:
     assert secret not in shown
 
 
+@pytest.mark.matrix
 def test_list_up(engine: World, up: Path) -> None:
     """`d ls` lists what is up with its service, status, image and ports; --json gives the rows."""
     rows = {row["name"]: row for row in json.loads(engine.d("ls", "--json").stdout)}
@@ -77,18 +81,21 @@ def test_images(engine: World) -> None:
     assert "dyt-base" in engine.d("i", "dyt-b").stdout
 
 
+@pytest.mark.matrix
 def test_logs(engine: World, up: Path) -> None:
     """`d logs` shows what a container has written; -n only the last lines."""
     assert engine.d("logs", up.name).stdout == "ready to serve\n"
     assert engine.d("L", "-n", "0", up.name).stdout == ""
 
 
+@pytest.mark.matrix
 def test_run_passes_the_exit_code(engine: World, up: Path) -> None:
     """`d run` gives a command its own flags and input, and ends with its exit code."""
     done = engine.d("run", up.name, "sh", "-c", "id -u; cat; exit 7", stdin="from outside\n", expect=7)
     assert done.stdout == "0\nfrom outside\n"
 
 
+@pytest.mark.matrix
 def test_enter_takes_commands(engine: World, up: Path) -> None:
     """`d enter` is a root shell in the container, which takes its commands from a pipe too."""
     assert engine.d("e", up.name, stdin="id -u; hostname; exit 4", expect=4).stdout.split() == ["0", up.name]
@@ -111,6 +118,7 @@ def test_help(engine: World) -> None:
     assert "upgrade" in engine.d("upgrde", "x", expect=2).stderr
 
 
+@pytest.mark.matrix
 def test_up_and_down(engine: World) -> None:
     """`d up` launches production, or says that it is up already; d down stops it."""
     service = engine.idle()
@@ -125,6 +133,7 @@ def test_up_and_down(engine: World) -> None:
     assert engine.is_up(service.name)
 
 
+@pytest.mark.matrix
 def test_restart_takes_the_settings_of_now(engine: World) -> None:
     """`d restart` puts a new container in place, from the settings of now; an error in them leaves the old one."""
     service = engine.idle(hostname="ship")
@@ -188,6 +197,7 @@ def test_prefix_selection(engine: World) -> None:
     assert engine.is_up("dyt-yawl")
 
 
+@pytest.mark.matrix
 def test_unreachable_engine(engine: World) -> None:
     """Where no engine answers, every verb that needs one ends with exit code 3."""
     remote = {"DOCKER_HOST": "unix:///nonexistent", "CONTAINER_HOST": "unix:///nonexistent/podman.sock"}

@@ -54,6 +54,7 @@ def with_volumes(engine: World) -> Path:
     return service
 
 
+@pytest.mark.matrix
 def test_made_as_said(engine: World) -> None:
     """Directories and files are made with owner, mode and contents, parents first; the instance reads them."""
     service = with_volumes(engine)
@@ -76,6 +77,7 @@ def test_never_changed_when_there(engine: World) -> None:
     assert engine.inside(service.name, "cat /conf/text") == "changed by hand"
 
 
+@pytest.mark.matrix
 def test_under_test_all_is_made_in_the_test_area(engine: World) -> None:
     """A test instance has its own: production's files are neither made nor changed, mount_ro shows the test's."""
     service = with_volumes(engine)
@@ -88,6 +90,7 @@ def test_under_test_all_is_made_in_the_test_area(engine: World) -> None:
     assert engine.inside(f"test-{service.name}", "cat /conf/text") == "plain: text\n"
 
 
+@pytest.mark.matrix
 def test_owner_from_the_image(engine: World) -> None:
     """`user/NAME` that files/ does not know is looked up in the image; without owner it is who the image runs as."""
     dockerfile = (

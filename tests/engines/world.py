@@ -17,6 +17,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 Record = Callable[[str, object], None]
@@ -24,7 +26,7 @@ Record = Callable[[str, object], None]
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
-PODMAN_CONFIGURATION = REPOSITORY / "tests/podman-containers.conf"
+PODMAN_CONFIGURATION = Path(os.environ.get("CONTAINERS_CONF", REPOSITORY / "tests/podman-containers.conf"))
 STATE = Path("/var/lib/dockyard")
 
 REPO, OURS, BASE = "dytest", "dyt-", "dytest/dyt-base:latest"
@@ -85,7 +87,7 @@ class World:
             "DOCKYARD_HOST": str(self.host_file),
             "KTOOLS_DRUN_REPO": REPO,
             "DBUILD_PARAMS": f"--label {LABEL}",
-            "CONTAINERS_CONF": os.environ.get("CONTAINERS_CONF", str(PODMAN_CONFIGURATION)),
+            "CONTAINERS_CONF": str(PODMAN_CONFIGURATION),
         }
 
     def pid(self) -> int:
@@ -255,7 +257,9 @@ class World:
         shutil.copytree(REPOSITORY / "examples/web", directory)
         dockerfile = (directory / "Dockerfile").read_text().replace("ktools/base:latest", BASE)
         write(directory / "Dockerfile", dockerfile.replace("FROM ${BASE}\n", f"FROM ${{BASE}}\nLABEL {LABEL}\n"))
-        defaults = {"ports": [f"{free_port()}:8080"], "read_only": True, "cap_drop": "ALL", "memory": "32m"}
+        defaults = {"ports": [f"{free_port()}:8080"], "read_only": True, "cap_drop": "ALL"}
+        if "memory" in controllers():
+            defaults["memory"] = "32m"
         write(directory / "settings.yaml", json.dumps({**defaults, **settings}))
         set_page(directory, page)
         return directory
@@ -323,6 +327,20 @@ class World:
 
 FROM_SCRATCH = f"FROM scratch\nLABEL {LABEL}\nCOPY files /\n"
 FROM_BASE = f"FROM {BASE}\nLABEL {LABEL}\nCOPY files /\n"
+
+
+def controllers() -> set[str]:
+    """Return what containers can be limited by here: the controllers of the control groups."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers")
+    if unified.exists():
+        return set(unified.read_text(encoding="ascii").split())
+    return {name for place in Path("/sys/fs/cgroup").iterdir() for name in place.name.split(",")}
+
+
+def need_controllers(*names: str) -> None:
+    """Skip a test that limits what cannot be limited here."""
+    if lacking := sorted({*names} - controllers()):
+        pytest.skip(f"the control groups of this machine have no controller for {', '.join(lacking)}")
 
 
 def forget() -> None:

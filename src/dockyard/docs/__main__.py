@@ -11,6 +11,7 @@ from dockyard.docs.host import environment_page, files_page
 from dockyard.docs.rules import rules_page
 from dockyard.docs.settings import host_file_page, settings_page
 from dockyard.docs.switching import switching_page
+from dockyard.docs.tested_engines import README, readme, tested_engines_page
 from dockyard.settings import schema
 from dockyard.settings.key import Scope
 from dockyard.share import SCHEMA
@@ -28,11 +29,13 @@ PAGES: dict[str, Callable[[], str]] = {
     "host-file.md": host_file_page,
     "settings.md": settings_page,
     "states-of-a-switch.md": switching_page,
+    "tested-engines.md": tested_engines_page,
 }
 
 FILES: dict[Path, Callable[[], str]] = {
     **{REFERENCE / name: page for name, page in PAGES.items()},
     SCHEMA: lambda: schema.text(Scope.SERVICE),
+    README: readme,
 }
 
 

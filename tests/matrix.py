@@ -1,0 +1,103 @@
+"""The engine tests on each engine: `python -m tests.matrix [--all] [--worlds] [NAME]... [-- ARGUMENT]...`.
+
+`--all` runs all of tests/engines in place of what is marked `matrix`, `--worlds` leaves out the host's own engines,
+NAME picks engines, ARGUMENTs go to pytest. `--record` writes the results into docs/reference/, and runs nothing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+from dockyard.docs.__main__ import main as write_docs
+from dockyard.docs.tested_engines import RECORD
+from tests.side_by_side import PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
+
+WORLD = str(REPOSITORY / "scripts/world")
+RESULTS_INSIDE = ".state/results.json"
+JOBS = 2
+
+
+class Engine(NamedTuple):
+    """One engine: on which Debian (none: on this host), with which image store and version of control groups."""
+
+    name: str
+    engine: str
+    suite: str = ""
+    cgroup: str = ""
+    store: str = ""
+
+
+# Those of one Debian are not neighbours: two that are made or started at a time are of two.
+# podman has version 1 once: where the controllers are bound to it, version 2 leaves it without limits.
+MATRIX = (
+    Engine("host-docker", "docker"),
+    Engine("host-podman", "podman"),
+    Engine("trixie-docker", "docker", "trixie", "v2", "overlay2"),
+    Engine("sid-docker", "docker", "sid", "v2", "overlay2"),
+    Engine("trixie-containerd", "docker", "trixie", "v2", "containerd"),
+    Engine("sid-containerd", "docker", "sid", "v2", "containerd"),
+    Engine("trixie-podman", "podman", "trixie", "v1"),
+    Engine("sid-podman", "podman", "sid", "v2"),
+)
+
+
+def part(engine: Engine, arguments: list[str]) -> Part:
+    """Return what runs the tests on an engine."""
+    results = RESULTS / f"{engine.name}.json"
+    environment = {"DOCKYARD_TEST_ENGINES": engine.engine}
+    if not engine.suite:
+        argv = (str(REPOSITORY / "scripts/engine"), "during", PYTEST, "--results", str(results), *arguments)
+        return Part(engine.name, argv, environment, results)
+    place = f"{engine.suite}:{engine.name.removeprefix(f'{engine.suite}-')}"
+    subprocess.run((WORLD, "down", place), check=True)
+    entering = (WORLD, "enter", place, "--cgroup", engine.cgroup)
+    docker = ("--docker", engine.store) if engine.store else ()
+    inside = (".venv/bin/pytest", "--results", RESULTS_INSIDE, *arguments)
+
+    def fetch_results() -> None:
+        with results.open("wb") as file:
+            done = subprocess.run((WORLD, "inside", place, "cat", RESULTS_INSIDE), stdout=file, check=False)
+        if done.returncode:
+            results.unlink()
+        subprocess.run((WORLD, "down", place), check=True)
+
+    return Part(engine.name, (*entering, *docker, *inside), environment, results, fetch_results)
+
+
+def record() -> int:
+    """Take the results of the last run into the documentation; engines that it left out stay as they were."""
+    known: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    for engine in MATRIX:
+        if (path := RESULTS / f"{engine.name}.json").is_file():
+            known[engine.name] = json.loads(path.read_text(encoding="utf-8"))
+    ordered = {engine.name: known[engine.name] for engine in MATRIX if engine.name in known}
+    RECORD.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return write_docs([])
+
+
+def main(words: list[str]) -> int:
+    """Run the tests on the engines that are asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix")
+    parser.add_argument("--all", action="store_true", help="all tests of engines, not only those that are marked")
+    parser.add_argument("--worlds", action="store_true", help="not the host's own engines")
+    parser.add_argument("--record", action="store_true", help="write the results of the last run into docs/reference/")
+    parser.add_argument("names", nargs="*", choices=[[], *(engine.name for engine in MATRIX)], metavar="NAME")
+    split = words.index("--") if "--" in words else len(words)
+    options = parser.parse_args(words[:split])
+    if options.record:
+        return record()
+    chosen = [engine for engine in MATRIX if engine.name in (options.names or [engine.name])]
+    if options.worlds:
+        chosen = [engine for engine in chosen if engine.suite]
+    subset = ["tests/engines", *([] if options.all else ["-m", "matrix"])]
+    began = time.monotonic()
+    parts = [part(engine, [*subset, *words[split + 1 :]]) for engine in chosen]
+    return sum_up(parts, run(parts, min(JOBS, os.cpu_count() or 1)), time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
