@@ -53,7 +53,11 @@ def part(engine: Engine, arguments: list[str]) -> Part:
         argv = (str(REPOSITORY / "scripts/engine"), "during", PYTEST, "--results", str(results), *arguments)
         return Part(engine.name, argv, environment, results)
     place = f"{engine.suite}:{engine.name.removeprefix(f'{engine.suite}-')}"
-    subprocess.run((WORLD, "down", place), check=True)
+
+    def take_down() -> None:
+        subprocess.run((WORLD, "down", place), check=True)
+
+    take_down()
     entering = (WORLD, "enter", place, "--cgroup", engine.cgroup)
     docker = ("--docker", engine.store) if engine.store else ()
     inside = (".venv/bin/pytest", "--results", RESULTS_INSIDE, *arguments)
@@ -63,9 +67,9 @@ def part(engine: Engine, arguments: list[str]) -> Part:
             done = subprocess.run((WORLD, "inside", place, "cat", RESULTS_INSIDE), stdout=file, check=False)
         if done.returncode:
             results.unlink()
-        subprocess.run((WORLD, "down", place), check=True)
+        take_down()
 
-    return Part(engine.name, (*entering, *docker, *inside), environment, results, fetch_results)
+    return Part(engine.name, (*entering, *docker, *inside), environment, results, fetch_results, take_down)
 
 
 def record() -> int:

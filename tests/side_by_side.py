@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
@@ -22,13 +23,17 @@ NO_TESTS = 5
 
 
 class Part(NamedTuple):
-    """Some of the tests: what runs them, and where it writes its results; `clean_up` is run after it."""
+    """Some of the tests: what runs them, and where it writes its results.
+
+    `clean_up` is run after it, and `stop` to end it early; without that it gets a SIGINT, as from Ctrl-C.
+    """
 
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str]
     results: Path
     clean_up: Callable[[], None] = lambda: None
+    stop: Callable[[], None] | None = None
 
     @property
     def log(self) -> Path:
@@ -59,6 +64,14 @@ class Running:
         found = re.findall(r"\[ *(\d+%)\]", self.part.log.read_text(encoding="utf-8", errors="replace")[-500:])
         return f"{self.part.name} {found[-1] if found else 'begins'}"
 
+    def stop(self) -> None:
+        """End it early; a test tidies up behind itself."""
+        if self.part.stop:
+            self.part.stop()
+        else:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
     def end(self) -> int:
         """Print what it wrote; returns its exit status."""
         self.part.clean_up()
@@ -84,10 +97,8 @@ def run(parts: Iterable[Part], jobs: int) -> dict[str, int]:
                 sys.stderr.write(f"dockyard: {', '.join(one.progress() for one in running)}\n")
             time.sleep(0.2)
     finally:
-        for one in running:  # interrupted: a test tidies up behind itself
-            one.process.send_signal(signal.SIGINT)
         for one in running:
-            one.process.wait()
+            one.stop()
             one.end()
     return ended
 
@@ -116,6 +127,6 @@ def sum_up(parts: Iterable[Part], ended: dict[str, int], seconds: float) -> int:
     counts = [
         f"{count} {what}" for count, what in ((failed, "failed"), (passed, "passed"), (skipped, "skipped")) if count
     ]
-    minutes = f"{seconds // 3600:.0f}:{seconds // 60 % 60:02.0f}:{seconds % 60:02.0f}"
+    minutes = timedelta(seconds=int(seconds))
     sys.stdout.write(f" {', '.join(counts) or 'no tests ran'} in {seconds:.2f}s ({minutes}) ".center(100, "=") + "\n")
     return 0 if passed and not failed and set(ended.values()) <= {0, NO_TESTS} else 1

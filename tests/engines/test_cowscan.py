@@ -85,9 +85,15 @@ def group_of_process(pid: int) -> str:
 V1_FREEZER = "/sys/fs/cgroup/freezer", ":freezer:"
 
 
-def upper_directory(engine: World, name: str) -> str:
+def process_ids(engine: World, names: Iterable[str]) -> dict[str, int]:
+    """Return the process id of each container, by its name."""
+    told = engine.call("container", "inspect", "--format", "{{.Name}} {{.State.Pid}}", *names)
+    return {name.removeprefix("/"): int(pid) for name, pid in (row.split() for row in told.splitlines())}
+
+
+def upper_directory(pid: int) -> str:
     """Return where a running container's changes are, as the kernel has it mounted: not every store tells it."""
-    rows = Path(f"/proc/{engine.inspect(name)['State']['Pid']}/mountinfo").read_text(encoding="utf-8").splitlines()
+    rows = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8").splitlines()
     root = next(row for row in rows if row.split()[4] == "/")
     upper = next(one for one in root.split()[-1].split(",") if one.startswith("upperdir="))
     return upper.removeprefix("upperdir=")
@@ -374,9 +380,10 @@ def corpus(engine: World, image: str, *impossible: str, what: str, record: Recor
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda one: attacked(engine, image, one[0], one[1], *one[2]), wanted))
     settled(engine, [*names.values(), *quiet.values()])
+    pids = process_ids(engine, [*names.values(), *quiet.values()])
     for attack, one in attacks.items():
         if one.outside:
-            pid = engine.inspect(names[attack])["State"]["Pid"]
+            pid = pids[names[attack]]
             one.outside(Path(f"/proc/{pid}/root"), pid)
     told = scanned(engine, expect=1)
     found = {attack: paths(told[names[attack]], one.kind) for attack, one in attacks.items()}
@@ -393,10 +400,13 @@ def corpus(engine: World, image: str, *impossible: str, what: str, record: Recor
     assert alarms == {}
     assert {name: one["incomplete"] for name, one in told.items() if one["incomplete"]} == {}
     yield f"d-cowscan: {len(attacks)} of {len(attacks)} attacks found, 0 of {len(BENIGN)} benign told"
-    for other, look in (("diff", told_by_diff), ("a walk with os.walk", told_by_walk)):
-        seen = {attack: look(engine, names[attack]) for attack in attacks}
+    for other, look in (
+        ("diff", lambda name: told_by_diff(engine, name)),
+        ("a walk with os.walk", lambda name: told_by_walk(pids[name])),
+    ):
+        seen = {attack: look(names[attack]) for attack in attacks}
         caught = [attack for attack, one in attacks.items() if one.kind == "" and set(one.found) <= seen[attack]]
-        loud = [benign for benign, name in quiet.items() if look(engine, name)]
+        loud = [benign for benign, name in quiet.items() if look(name)]
         yield f"{other}: {len(caught)} of {len(attacks)} attacks found, {len(loud)} of {len(BENIGN)} benign told"
         assert len(caught) < len(attacks)
 
@@ -424,9 +434,9 @@ def told_by_diff(engine: World, name: str) -> set[str]:
     }
 
 
-def told_by_walk(engine: World, name: str) -> set[str]:
+def told_by_walk(pid: int) -> set[str]:
     """Return what a plain walk of the upper directory finds: its files."""
-    upper = upper_directory(engine, name)
+    upper = upper_directory(pid)
     found = (os.path.join(place, file) for place, _, files in os.walk(upper) for file in files)  # noqa: PTH118
     return {path.removeprefix(upper) for path in found} - {"/run/.containerenv", "/etc/mtab"}
 
@@ -674,7 +684,7 @@ def test_scan_leaves_no_trace(engine: World, image: str) -> None:
     """Not even a time of access is another in the upper directory; but for links, which no call reads without."""
     attacked(engine, image, "dyt-cow-trace", "echo x >>/app/conf/two; cp /bin/sh /app/nc; mkdir /app/d")
     settled(engine, ["dyt-cow-trace"])
-    upper = Path(upper_directory(engine, "dyt-cow-trace"))
+    upper = Path(upper_directory(process_ids(engine, ["dyt-cow-trace"])["dyt-cow-trace"]))
     entries = [upper, *(entry for entry in upper.rglob("*") if not entry.is_symlink())]
 
     def times() -> list[tuple[str, int, int, int]]:

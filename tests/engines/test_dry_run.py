@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.world import BASE, IDLE, STATE, Record, World, disk, free_port, wait_for, write
+from tests.engines.world import BASE, IDLE, STATE, Record, World, disk, free_port, possible_limits, wait_for, write
 
 # What differs between any two containers, whoever launched them; ids within other values are replaced before comparing.
 MAY_DIFFER = (
@@ -58,7 +58,7 @@ def service(engine: World) -> Path:
         "cmd": [*IDLE[:2], "trap \"exit 0\" TERM; echo '$HOME'; sleep 600 & wait"],
         "env": [{"QUOTES": 'it\'s "two" $words'}, {"EMPTY": ""}, {"TOKEN": "*anchor"}],
         "ports": [f"{free_port()}:8080"],
-        "memory": "64m",
+        **possible_limits(memory="64m"),
         "tmpfs": "/run",
         "read_only": True,
         "cap_drop": "ALL",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, World, free_port, wait_for, write
+from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, World, free_port, need_limits, wait_for, write
 
 NETWORK = "dyt-net"
 SUBNETS = {"docker": "10.197", "podman": "10.198"}
@@ -40,9 +40,6 @@ def full_settings(octets: str, port: int, udp_port: int) -> dict[str, Any]:
         "ports": [f"{port}:8080", f"127.0.0.1:{udp_port}:53/udp"],
         "dns": "192.0.2.53",
         "add_host": ["buoy:192.0.2.7"],
-        "memory": "64m",
-        "cpus": 0.5,
-        "pids_limit": 50,
         "read_only": True,
         "tmpfs": ["/run:size=1m"],
         "cap_drop": "ALL",
@@ -96,9 +93,6 @@ def test_every_setting_reaches_the_engine_and_the_container(engine: World, full:
     assert config["StopTimeout"] == 7
     assert config["Healthcheck"]["Test"] == ["CMD-SHELL", "true"]
     assert config["Healthcheck"]["Retries"] == 4
-    assert host["Memory"] == 64 * 2**20
-    assert host["NanoCpus"] == 5 * 10**8
-    assert host["PidsLimit"] == 50
     assert host["ReadonlyRootfs"]
     assert (host["RestartPolicy"]["Name"], host["RestartPolicy"]["MaximumRetryCount"]) == ("on-failure", 3)
     assert host["LogConfig"]["Type"] in {"json-file", "k8s-file"}  # podman calls its own so
@@ -130,6 +124,17 @@ def test_every_setting_reaches_the_engine_and_the_container(engine: World, full:
     published = told["NetworkSettings"]["Ports"]
     assert published["8080/tcp"][0]["HostIp"] in {"0.0.0.0", ""}  # noqa: S104 - podman writes it so
     assert published["53/udp"][0]["HostIp"] == "127.0.0.1"
+
+
+@pytest.mark.matrix
+def test_limits_reach_the_engine(engine: World) -> None:
+    """Memory, processors and processes are limited as the settings say."""
+    limits = {"memory": "64m", "cpus": 0.5, "pids_limit": 50}
+    need_limits(*limits)
+    service = engine.idle(**limits)
+    engine.d_run(service)
+    host = engine.inspect(service.name)["HostConfig"]
+    assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (64 * 2**20, 5 * 10**8, 50)
 
 
 def test_dns_server_is_told(engine: World) -> None:

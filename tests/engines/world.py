@@ -257,9 +257,8 @@ class World:
         shutil.copytree(REPOSITORY / "examples/web", directory)
         dockerfile = (directory / "Dockerfile").read_text().replace("ktools/base:latest", BASE)
         write(directory / "Dockerfile", dockerfile.replace("FROM ${BASE}\n", f"FROM ${{BASE}}\nLABEL {LABEL}\n"))
-        defaults = {"ports": [f"{free_port()}:8080"], "read_only": True, "cap_drop": "ALL"}
-        if "memory" in controllers():
-            defaults["memory"] = "32m"
+        limits = possible_limits(memory="32m")
+        defaults = {"ports": [f"{free_port()}:8080"], "read_only": True, "cap_drop": "ALL", **limits}
         write(directory / "settings.yaml", json.dumps({**defaults, **settings}))
         set_page(directory, page)
         return directory
@@ -337,10 +336,18 @@ def controllers() -> set[str]:
     return {name for place in Path("/sys/fs/cgroup").iterdir() for name in place.name.split(",")}
 
 
-def need_controllers(*names: str) -> None:
-    """Skip a test that limits what cannot be limited here."""
-    if lacking := sorted({*names} - controllers()):
-        pytest.skip(f"the control groups of this machine have no controller for {', '.join(lacking)}")
+CONTROLLERS = {"memory": "memory", "cpus": "cpu", "pids_limit": "pids"}
+
+
+def possible_limits(**limits: object) -> dict[str, object]:
+    """Return those of some limits that can be had here; an engine may refuse the others."""
+    return {name: value for name, value in limits.items() if CONTROLLERS[name] in controllers()}
+
+
+def need_limits(*names: str) -> None:
+    """Skip a test of limits that cannot be had here."""
+    if lacking := [CONTROLLERS[name] for name in names if CONTROLLERS[name] not in controllers()]:
+        pytest.skip(f"the control groups of this machine lack controllers: {', '.join(lacking)}")
 
 
 def forget() -> None:
