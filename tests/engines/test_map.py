@@ -290,6 +290,23 @@ def test_what_is_refused(setup: str, reason: str) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize(
+    "setup",
+    [
+        "mkdir -p -m 700 /var/lib/containers/storage/overlay-containers; chmod 700 /var/lib/containers; ",
+        "umask 177; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/run/docker.sock\")'; ",
+    ],
+    ids=["podman's state", "docker's socket"],
+)
+def test_user_without_sudo_reads_what_to_do(setup: str) -> None:
+    """Rootless podman's user may read neither root's sockets nor root's state; the message says what to do."""
+    copy = f"cp {SCRIPT} /run/d-map; chmod 755 /run/d-map; "
+    unprivileged = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    done = in_namespace(EMPTY + copy + setup, *unprivileged, "/run/d-map")
+    assert (done.stdout, done.stderr, done.returncode) == ("", f"d-map: {d_map.REFUSED}\n", 1)
+    assert "sudo" in d_map.REFUSED
+
+
 # ----------------------------------------------------------------------------------------------------------- under sudo
 def test_sudoers_fragment() -> None:
     """What is to be installed is what sudo takes."""

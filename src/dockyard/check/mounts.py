@@ -113,7 +113,7 @@ def mount_system_path(subject: Subject) -> Iterator[Found]:
 def mount_propagation(subject: Subject) -> Iterator[Found]:
     """What is mounted inside appears on the host, and in other containers."""
     fields = [mount_fields(value).get("bind-propagation", "") for value in subject.values("mount")]
-    options = [word for value in subject.values("volume", "v") for word in value.rpartition(":")[2].split(",")]
+    options = [word for value in subject.values("volume") for word in value.rpartition(":")[2].split(",")]
     for word in dict.fromkeys([*fields, *options]):
         if word in {"shared", "rshared"}:
             yield Found(f"a mount is `{word}`", subject.said(EXTRA_DOCKER), hint="leave it out")

@@ -186,7 +186,7 @@ def devices(subject: Subject) -> Iterator[Found]:
 @check("no-memory-limit", Severity.WARNING, "No memory limit", cis="5.11")
 def no_memory_limit(subject: Subject) -> Iterator[Found]:
     """If it leaks, or is fed too much, the kernel ends processes all over the host until there is room."""
-    if subject.flags and all(value.strip("bkmgBKMG") in {"", "0"} for value in subject.values("memory", "m")):
+    if subject.flags and all(value.strip("bkmgBKMG") in {"", "0"} for value in subject.values("memory")):
         yield Found("nothing limits the memory that it takes", write="memory: 256m")
 
 
@@ -274,7 +274,7 @@ def ssh_server(subject: Subject) -> Iterator[Found]:
 @check("secret-in-settings", Severity.ERROR, "A secret in the settings")
 def secret_in_settings(subject: Subject) -> Iterator[Found]:
     """Who reads the source, the process list or `inspect` has it, and it stays in the history of the source."""
-    for variable in subject.values("env", "e"):
+    for variable in subject.values("env"):
         name, _, value = variable.partition("=")
         if is_secret(name, value):
             where = subject.said(ENV, "env")

@@ -120,9 +120,9 @@ class Subject(NamedTuple):
         """What the engine is told of production, raw flags included; nothing where it cannot be planned."""
         return self.production.plan.flags if self.production and self.production.plan else ()
 
-    def values(self, flag: str, short: str = "") -> list[str]:
+    def values(self, flag: str) -> list[str]:
         """Return the values of a flag that the engine is told for production."""
-        return list(flag_values(self.flags, flag, short))
+        return list(flag_values(self.flags, flag))
 
     def said(self, key: Key[Any], *flags: str) -> str:
         """Return which line says a key; that of `extra_docker`, if one of these flags stands there."""

@@ -45,10 +45,8 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when the engine does not answer."""
     missing: tuple[str, ...]
     """Parts of what the client writes when what was asked for does not exist."""
-    port_taken: str = (
-        r"(?:listen \w+ |[Bb]ind for )(\S*:\d+)(?:: bind: address already in use| failed: port is already)"
-    )
-    """Matches what the client writes where a port of the host is taken; its group is the address."""
+    port_taken: tuple[str, ...]
+    """Match what the client writes if a port of the host is taken: `address`, with the port, and `protocol` if told."""
     port_reserved: str = ""
     """Part of it where the engine itself has that port on its list. docker 20.10 keeps one there for nobody after it
     was killed while it started a container, until it is started once more: its bridge reads the container's endpoint
@@ -116,6 +114,9 @@ def _driver(name: str, *options: str) -> tuple[str, ...]:
 
 _SYSLOG = _driver("syslog", "mode=non-blocking", "max-buffer-size=4m", "syslog-facility=local3", "tag={name}")
 
+_LISTEN = r"listen (?P<protocol>tcp|udp|sctp)\w* (?P<address>\S*:\d+): bind: address already in use"
+_ADDRESS = r"(?P<address>\[[^\]\s]*\]:\d+|[\d.]*:\d+)"
+
 DOCKER = Dialect(
     name="docker",
     bridge_network="bridge",
@@ -129,6 +130,14 @@ DOCKER = Dialect(
     },
     unreachable=("Cannot connect to the Docker daemon", "error during connect", "permission denied while trying"),
     missing=("No such", "no such", "not found"),
+    port_taken=(
+        r"[Bb]ind for (?P<address>\S*:\d+) failed: port is already",  # by another container, in all versions
+        _LISTEN,  # up to 27, where a userland proxy listens
+        # 28: with the address in the container
+        rf"failed to bind host port (?:\d+ )?for {_ADDRESS}(?:-\d+)?:\S+/(?P<protocol>\w+): address already in use",
+        # 29
+        rf"failed to bind host port {_ADDRESS}/(?P<protocol>\w+): address already in use",
+    ),
     port_reserved="failed: port is already allocated",
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
@@ -160,6 +169,10 @@ PODMAN = Dialect(
         "journald": _driver("journald"),
         "passthrough": (),
     },
+    port_taken=(
+        _LISTEN,
+        r"Failed to bind port (?P<address>\d+) \(Address already in use\)",  # pasta's words, of rootless podman 5 and 6
+    ),
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),
     half_written=r'image with ID "([0-9a-f]{64})" \(consider removing the image',
@@ -171,7 +184,8 @@ PODMAN = Dialect(
     read_id_map=_id_map_of_namespace,
     unshare=("unshare",),
     monitor="conmon",
-    label='{{printf "%%q" (index .Labels "%s")}}',
+    # .Labels is a map up to 5 and a text in 6, and `.Label` came with 5; the struct within is the same in all of them.
+    label='{{printf "%%q" (index .ListContainer.Labels "%s")}}',
     state="{{.ListContainer.State}}",
     limits_processes=True,
     mounting=("mount",),

@@ -305,14 +305,15 @@ class Engine:
 
     def _refused(self, argv: tuple[str, ...], done: process.Done) -> EngineError:
         refused = EngineError(argv, done.exit_code, done.stderr or done.stdout)
-        taken = re.search(self.dialect.port_taken, done.stderr)
+        matches = (re.search(pattern, done.stderr) for pattern in self.dialect.port_taken)
+        taken = next(filter(None, matches), None)
         if not taken:
             return refused
-        protocol = re.search(r"listen (tcp|udp)", done.stderr)
-        publisher = self._publisher(taken[1], protocol[1] if protocol else "") if "ps" not in argv[:2] else None
+        said = taken.groupdict("")
+        publisher = self._publisher(said["address"], said.get("protocol", "")) if "ps" not in argv[:2] else None
         reserved = self.dialect.port_reserved and self.dialect.port_reserved in done.stderr
         hint = _reserved_for_nobody(self.dialect.name) if reserved and publisher == "" else ""
-        return PortTakenError(refused, taken[1], publisher or "", hint)
+        return PortTakenError(refused, said["address"], publisher or "", hint)
 
     def _publisher(self, address: str, protocol: str) -> str | None:
         """Return the container that has a port of the host; empty where none has, None where that is not known."""

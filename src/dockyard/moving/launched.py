@@ -1,53 +1,14 @@
 """A launch, taken from its plan, in the form that other ways of launching are written from. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from dockyard.plan.flags import Word, words_of
 from dockyard.plan.launch import LaunchPlan
 from dockyard.plan.values import Command, Secret
 from dockyard.settings.keys import AUTOSTART
 
-SWITCHES = {
-    "detach",
-    "init",
-    "interactive",
-    "no-healthcheck",
-    "oom-kill-disable",
-    "privileged",
-    "publish-all",
-    "read-only",
-    "rm",
-    "tty",
-}
-"""Flags of the engine's `run` that take no value."""
-_SHORT = {
-    "d": "detach",
-    "e": "env",
-    "h": "hostname",
-    "i": "interactive",
-    "l": "label",
-    "m": "memory",
-    "p": "publish",
-    "P": "publish-all",
-    "t": "tty",
-    "u": "user",
-    "v": "volume",
-    "w": "workdir",
-}
-_OTHER_NAMES = {"net": "network", "net-alias": "network-alias", "dns-opt": "dns-option"}
 OWN_LABELS = "dockyard."
-
-
-class Word(NamedTuple):
-    """A flag of the engine, by its long name, with its value."""
-
-    flag: str
-    value: str
-
-    @property
-    def text(self) -> str:
-        """The flag as one word."""
-        return f"--{self.flag}" if self.flag in SWITCHES and self.value == "true" else f"--{self.flag}={self.value}"
 
 
 class Launched(NamedTuple):
@@ -91,30 +52,6 @@ def launched(plan: LaunchPlan) -> Launched:
 
 def _is_own(word: Word) -> bool:
     return word.flag in {"detach", "name"} or (word.flag == "label" and word.value.startswith(OWN_LABELS))
-
-
-def words_of(argv: Sequence[str]) -> Iterator[Word]:
-    """Yield the flags of a `run`, however they are written."""
-    rest = list(argv)
-    while rest:
-        word = rest.pop(0)
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            name = _OTHER_NAMES.get(name, name)
-            yield Word(name, value if equals else "true" if name in SWITCHES else rest.pop(0) if rest else "")
-        elif word.startswith("-"):
-            yield from _cluster(word[1:], rest)
-
-
-def _cluster(letters: str, rest: list[str]) -> Iterator[Word]:
-    """Yield the flags of one word with a single dash; the last of them may have its value in the next."""
-    while letters:
-        name, letters = _SHORT.get(letters[0], letters[0]), letters[1:]
-        if name in SWITCHES:
-            yield Word(name, "true")
-        else:
-            yield Word(name, letters.removeprefix("=") or (rest.pop(0) if rest else ""))
-            return
 
 
 class UnsayableError(Exception):

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from dockyard.moving.launched import Launched, UnsayableError, Word, earlier
-from dockyard.plan.flags import mount_fields
+from dockyard.moving.launched import Launched, UnsayableError, earlier
+from dockyard.plan.flags import Word, mount_fields
 from dockyard.plan.values import Secret
 
 Service = dict[str, Any]

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from dockyard.moving.launched import Launched, UnsayableError, Word, earlier
-from dockyard.plan.flags import mount_fields
+from dockyard.moving.launched import Launched, UnsayableError, earlier
+from dockyard.plan.flags import Word, mount_fields
 from dockyard.plan.values import Secret
 
 Sections = dict[str, list[str]]

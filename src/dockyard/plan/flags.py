@@ -2,28 +2,68 @@
 
 import csv
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-# Flags that take no value and may stand before another in one word, as in `-dp 80:80`.
-_SWITCHES = "dhiPqt"
+from dockyard.plan.run_flags import OTHER_NAMES, SHORT, SWITCHES, VALUED
+
+_ON = {"true", "t", "1"}
 
 
-def flag_values(argv: Sequence[str], long: str, short: str = "") -> Iterator[str]:
-    """Yield the values of a flag: of `--long v`, `--long=v`, and of `-s v`, `-sv`, `-s=v`."""
-    for number, word in enumerate(argv):
-        following = argv[number + 1] if number + 1 < len(argv) else ""
-        if word == f"--{long}":
-            yield following
-        elif word.startswith(f"--{long}="):
-            yield word.partition("=")[2]
-        elif short and word.startswith("-") and not word.startswith("--"):
-            cluster = word[1:].lstrip(_SWITCHES)
-            if cluster.startswith(short):
-                yield cluster[1:].removeprefix("=") or following
+class Word(NamedTuple):
+    """A flag of the engine, by its long name, with its value; `true` for a switch that is on."""
+
+    flag: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        """The flag as one word."""
+        return f"--{self.flag}" if self.flag in SWITCHES and self.value == "true" else f"--{self.flag}={self.value}"
+
+
+def words_of(argv: Sequence[str]) -> Iterator[Word]:
+    """Yield the flags of a `run`, in any spelling that the engine takes; words that are not flags are skipped."""
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            name = OTHER_NAMES.get(name, name)
+            yield Word(name, value if equals else "true" if name in SWITCHES else _next(name, rest))
+        elif word.startswith("-"):
+            yield from _words_of_cluster(word[1:], rest)
+
+
+def _words_of_cluster(letters: str, rest: list[str]) -> Iterator[Word]:
+    """Yield the flags of one word with a single dash, as in `-dp 80:80`; the last may have its value in the next."""
+    while letters:
+        name, letters = SHORT.get(letters[0], letters[0]), letters[1:]
+        if name in SWITCHES and not letters.startswith("="):
+            yield Word(name, "true")
+        else:
+            yield Word(name, letters.removeprefix("=") or _next(name, rest))
+            return
+
+
+def _next(name: str, rest: list[str]) -> str:
+    """Take a flag's value from the words that follow it.
+
+    A flag that is not in the table takes none that looks like a flag: it may be a switch of a newer engine, and what
+    follows it may claim something of the host.
+    """
+    if not rest or (name not in VALUED and rest[0].startswith("-")):
+        return ""
+    return rest.pop(0)
+
+
+def flag_values(argv: Sequence[str], long: str) -> Iterator[str]:
+    """Yield the values of a flag, however it is written: `--long v`, `--long=v`, and `-s v`, `-sv`, `-s=v`."""
+    return (word.value for word in words_of(argv) if word.flag == long)
 
 
 def is_set(argv: Sequence[str], long: str) -> bool:
     """Return whether a switch is on."""
-    return any(word.lower() in {f"--{long}", f"--{long}=true", f"--{long}=t", f"--{long}=1"} for word in argv)
+    return any(word.flag == long and word.value.lower() in _ON for word in words_of(argv))
 
 
 def mount_fields(value: str) -> dict[str, str]:
@@ -43,6 +83,6 @@ def mount_fields(value: str) -> dict[str, str]:
 def mount_targets(argv: Sequence[str]) -> frozenset[str]:
     """Return where a `run` command mounts something in the container."""
     mounts = (mount_fields(value).get("target", "") for value in flag_values(argv, "mount"))
-    volumes = (value.split(":")[:2][-1] for value in flag_values(argv, "volume", "v"))
+    volumes = (value.split(":")[:2][-1] for value in flag_values(argv, "volume"))
     passing = (value.partition(":")[0] for value in flag_values(argv, "tmpfs"))
     return frozenset(f"/{path.strip('/')}" for path in (*mounts, *volumes, *passing) if path)

@@ -83,13 +83,13 @@ def claims_of(argv: Sequence[str]) -> tuple[Claim, ...]:
 def _claims(argv: Sequence[str]) -> Iterator[Claim]:
     yield from (Claim(Kind.NAME, name) for name in flag_values(argv, "name"))
     yield from (Claim(Kind.ADDRESS, _address(text)) for flag in ("ip", "ip6") for text in flag_values(argv, flag))
-    for value in flag_values(argv, "publish", "p"):  # podman takes several, with commas
+    for value in flag_values(argv, "publish"):  # podman takes several, with commas
         yield from (Claim(Kind.PORT, text) for text in value.split(","))
     for value in flag_values(argv, "device"):
         yield from (Claim(Kind.DEVICE, text.split(":")[0]) for text in value.split(","))
     for value in flag_values(argv, "mount"):
         yield from _mount_claim(value)
-    for value in flag_values(argv, "volume", "v"):
+    for value in flag_values(argv, "volume"):
         source, *rest = value.split(":")
         if rest:
             options = rest[1].split(",") if len(rest) > 1 else []

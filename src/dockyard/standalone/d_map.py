@@ -24,6 +24,7 @@ NOBODY = 65534
 DIGITS, SHORT = 64, 12  # of an id, and of one in the engines' own lists
 LONGEST = 255  # bytes of a name
 STANDARD_ERROR = 2
+REFUSED = "it lists the containers of root's engines, which you may not ask: run it with sudo; yours: `d ls`"
 REQUEST = b"GET /containers/json HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 HEXADECIMAL = frozenset("0123456789abcdef")
@@ -189,6 +190,8 @@ def main() -> int:
         reason = str(error)
     except TimeoutError:
         reason = "no answer in time"
+    except PermissionError:
+        reason = REFUSED
     except OSError as error:
         reason = os.strerror(error.errno or 0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, MemoryError):

@@ -96,14 +96,39 @@ def test_what_the_engine_refuses_is_told_in_its_own_words(fake: Fake):
     assert error.value.lines() == [f"`{engine.program} run` failed: invalid reference format"]
 
 
-TAKEN = [
+_OF_DOCKER = "Error response from daemon: driver failed programming external connectivity on endpoint web (9d06): "
+_SINCE_28 = f"Error response from daemon: failed to set up container networking: {_OF_DOCKER.partition('daemon: ')[2]}"
+TAKEN = [  # as each version wrote it, by the version
     (
-        DOCKER,
-        "driver failed: Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
+        DOCKER,  # 20.10 and 26.1
+        f"{_OF_DOCKER}Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
         "0.0.0.0:8080",
     ),
-    (DOCKER, "driver failed: Bind for 0.0.0.0:8081 failed: port is already allocated", "0.0.0.0:8081"),
+    (DOCKER, f"{_OF_DOCKER}Bind for 0.0.0.0:8081 failed: port is already allocated", "0.0.0.0:8081"),
+    (
+        DOCKER,  # 28.5
+        f"{_SINCE_28}failed to bind host port for 0.0.0.0:8081:172.17.0.2:8080/tcp: address already in use",
+        "0.0.0.0:8081",
+    ),
+    (
+        DOCKER,
+        f"{_SINCE_28}failed to bind host port for [::1]:8081:[fd00:17::2]:8080/udp: address already in use",
+        "[::1]:8081",
+    ),
+    (
+        DOCKER,
+        f"{_SINCE_28}failed to bind host port 8081 for 127.0.0.1:8081-8083:172.17.0.2:80/tcp: address already in use",
+        "127.0.0.1:8081",
+    ),
+    (DOCKER, f"{_SINCE_28}failed to bind host port 127.0.0.1:8081/tcp: address already in use", "127.0.0.1:8081"),  # 29
+    (DOCKER, f"{_SINCE_28}failed to bind host port [::]:8081/udp: address already in use", "[::]:8081"),
     (PODMAN, "Error: cannot listen on the TCP port: listen tcp4 :8080: bind: address already in use", "8080"),
+    (PODMAN, "Error: rootlessport listen tcp 127.0.0.1:8080: bind: address already in use", "127.0.0.1:8080"),
+    (
+        PODMAN,  # rootless, since 5.0
+        "Error: pasta failed with exit code 1:\nFailed to bind port 8080 (Address already in use) for option '-t …'",
+        "8080",
+    ),
 ]
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from bench import trixie
 
-from dockyard.moving.launched import Launched, Word, launched, words_of
+from dockyard.moving.launched import Launched, launched
 from dockyard.moving.to_quadlet import quadlets
-from dockyard.plan.flags import mount_fields
+from dockyard.plan.flags import Word, mount_fields, words_of
 from tests.unit.making import plan_of, settings_of
 from tests.unit.moving.cases import CASES, Everything, imported, launches
 

@@ -25,11 +25,23 @@ from dockyard.plan.flags import flag_values, is_set, mount_fields
         ("-ev /a:/b", []),  # `v` is the value of -e
         ("--env -x", []),
         ("-p 80:80 -d --privileged", []),
+        ("-hv /a:/b", []),  # `v` is the value of -h
+        ("-it=false -v /a:/b", ["/a:/b"]),
+        ("--tls-verify -v /a:/b", ["/a:/b"]),
+        ("--a-newer-switch -v /a:/b", ["/a:/b"]),
+        ("--entrypoint -v /a:/b", []),  # the engine takes the next word, whatever it is
         ("", []),
     ],
 )
 def test_a_flags_values_are_found_however_it_is_written(words: str, values: list[str]):
-    assert list(flag_values(words.split(), "volume", "v")) == values
+    assert list(flag_values(words.split(), "volume")) == values
+
+
+@pytest.mark.parametrize("words", ["-hpublic", "-h public", "-h=public", "-dhpublic", "--hostname public"])
+def test_host_name_is_not_read_as_a_port(words: str):
+    """`-h` takes a value in both engines: what follows it claims nothing of the host."""
+    assert list(flag_values(words.split(), "hostname")) == ["public"]
+    assert list(flag_values(words.split(), "publish")) == []
 
 
 def test_a_flag_without_a_short_form_has_none():
