@@ -175,7 +175,7 @@ PODMAN = Dialect(
     ),
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),
-    half_written=r'image with ID "([0-9a-f]{64})" \(consider removing the image',
+    half_written=r'image with ID "([0-9a-f]+)" \(consider removing the image',
     removal=("rm", "--force", "--time", "0"),  # podman would give it ten seconds to end by itself
     health_check=("healthcheck", "run"),
     has_shared_package_cache=True,

@@ -343,7 +343,7 @@ def container_from(answer: Answer) -> Container:
         exit_code=state.get("ExitCode") or 0,
         layer=places.get("UpperDir") or "",
         layers=tuple(filter(None, (places.get("LowerDir") or "").split(":"))),
-        driver=storage.get("Name") or "",
+        driver=storage.get("Name") or answer.get("Driver") or "",  # Docker 29 has no GraphDriver
         tmpfs=frozenset(host.get("Tmpfs") or ()),
         is_read_only=bool(host.get("ReadonlyRootfs")),
         root=places.get("MergedDir") or "",

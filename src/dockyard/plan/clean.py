@@ -1,12 +1,9 @@
 """What may go of an engine's containers and images: never what has a tag, is in use, or a switch may need."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dockyard.engine.models import SUFFIXES, Container
-
-_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class Item(NamedTuple):
@@ -25,12 +22,13 @@ class CleanPlan(NamedTuple):
     others: tuple[str, ...]
 
 
-def plan_clean(containers: Sequence[Container], dangling: Iterable[str], *, build_cache: bool) -> CleanPlan:
+def plan_clean(containers: Sequence[Container], dangling: Sequence[str], *, build_cache: bool) -> CleanPlan:
     """Plan what goes; `containers` are all there are, `dangling` the ids of images without a tag."""
     stopped = [container for container in containers if not container.is_up]
     going = [container for container in stopped if may_go(container)]
     needed = {container.image_id for container in containers}
-    needed |= {image for container in containers for text in _own_labels(container) for image in _ID.findall(text)}
+    told = [text for container in containers for text in _own_labels(container)]
+    needed |= {image for image in dangling if any(image in text for text in told)}
     items = [Item("container", container.name, container.id) for container in going]
     items += [Item("image", image[:12], image) for image in dict.fromkeys(dangling) if image not in needed]
     items += [Item("build cache", "", "")] if build_cache else []

@@ -193,9 +193,14 @@ def image_candidates(settings: Settings) -> tuple[str, ...]:
     return (*named, tag) if _may_be_id(tag) else tuple(named)
 
 
+_SHORT_ID, _LONG_ID = 12, 40  # digits: of an id as lists have it, and the fewest of a whole one
+
+
 def _may_be_id(tag: str) -> bool:
+    """Return whether a tag may be an image's id, which need not be a sha256: podman 6 no longer promises that."""
     digits = tag.removeprefix("sha256:")
-    return len(digits) in {12, 64} and not set(digits) - set("0123456789abcdef")
+    has_length = len(digits) == _SHORT_ID or len(digits) >= _LONG_ID
+    return has_length and not set(digits) - set("0123456789abcdef")
 
 
 def questions(service: str, settings: Settings, options: LaunchOptions, dialect: Dialect, host_name: str) -> Questions:

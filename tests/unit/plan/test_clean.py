@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from dockyard.engine.models import Container
 from dockyard.plan.clean import plan_clean
 
-IDS = st.integers(0, 5).map(lambda number: f"{number}" * 64)
+IDS = st.integers(0, 5).map(lambda number: f"{number}" * (64 if number else 128))  # podman 6: any length
 LABELS = st.dictionaries(st.sampled_from(["dockyard.was-live", "dockyard.upgrade", "other"]), IDS, max_size=2)
 CONTAINERS = st.builds(
     Container,

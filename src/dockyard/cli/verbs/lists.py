@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-_ID = re.compile("[0-9a-f]{64}")
+_ID = re.compile("[0-9a-f]{40,}")
 
 
 def _row(found: "models.Row") -> Row:
