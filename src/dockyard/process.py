@@ -20,6 +20,13 @@ class Done(NamedTuple):
     stderr: str
 
 
+class Silence(NamedTuple):
+    """What to do about a child that is silent for some seconds: `ask` gets its pid, and may raise to end it."""
+
+    seconds: float
+    ask: Callable[[int], None]
+
+
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
     import os
 
@@ -31,6 +38,7 @@ def capture(
     *,
     extra_environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    silence: Silence | None = None,
 ) -> Done:
     """Run a child to its end and return what it wrote. Bytes that are not UTF-8 survive as surrogates.
 
@@ -43,7 +51,7 @@ def capture(
         try:
             for tell in STARTED:
                 tell(child.pid)
-            written = child.communicate(timeout=timeout)
+            written = _communicate(child, timeout, silence)
         except subprocess.TimeoutExpired:
             child.kill()
             raise TimeoutError(errno.ETIMEDOUT, f"not done within {timeout} s", argv[0]) from None
@@ -52,6 +60,22 @@ def capture(
             raise
     stdout, stderr = (raw.decode("utf-8", "surrogateescape") for raw in written)
     return Done(child.returncode, stdout, stderr)
+
+
+def _communicate(child: subprocess.Popen[bytes], timeout: float | None, silence: Silence | None) -> tuple[bytes, bytes]:
+    """Return what a child writes until it ends. Raises subprocess.TimeoutExpired, or what `silence` raises."""
+    if not silence:
+        return child.communicate(timeout=timeout)
+    import time
+
+    deadline = time.monotonic() + timeout if timeout else float("inf")
+    while True:
+        try:
+            return child.communicate(timeout=min(silence.seconds, max(deadline - time.monotonic(), 0)))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                raise
+            silence.ask(child.pid)
 
 
 def attach(
@@ -126,13 +150,14 @@ class _Stderr:
         return ""
 
 
-def tee(
+def tee(  # noqa: PLR0913 - all but the first by name
     argv: tuple[str, ...],
     *,
     extra_environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
     output: Output | None = None,
+    silence: Silence | None = None,
 ) -> Ran:
     """Run a child whose output goes to `output`, or else to stderr, and is kept; interrupts as in `attach`.
 
@@ -143,10 +168,12 @@ def tee(
         argv, env=_environment(extra_environment), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     with _ended(child):
-        return _passed_on(child, argv[0], timeout, output or _Stderr())
+        return _passed_on(child, argv[0], timeout, output or _Stderr(), silence)
 
 
-def _passed_on(child: subprocess.Popen[bytes], program: str, timeout: float | None, output: Output) -> Ran:
+def _passed_on(
+    child: subprocess.Popen[bytes], program: str, timeout: float | None, output: Output, silence: Silence | None
+) -> Ran:
     """Pass on what a child writes until it ends: something that it started may have the pipe for longer."""
     import codecs
     import os
@@ -157,16 +184,22 @@ def _passed_on(child: subprocess.Popen[bytes], program: str, timeout: float | No
     pipe, is_open, kept = child.stdout.fileno(), True, ""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     deadline = time.monotonic() + timeout if timeout else float("inf")
+    patience = silence.seconds if silence else float("inf")
+    heard = time.monotonic()
     while True:
         ended = child.poll() is not None
         if is_open and select.select([pipe], [], [], 0 if ended else TICK)[0]:
             chunk = os.read(pipe, KEPT)
             is_open = bool(chunk)
             kept = (kept + output.write(decoder.decode(chunk)))[-KEPT:]
+            heard = time.monotonic()
         elif ended:
             return Ran(child.returncode, (kept + output.end())[-KEPT:])
         elif not is_open:
             time.sleep(TICK)
+        if silence and not ended and time.monotonic() > heard + patience:
+            silence.ask(child.pid)
+            heard = time.monotonic()
         if not ended and time.monotonic() > deadline:
             raise LateError(program, timeout or 0, kept + output.end())
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dockyard import launch, recovery, secrets
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH, NEXT, START_FIRST
+from dockyard.engine.silence import waiting
 from dockyard.errors import DockyardError, EngineUnreachableError, PortTakenError
 from dockyard.plan.switch import (
     STOP_FIRST,
@@ -88,10 +89,15 @@ def switch(  # noqa: PLR0913
     """
     work = Work(engine, plan, _changes(tell), test, patience, {})
     try:
-        for step in (*plan.prepare, *plan.switch):
+        for step in plan.prepare:
             _perform(work, step)
+        with waiting():
+            for step in plan.switch:
+                _perform(work, step)
     except BaseException as error:
-        with undisturbed():
+        if isinstance(error, EngineUnreachableError) and step in plan.prepare:
+            raise  # production is as it was, and what is left of the new container the next command removes
+        with undisturbed(), waiting():
             failed = _failed(work, step, error)
             _go_back(work, failed, keep)
         if failed is error:
@@ -102,7 +108,7 @@ def switch(  # noqa: PLR0913
 
 def seal(engine: Engine, plan: SwitchPlan) -> None:
     """Make a switch final: its tags move, what production was until then goes. A signal does not stop it half way."""
-    with undisturbed():
+    with undisturbed(), waiting():
         for step in plan.seal:
             recovery.perform(engine, step)
 

@@ -107,6 +107,7 @@ class StandIn:
             if not action:
                 print(self.unknown_command(verb), file=sys.stderr)
                 return 1
+            self._hang(verb)
             with self.store.state() as state:
                 self._notice_ends(state)
                 code = action(state, rest)
@@ -120,6 +121,12 @@ class StandIn:
             print(error, file=sys.stderr)
             return 1
         return code or 0
+
+    def _hang(self, verb: str) -> None:
+        """Wait for as long as the file `hung` names a verb: an engine that waits for itself answers other questions."""
+        place = self.root / "hung"
+        while place.exists() and verb in place.read_text().split():
+            time.sleep(0.1)
 
     # -------------------------------------------------------------------------------------------- in an engine's words
     def unknown_command(self, verb: str) -> str:

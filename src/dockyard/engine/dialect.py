@@ -47,6 +47,12 @@ class Dialect(NamedTuple):
     """Parts of what the client writes when what was asked for does not exist."""
     port_taken: tuple[str, ...]
     """Match what the client writes if a port of the host is taken: `address`, with the port, and `protocol` if told."""
+    probe: tuple[str, ...]
+    """A question that is not answered if the engine waits for itself, and cheap otherwise."""
+    when_stuck: str
+    """What to do about an engine that does not answer."""
+    works_in_client: bool = False
+    """Whether the client does the work, as there is no engine beside it."""
     port_reserved: str = ""
     """Part of it where the engine itself has that port on its list. docker 20.10 keeps one there for nobody after it
     was killed while it started a container, until it is started once more: its bridge reads the container's endpoint
@@ -138,6 +144,11 @@ DOCKER = Dialect(
         # 29
         rf"failed to bind host port {_ADDRESS}/(?P<protocol>\w+): address already in use",
     ),
+    probe=("info", "--format", "{{.ServerVersion}}"),
+    when_stuck=(
+        "`docker info` shows whether it answers again; if it does not, restart it: `systemctl restart docker`, or "
+        "`service docker restart`; its log tells more: `journalctl -u docker`"
+    ),
     port_reserved="failed: port is already allocated",
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
@@ -173,6 +184,9 @@ PODMAN = Dialect(
         _LISTEN,
         r"Failed to bind port (?P<address>\d+) \(Address already in use\)",  # pasta's words, of rootless podman 5 and 6
     ),
+    probe=("info", "--format", "{{.Version.Version}}"),
+    when_stuck="another podman may hold its storage: `pgrep -a podman` lists them; end the one that is stuck",
+    works_in_client=True,
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),
     half_written=r'image with ID "([0-9a-f]+)" \(consider removing the image',

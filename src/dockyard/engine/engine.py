@@ -26,6 +26,7 @@ from dockyard.engine.models import (
     plain_id,
     row_from,
 )
+from dockyard.engine.silence import Watchdog, is_waiting
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, PortTakenError, UsageError
 from dockyard.privilege import in_namespace
 
@@ -38,6 +39,8 @@ SHORT_ID = 12  # how many characters of an id the engine shows
 PAUSE = 0.02  # seconds between two looks at a container that is on its way out
 
 PATIENCE = 60  # seconds in which an engine has to answer a question
+QUESTIONS = frozenset({"ps", "images", "history", "info"})
+"""The verbs of commands that only ask."""
 
 IN_PROGRESS = "already in progress"  # what an engine says of a container that somebody else has removed just now
 
@@ -58,7 +61,7 @@ class Engine:
 
         Raises EngineError where the engine refuses, EngineUnreachableError where there is none.
         """
-        done = self._capture(argv, secrets)
+        done = self._capture(argv, secrets, PATIENCE if argv[0] in QUESTIONS else None)
         if done.exit_code:
             raise self._refused((self.program, *argv), done)
         return done.stdout
@@ -82,7 +85,13 @@ class Engine:
         `environment` is added to ours. Raises LateError after `timeout` seconds.
         """
         try:
-            return process.tee((self.program, *argv), timeout=timeout, extra_environment=environment, output=output)
+            return process.tee(
+                (self.program, *argv),
+                timeout=timeout,
+                extra_environment=environment,
+                output=output,
+                silence=self._silence(argv),
+            )
         except process.LateError:
             raise
         except OSError as error:
@@ -290,6 +299,9 @@ class Engine:
             raise EngineError((self.program, *argv), done.exit_code, "the answer is not JSON") from None
         return [make(answer) for answer in answers]
 
+    def _silence(self, argv: tuple[str, ...]) -> process.Silence:
+        return Watchdog(self.program, self.dialect, argv).silence()
+
     def _capture(
         self, argv: tuple[str, ...], secrets: Mapping[str, str] | None, timeout: float | None = None
     ) -> process.Done:
@@ -333,10 +345,15 @@ class Engine:
         self, argv: tuple[str, ...], secrets: Mapping[str, str] | None, timeout: float | None
     ) -> process.Done:
         try:
-            done = process.capture((self.program, *argv), extra_environment=secrets, timeout=timeout)
+            done = process.capture(
+                (self.program, *argv),
+                extra_environment=secrets,
+                timeout=None if is_waiting() else timeout,
+                silence=self._silence(argv),
+            )
         except TimeoutError:
-            message = f"{self.dialect.name} does not answer within {PATIENCE} s"
-            raise EngineUnreachableError(message, hint=f"is the engine well? try `{self.program} info`") from None
+            message = f"{self.dialect.name} does not answer `{argv[0]}` within {PATIENCE} s"
+            raise EngineUnreachableError(message, hint=self.dialect.when_stuck) from None
         except OSError as error:
             raise _cannot_start(self.program, error) from None
         if done.exit_code and any(part in done.stderr for part in self.dialect.unreachable):

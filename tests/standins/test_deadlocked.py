@@ -1,0 +1,52 @@
+"""An engine that waits for itself: lists are answered, while builds, starts, stops and `info` are not."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.engines.world import write
+from tests.standins.world import StandInWorld
+
+
+@contextmanager
+def hung(world: StandInWorld, *verbs: str, seconds: float = 300) -> Iterator[None]:
+    """Have some verbs of an engine hang during the block, for some seconds at the most."""
+    place = world.root / "engine/hung"
+    place.write_text(" ".join(verbs))
+    timer = threading.Timer(seconds, place.unlink, kwargs={"missing_ok": True})
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        place.unlink(missing_ok=True)
+
+
+def test_upgrade_ends_before_production_is_touched(docker: StandInWorld) -> None:
+    """It says after half a minute what it waited for; the container that is up is the same, and so are its tags."""
+    service = docker.waiting()
+    docker.go_live(service)
+    before = docker.container_id(service.name), docker.tags(service.name)
+    write(service / "files/version", "another")
+    began = time.monotonic()
+    with hung(docker, "build", "create", "start", "stop", "info"):
+        done = docker.d("upgrade", service.name, expect=3)
+    assert 29 < time.monotonic() - began < 60
+    assert "docker does not answer: `docker build` has had no answer for 30 s" in done.stderr
+    assert "service docker restart" in done.stderr
+    assert docker.is_up(service.name)
+    assert (docker.container_id(service.name), docker.tags(service.name)) == before
+
+
+def test_stop_of_production_is_waited_for(docker: StandInWorld) -> None:
+    """Production has begun to change: the command warns, and carries on as soon as the engine answers again."""
+    service = docker.waiting()
+    docker.go_live(service)
+    write(service / "files/version", "a third")
+    with hung(docker, "stop", "info", seconds=60):
+        done = docker.d("upgrade", service.name)
+    assert "`docker stop` has had no answer for 30 s; waiting for it, as production has begun to change" in done.stderr
+    assert docker.is_up(service.name)
+    assert docker.tags(service.name)["live"] == docker.tags(service.name)["latest"]
+    assert docker.containers(service.name) == [service.name]
