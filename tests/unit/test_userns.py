@@ -19,6 +19,7 @@ from dockyard.engine.dialect import DOCKER, PODMAN
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, IdRange
 from dockyard.errors import DockyardError, EngineUnreachableError, LockedError, UsageError
+from dockyard.plan.daemon_json import asks_for_containerd_store
 from dockyard.plan.dockerd import Daemon
 from dockyard.plan.mapped_names import ServiceAccounts
 from dockyard.plan.userns import FileChange, SystemFiles, changes, plan_enable, system_files
@@ -486,6 +487,38 @@ def test_podman_has_no_daemon():
         outline.refuse_impossible(Engine("podman", PODMAN))
     assert "podman has no daemon" in str(error.value)
     assert "docs/how-to/map-users.md" in error.value.hint
+
+
+def test_containerd_store_is_refused_before_anything_is_changed(
+    etc: Path, places: SystemFiles, monkeypatch: pytest.MonkeyPatch
+):
+    """Docker 29 does not start with both; a store that nobody asked for by name gives way by itself."""
+    monkeypatch.setattr(enabling, "find", lambda _: Daemon(1, ("dockerd",)))
+    monkeypatch.setattr(enabling, "refuse_impossible", lambda _: None)
+    monkeypatch.setattr(enabling, "ETC", str(etc))
+    config = Path(places.config)
+    config.parent.mkdir(exist_ok=True)
+    wanted = outline.Wanted("dockremap", config=str(config))
+    before = '{"features": {"containerd-snapshotter": true}}'
+    config.write_text(before)
+    with pytest.raises(DockyardError, match="the engine would not start") as error:
+        enabling.outline_enabling(Engine("docker", DOCKER), [], wanted)
+    assert '"containerd-snapshotter"' in error.value.hint
+    assert config.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ('{"features": {"containerd-snapshotter": true}}', True),
+        ('{"features": {"containerd-snapshotter": false}}', False),
+        ('{"features": {}}', False),
+        ('{"features": null}', False),
+        (None, False),
+    ],
+)
+def test_containerd_store_is_asked_for_by_name(text: str | None, asks: bool):
+    assert asks_for_containerd_store(text, "daemon.json") == asks
 
 
 def test_a_daemon_that_is_told_by_a_flag_is_left_alone(monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,8 @@ from typing import NamedTuple, NoReturn
 from dockyard.errors import DockyardError
 
 KEY = "userns-remap"
+CONTAINERD_STORE = "containerd-snapshotter"
+"""A feature in daemon.json. A daemon that maps users has no such store, and does not start if it is asked for both."""
 
 _MARK = "\ufeff"  # newer engines pass over a byte order mark
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -37,6 +39,12 @@ def setting_in(text: str | None, path: str) -> str:
     if not isinstance(value, str):
         raise DockyardError(f"{path}: {KEY} is not a text", hint=f'such as "{KEY}": "dockremap"')
     return value
+
+
+def asks_for_containerd_store(text: str | None, path: str) -> bool:
+    """Return whether the engine is told to keep images in containerd's store. Raises DockyardError."""
+    features = settings_in(text, path).get("features")
+    return isinstance(features, dict) and features.get(CONTAINERD_STORE) is True
 
 
 def with_setting(text: str | None, path: str, value: str) -> str:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError
+from dockyard.plan.daemon_json import CONTAINERD_STORE, asks_for_containerd_store
 from dockyard.plan.dockerd import CONFIG, Daemon
 from dockyard.plan.mapped_names import ServiceAccounts
-from dockyard.plan.userns import GUIDE, FileChange, SystemFiles, undone
+from dockyard.plan.userns import GUIDE, FileChange, SystemFiles, Texts, undone
 from dockyard.privilege import is_hosts_root
 from dockyard.service import Service
 from dockyard.userns import files, record
@@ -60,6 +61,16 @@ def refuse_impossible(engine: Engine) -> None:
         )
     if not is_hosts_root():
         raise DockyardError("mapping users takes root: it changes /etc/passwd and the engine", hint="use sudo")
+
+
+def refuse_containerd_store(places: SystemFiles, now: Texts) -> None:
+    """Raise DockyardError if the daemon is told to use a store that it does not have once it maps users."""
+    if asks_for_containerd_store(now[places.config], places.config):
+        raise DockyardError(
+            f'{places.config}: the engine would not start: it is told "{CONTAINERD_STORE}": true, and a daemon that maps '
+            "users keeps images with a graph driver",
+            hint=f'take "{CONTAINERD_STORE}" out of "features"; images of that store have to be built or pulled again',
+        )
 
 
 def refuse_orphans(engine: Engine, running: int) -> None:
