@@ -40,3 +40,12 @@ def listed(words: Iterable[str]) -> str:
     """Return the words as people list them: `a, b and c`."""
     *first, last = list(words) or ["none"]
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def readable_size(space: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while space >= 1024 and len(units) > 1:  # noqa: PLR2004 - what the units mean
+        space /= 1024
+        units.pop(0)
+    return f"{space:.1f} {units[0]}" if units[0] != "bytes" else f"{space} bytes"

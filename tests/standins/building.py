@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dockyard.dockerfile import instructions
+from dockyard.dockerfile_text import instructions
 from tests.standins import running
 from tests.standins.store import State, Store, digest
 

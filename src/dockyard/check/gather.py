@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dockyard import host, paths
+from dockyard.check.host_facts import host_answers
 from dockyard.check.subject import Answers, Dockerfile, Fleet, Launch, Subject
 from dockyard.dockerfile import build_arguments, is_reference, stages
 from dockyard.dockerfile_text import instructions
@@ -125,6 +126,7 @@ def _ask(engine: Engine | None, silence: str, asked: Iterable[Questions], bases:
             engine.images(references),
             engine.networks(one.network for one in every if one.network),
             engine.id_map if any(one.ids for one in every) else IdMap(),
+            **host_answers(engine),
         )
     except (EngineUnreachableError, EngineError) as error:
         return Answers(engine.dialect, silence=str(error))

@@ -256,6 +256,16 @@ def _pair(text: str) -> str:
     return ":".join(text.rpartition("]")[2].split(":")[-2:])
 
 
+@check("network-unprotected", Severity.WARNING, "A network that leaves all ports open")
+def network_unprotected(subject: Subject) -> Iterator[Found]:
+    """Other machines of the host's network reach each port of the container, whether it is published or not."""
+    for name in subject.values("network"):
+        found = subject.fleet.answers.networks.get(name)
+        if found and found.is_unprotected:
+            message = f"the network `{name}` has gateway_mode nat-unprotected"
+            yield Found(message, subject.said(NETWORK), hint="make it again without, and publish the ports in `ports`")
+
+
 @check("ssh-server", Severity.WARNING, "An SSH server inside", cis="5.7")
 def ssh_server(subject: Subject) -> Iterator[Found]:
     """It is one more way in, with keys and passwords of its own to look after; `d enter` needs none."""

@@ -5,14 +5,15 @@ To add one, write the function in the module of its subject: reports, the refere
 
 from collections.abc import Callable, Iterator
 from inspect import cleandoc
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dockyard.check.point import Found, Point, Severity, Unknown
 
 if TYPE_CHECKING:
-    from dockyard.check.subject import Subject
+    from dockyard.check.subject import Fleet, Subject
 
 Function = TypeVar("Function", bound="Callable[[Subject], Iterator[Found | Unknown]]")
+HostFunction = TypeVar("HostFunction", bound="Callable[[Fleet], Iterator[Found]]")
 
 
 class Check(NamedTuple):
@@ -22,7 +23,9 @@ class Check(NamedTuple):
     severity: Severity
     title: str
     cis: str | None
-    function: "Callable[[Subject], Iterator[Found | Unknown]]"
+    function: "Callable[[Any], Iterator[Found | Unknown]]"
+    of_host: bool = False
+    """Whether it is about the host, and its function takes the fleet instead of one service."""
 
     @property
     def topic(self) -> str:
@@ -39,19 +42,31 @@ class Check(NamedTuple):
         for found in self.function(subject):
             yield found if isinstance(found, Unknown) else self._point(subject, found)
 
+    def run_on_host(self, fleet: "Fleet") -> Iterator[Point]:
+        """Yield what there is to say of the host."""
+        for found in self.function(fleet):
+            if isinstance(found, Found):
+                yield self._point_at("", found.where or HOST, found)
+
     def _point(self, subject: "Subject", found: Found) -> Point:
+        return self._point_at(subject.service.name, found.where or subject.file, found)
+
+    def _point_at(self, service: str, where: str, found: Found) -> Point:
         return Point(
-            service=subject.service.name,
+            service=service,
             id=self.id,
             severity=found.severity or self.severity,
             message=found.message,
-            where=found.where or subject.file,
+            where=where,
             why=found.why or self.why,
             cis=self.cis,
             write=found.write,
             hint=found.hint,
         )
 
+
+HOST = "host"
+"""Where a point of the host is, if no file says it."""
 
 CHECKS: dict[str, Check] = {}
 """Every check by its id, in the order in which they are written."""
@@ -61,9 +76,23 @@ def check(id_: str, severity: Severity, title: str, cis: str | None = None) -> C
     """Register a function as a check. Raises ValueError for an id that is taken."""
 
     def register(function: Function) -> Function:
-        if id_ in CHECKS:
-            raise ValueError(f"{id_} is taken")
-        CHECKS[id_] = Check(id_, severity, title, cis, function)
+        _add(Check(id_, severity, title, cis, function))
         return function
 
     return register
+
+
+def host_check(id_: str, severity: Severity, title: str) -> Callable[[HostFunction], HostFunction]:
+    """Register a function as a check of the host. Raises ValueError for an id that is taken."""
+
+    def register(function: HostFunction) -> HostFunction:
+        _add(Check(id_, severity, title, None, function, of_host=True))
+        return function
+
+    return register
+
+
+def _add(check: Check) -> None:
+    if check.id in CHECKS:
+        raise ValueError(f"{check.id} is taken")
+    CHECKS[check.id] = check

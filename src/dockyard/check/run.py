@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from dockyard.check import baseline, dockerfile, fleet, image, mounts, posture, scripts, settings
+from dockyard.check import baseline, dockerfile, fleet, host, image, limits, mounts, posture, scripts, settings
 from dockyard.check.gather import gather
 from dockyard.check.point import Point, Unknown
 from dockyard.check.registry import CHECKS
@@ -14,7 +14,7 @@ from dockyard.settings.acceptance_type import Acceptance
 from dockyard.settings.keys import CHECK
 from dockyard.yard import Yard
 
-MODULES = (settings, scripts, dockerfile, image, posture, mounts, fleet)
+MODULES = (settings, scripts, dockerfile, image, posture, limits, mounts, fleet, host)
 """Where checks are written: importing them registers them."""
 
 
@@ -43,11 +43,13 @@ class Report(NamedTuple):
     silence: str = ""
     stale: tuple[Point, ...] = ()
     """Acceptances of the host's file that are about nothing."""
+    host: tuple[Point, ...] = ()
+    """What is wrong with the host and its engine."""
 
     @property
     def points(self) -> tuple[Point, ...]:
         """All points."""
-        return (*(point for one in self.services for point in one.points), *self.stale)
+        return (*(point for one in self.services for point in one.points), *self.host, *self.stale)
 
     @property
     def score(self) -> int:
@@ -57,15 +59,16 @@ class Report(NamedTuple):
 
 def run(yard: Yard, names: Iterable[str], today: dt.date) -> Report:
     """Check services by name, without changing anything. Raises SettingsError for the host's own files."""
-    host, everything = baseline.of_host(), gather(yard)
+    acceptances, everything = baseline.of_host(), gather(yard)
     wanted = [everything.subjects[name] for name in names]
     found = {subject.service.name: _found(subject) for subject in wanted}
     silence = everything.answers.silence
-    services = tuple(_judged(subject, found[subject.service.name], host, today) for subject in wanted)
+    services = tuple(_judged(subject, found[subject.service.name], acceptances, today) for subject in wanted)
     is_whole = len(wanted) == len(everything.subjects) and not silence and not any(one.unknown for one in services)
-    every = [point for points, _ in found.values() for point in points]
-    stale = baseline.unused("", every, host, CHECKS) if is_whole else []
-    return Report(services, silence, tuple(stale))
+    of_host = [point for check in CHECKS.values() if check.of_host for point in check.run_on_host(everything)]
+    every = [*(point for points, _ in found.values() for point in points), *of_host]
+    stale = baseline.unused("", every, acceptances, CHECKS) if is_whole else []
+    return Report(services, silence, tuple(stale), tuple(baseline.accepted(of_host, acceptances, today)))
 
 
 _Said = tuple[list[Point], list[str]]
@@ -73,7 +76,7 @@ _Said = tuple[list[Point], list[str]]
 
 
 def _found(subject: Subject) -> _Said:
-    every = [one for check in CHECKS.values() for one in check.run(subject)]
+    every = [one for check in CHECKS.values() if not check.of_host for one in check.run(subject)]
     points = [one for one in every if isinstance(one, Point)]
     return _once(points), list(dict.fromkeys(one.message for one in every if isinstance(one, Unknown)))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.dockerfile import SCRATCH, Stage
 from dockyard.dockerfile_text import Instruction
+from dockyard.engine.about import About
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import IdMap, Image, Network
 from dockyard.errors import Problem
@@ -33,6 +34,22 @@ class Answers(NamedTuple):
     networks: Mapping[str, Network] = {}
     ids: IdMap = IdMap()
     silence: str = ""
+    about: About | None = None
+    image_directory: str = ""
+    """Where on the host the engine keeps images."""
+    room: "Room | None" = None
+    """What is left there."""
+    has_open_loopback: bool = False
+    """Whether the engine leaves ports of this host's loopback open to neighbours."""
+    open_files: int | None = None
+    """How many files each process of a container may have open, where nothing else is set; None: not known."""
+
+
+class Room(NamedTuple):
+    """Bytes of a file system: those that are left, and all."""
+
+    free: int
+    total: int
 
 
 class Dockerfile(NamedTuple):

@@ -8,10 +8,12 @@ from typing import Any
 
 from dockyard import launch, secrets
 from dockyard.cli.command import VERSION, Option, flag, option
-from dockyard.cli.explain import explained, explained_copies, explanation
+from dockyard.cli.explain import Row, explained, explained_copies, explained_open_files, explanation
 from dockyard.cli.main import program
 from dockyard.cli.output import Result, announce, say
 from dockyard.cli.parser import Parser
+from dockyard.engine.engine import Engine
+from dockyard.engine.limits import default_open_files
 from dockyard.errors import UsageError
 from dockyard.lock import held
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name
@@ -93,7 +95,8 @@ def d_run(arguments: list[str]) -> Result | int:
     if given.dry:
         plan = launch.plan(yard, service, settings, options)
         announce(plan)
-        return _shown(plan, yard.engine.program, explain=given.explain, as_json=given.as_json)
+        rows = _explained(plan, yard.engine) if given.explain else []
+        return _shown(plan, yard.engine.program, rows, as_json=given.as_json)
     with held(yard.engine, container_name(settings)) if mode.isolated else nullcontext():
         plan = launch.plan(yard, service, settings, options)
         announce(plan)
@@ -131,11 +134,16 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _shown(plan: LaunchPlan, engine: str, *, explain: bool, as_json: bool) -> Result:
-    """Return the plan as a result; its settings, where asked for, go to stderr: stdout is to be pasted."""
+def _explained(plan: LaunchPlan, engine: Engine) -> list[Row]:
+    """Return where each value of a launch comes from."""
+    limits = explained_open_files(plan.flags, default_open_files(engine.dialect))
+    return [*explained(plan.settings), *explained_copies(plan.copies), *limits]
+
+
+def _shown(plan: LaunchPlan, engine: str, settings: list[Row], *, as_json: bool) -> Result:
+    """Return the plan as a result; its settings, if asked for, go to stderr: stdout is to be pasted."""
     for secret in plan.secrets:
         say(f"note: {secret.variable}=*** is looked up when the command runs")
-    settings = [*explained(plan.settings), *explained_copies(plan.copies)] if explain else []
     if not as_json:
         for line in explanation(settings):
             say(line)

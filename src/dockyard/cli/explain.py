@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from dockyard.plan.copies import ChosenCopy
+from dockyard.plan.flags import flag_values
 from dockyard.settings.acceptance_type import Acceptance
 from dockyard.settings.keys import NOTIFY, PUID
 from dockyard.settings.resolve import Settings
@@ -27,6 +28,13 @@ def explained_copies(copies: Iterable[ChosenCopy]) -> list[Row]:
         {"key": f"copy of {chosen.step.source}", "value": chosen.step.method.value, "source": chosen.reason}
         for chosen in copies
     ]
+
+
+def explained_open_files(flags: Sequence[str], default: int | None) -> list[Row]:
+    """Return a row with the limit of open files that a container inherits, if its launch sets none."""
+    if default is None or any(value.startswith("nofile=") for value in flag_values(flags, "ulimit")):
+        return []
+    return [{"key": "open files", "value": str(default), "source": "the engine's own; `ulimits: nofile=…` sets it"}]
 
 
 def explanation(rows: Sequence[Row]) -> list[str]:

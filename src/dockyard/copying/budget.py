@@ -8,6 +8,7 @@ from dockyard.copying import opening
 from dockyard.copying.walk import GONE, Identity, Trail, walk
 from dockyard.errors import DockyardError
 from dockyard.plan.values import Copy, CopyExtent
+from dockyard.text import readable_size
 
 _SHARE = 0.9  # of what is free
 
@@ -20,15 +21,7 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as people write it."""
-        return f"{_readable(self.space)} and {self.files} files"
-
-
-def _readable(space: float) -> str:
-    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while space >= 1024 and len(units) > 1:  # noqa: PLR2004 - what the units mean
-        space /= 1024
-        units.pop(0)
-    return f"{space:.1f} {units[0]}" if units[0] != "bytes" else f"{space} bytes"
+        return f"{readable_size(self.space)} and {self.files} files"
 
 
 class Budget:

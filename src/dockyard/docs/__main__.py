@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dockyard.docs.checks import checks_page
 from dockyard.docs.commands import commands_page
+from dockyard.docs.engines import engines_page
 from dockyard.docs.exit_codes import exit_codes_page
 from dockyard.docs.host import environment_page, files_page
 from dockyard.docs.rules import rules_page
@@ -23,6 +24,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "checks.md": checks_page,
     "commands.md": commands_page,
     "cowscan-rules.md": rules_page,
+    "engines.md": engines_page,
     "environment.md": environment_page,
     "exit-codes.md": exit_codes_page,
     "files.md": files_page,

@@ -1,9 +1,10 @@
 """All that differs between engines. Nothing else in the package asks which engine it talks to."""
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from dockyard.engine.about import About, about_docker, about_podman
 from dockyard.engine.models import IdMap, IdRange
 
 
@@ -51,6 +52,10 @@ class Dialect(NamedTuple):
     """A question that is not answered if the engine waits for itself, and cheap otherwise."""
     when_stuck: str
     """What to do about an engine that does not answer."""
+    read_about: Callable[[Mapping[str, Any]], About]
+    """Reads what `info` says of the engine."""
+    limits_from: str = ""
+    """The program whose limits containers inherit, unless they are given their own."""
     works_in_client: bool = False
     """Whether the client does the work, as there is no engine beside it."""
     port_reserved: str = ""
@@ -145,6 +150,8 @@ DOCKER = Dialect(
         rf"failed to bind host port {_ADDRESS}/(?P<protocol>\w+): address already in use",
     ),
     probe=("info", "--format", "{{.ServerVersion}}"),
+    read_about=about_docker,
+    limits_from="containerd",
     when_stuck=(
         "`docker info` shows whether it answers again; if it does not, restart it: `systemctl restart docker`, or "
         "`service docker restart`; its log tells more: `journalctl -u docker`"
@@ -185,6 +192,7 @@ PODMAN = Dialect(
         r"Failed to bind port (?P<address>\d+) \(Address already in use\)",  # pasta's words, of rootless podman 5 and 6
     ),
     probe=("info", "--format", "{{.Version.Version}}"),
+    read_about=about_podman,
     when_stuck="another podman may hold its storage: `pgrep -a podman` lists them; end the one that is stuck",
     works_in_client=True,
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dockyard import process
+from dockyard.engine.about import About
 from dockyard.engine.dialect import Dialect, dialect_of
 from dockyard.engine.models import (
     MODE_LABEL,
@@ -258,6 +259,13 @@ class Engine:
         """Return those networks that exist, by name, in one question; not one whose id begins so."""
         wanted = tuple(dict.fromkeys(names))
         return {found.name: found for found in self._inspect("network", wanted, network_from) if found.name in wanted}
+
+    @cached_property
+    def about(self) -> About:
+        """What the engine says of itself."""
+        import json
+
+        return self.dialect.read_about(json.loads(self.call("info", "--format", "{{json .}}")))
 
     @cached_property
     def id_map(self) -> IdMap:

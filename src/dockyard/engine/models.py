@@ -234,11 +234,15 @@ UP = frozenset({"running", "paused", "restarting", "stopping"})
 
 
 class Network(NamedTuple):
-    """A network of the engine; `subnets` in CIDR notation."""
+    """A network of the engine; `subnets` in CIDR notation.
+
+    `is_unprotected`: other machines reach each port of its containers, published or not.
+    """
 
     name: str
     driver: str
     subnets: tuple[str, ...] = ()
+    is_unprotected: bool = False
 
 
 NOBODY = 65534
@@ -392,4 +396,5 @@ def network_from(answer: Answer) -> Network:
         name=answer.get("Name") or answer.get("name") or "",
         driver=answer.get("Driver") or answer.get("driver") or "",
         subnets=tuple(subnet for subnet in subnets if subnet),
+        is_unprotected="nat-unprotected" in (answer.get("Options") or {}).values(),
     )

@@ -67,7 +67,7 @@ def refuse_containerd_store(places: SystemFiles, now: Texts) -> None:
     """Raise DockyardError if the daemon is told to use a store that it does not have once it maps users."""
     if asks_for_containerd_store(now[places.config], places.config):
         raise DockyardError(
-            f'{places.config}: the engine would not start: it is told "{CONTAINERD_STORE}": true, and a daemon that maps '
+            f'{places.config}: the engine would not start: "{CONTAINERD_STORE}" is true there, and a daemon that maps '
             "users keeps images with a graph driver",
             hint=f'take "{CONTAINERD_STORE}" out of "features"; images of that store have to be built or pulled again',
         )

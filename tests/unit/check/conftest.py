@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.check import host_facts
+from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, Dialect
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, Image, Network
@@ -21,14 +23,18 @@ IMAGES = {
     "plain:1": Image("2" * 64, user="54321"),
     "leaky:1": Image("3" * 64, user="54321", is_checked=True, environment=(SECRET,), exposed=frozenset({"22/tcp"})),
 }
-NETWORKS = {name: Network(name, "bridge") for name in ("bridge", "fleet")}
+NETWORKS = {
+    **{name: Network(name, "bridge") for name in ("bridge", "fleet")},
+    "open": Network("open", "bridge", is_unprotected=True),
+}
 
 
 class Answering(Engine):
     """An engine that has a few images and networks, and counts its questions."""
 
-    def __init__(self, dialect: Dialect = DOCKER, ids: IdMap | None = None) -> None:
+    def __init__(self, dialect: Dialect = DOCKER, ids: IdMap | None = None, about: About = About()) -> None:  # noqa: B008 - a tuple
         super().__init__("/nonexistent/docker", dialect)
+        self.__dict__["about"] = about
         self.asked: list[str] = []
         self.__dict__["id_map"] = ids or IdMap()
 
@@ -62,6 +68,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Making:
     for name, place in (("HOME", "home"), ("DOCKER_VOL_BASE", "vol"), ("D_SRC_DIR", "src")):
         monkeypatch.setenv(name, str(tmp_path / place))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(host_facts, "default_open_files", lambda _: None)  # nothing of the host that tests run on
+    monkeypatch.setattr(host_facts, "_daemon_environment", lambda _: {})
     (tmp_path / "vol").mkdir()
 
     def make(source: Path | None = None, engine: Engine | None = None) -> Yard:
@@ -79,8 +87,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Making:
 
 
 @pytest.fixture
-def wrong(tmp_path: Path, host: Making) -> Yard:
-    """The services that are wrong on purpose, with the directories that they mount."""
+def wrong(tmp_path: Path, host: Making, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    """The services that are wrong on purpose, with the directories that they mount, on a host with tight limits."""
+    monkeypatch.setattr(host_facts, "default_open_files", lambda _: 1024)
     for name, mode in (("open", 0o777), ("closed", 0o755), ("mine", 0o700)):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(mode)

@@ -87,6 +87,8 @@ def _lines(report: "Report") -> list[str]:
     """Return the report: a paragraph for each service that has points, then a summary."""
     told: set[str] = set()
     blocks = [lines for one in report.services if (lines := _service_lines(one, told))]
+    host = [point for point in report.host if point.counts]
+    blocks += [["host:", *(line for point in host for line in _point_lines(point, told))]] if host else []
     blocks += [[line for point in report.stale for line in _point_lines(point, told)]] if report.stale else []
     unknown = [f"not checked: {': '.join(filter(None, pair))}" for pair in _unknown(report)]
     lines = [line for block in blocks for line in [*block, ""]]

@@ -1,0 +1,57 @@
+"""Checks of the host and its engine: told once, however many services there are."""
+
+from collections.abc import Iterator
+
+from dockyard.check.point import Found, Severity
+from dockyard.check.registry import host_check
+from dockyard.check.subject import Fleet
+from dockyard.engine.about import numbers_of
+from dockyard.text import readable_size
+
+_LEAST_SHARE, _LEAST_BYTES = 0.05, 2 * 1024**3
+"""Of the file system with the images: less of it, and fewer bytes, is too little for the next build."""
+_LEGACY_BUILDER_WARNS = (23,)
+_HALF_MIGRATED = (5, 8, 0)
+
+
+@host_check("buildx-missing", Severity.NOTE, "Docker builds without BuildKit")
+def buildx_missing(fleet: Fleet) -> Iterator[Found]:
+    """The builder that docker falls back to is deprecated: it has no cache mounts and secrets, and warns each time."""
+    about = fleet.answers.about
+    is_built = any(subject.dockerfile for subject in fleet.subjects.values())
+    if about and about.has_buildx is False and is_built and numbers_of(about.client_version) >= _LEGACY_BUILDER_WARNS:
+        yield Found(
+            "docker has no buildx, and builds with its legacy builder",
+            hint="install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's own packages)",
+        )
+
+
+@host_check("image-space", Severity.WARNING, "Little room for images")
+def image_space(fleet: Fleet) -> Iterator[Found]:
+    """A full disk fails builds and pulls, and whatever else writes to it."""
+    about, room, place = fleet.answers.about, fleet.answers.room, fleet.answers.image_directory
+    if about and room and room.free < min(_LEAST_BYTES, room.total * _LEAST_SHARE):
+        elsewhere = ", which is not below docker's data-root" if about.uses_containerd_store else ""
+        name = fleet.answers.dialect.name
+        yield Found(
+            f"`{place}`, where {name} keeps images{elsewhere}, has {readable_size(room.free)} left",
+            hint="`d clean` removes images that nothing uses; or have a larger file system there",
+        )
+
+
+@host_check("ports-of-loopback-open", Severity.WARNING, "Ports of 127.0.0.1 that neighbours reach")
+def ports_of_loopback_open(fleet: Fleet) -> Iterator[Found]:
+    """Other machines of the same network reach what is published on this host's loopback alone."""
+    if fleet.answers.has_open_loopback:
+        yield Found(
+            "dockerd was started with DOCKER_INSECURE_NO_IPTABLES_RAW=1",
+            hint="take it from the daemon's environment; it is for kernels without the raw table of iptables",
+        )
+
+
+@host_check("podman-half-migrated", Severity.WARNING, "podman 5.8.0 migrates its database half-way")
+def podman_half_migrated(fleet: Fleet) -> Iterator[Found]:
+    """At the next boot it moves from BoltDB to SQLite, with quadlets only in part, and there is no way back."""
+    about = fleet.answers.about
+    if fleet.answers.dialect.name == "podman" and about and numbers_of(about.version) == _HALF_MIGRATED:
+        yield Found("podman 5.8.0 is installed", hint="upgrade to 5.8.1 or later before the next boot")

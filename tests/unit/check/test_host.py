@@ -1,0 +1,187 @@
+"""What `d check` says of the host and its engine, once for all services."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from dockyard.check import host_facts
+from dockyard.check.run import Report, run
+from dockyard.check.subject import Room
+from dockyard.cli.verbs.check import check_all
+from dockyard.engine.about import About
+from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
+from tests.unit.check.conftest import Answering, Making
+
+TODAY = dt.date(2026, 1, 1)
+GOOD = "image: good:1\nread_only: true\ncap_drop: ALL\nno_new_privileges: true\nmemory: 32m\npids_limit: 20\n"
+
+
+def service(top: Path, text: str, name: str = "one", dockerfile: str = "") -> str:
+    """Write a service and return its name."""
+    directory = top / "src" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "settings.yaml").write_text(text)
+    if dockerfile:
+        (directory / "Dockerfile").write_text(dockerfile)
+        (directory / "Test").write_text("#!/bin/sh\n")
+        (directory / "Test").chmod(0o755)
+    return name
+
+
+def of_host(report: Report) -> list[str]:
+    """Return the ids of points about the host."""
+    return [point.id for point in report.host if point.counts]
+
+
+WITHOUT_BUILDX = About("28.5.2", "28.5.2", "/var/lib/docker", has_buildx=False)
+BUILT = GOOD.partition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        (WITHOUT_BUILDX, ["buildx-missing"]),
+        (WITHOUT_BUILDX._replace(has_buildx=True), []),
+        (WITHOUT_BUILDX._replace(client_version="20.10.24+dfsg1"), []),  # whose own builder is the usual one
+        (WITHOUT_BUILDX._replace(has_buildx=None), []),
+        (About(), []),
+    ],
+)
+def test_missing_buildx_is_said_once(host: Making, tmp_path: Path, about: About, expected: list[str]) -> None:
+    """Whatever number of services are built, it is one point, of the host."""
+    yard = host(engine=Answering(about=about))
+    for name in ("one", "two"):
+        service(tmp_path, BUILT, name, "FROM good:1\n")
+    report = run(yard, ["one", "two"], TODAY)
+    assert of_host(report) == expected
+    assert not {point.id for one in report.services for point in one.points} & set(expected)
+    assert report.score == min(one.score for one in report.services)
+
+
+def test_nothing_is_built_without_a_dockerfile(host: Making, tmp_path: Path) -> None:
+    service(tmp_path, GOOD)
+    assert of_host(run(host(engine=Answering(about=WITHOUT_BUILDX)), ["one"], TODAY)) == []
+
+
+def test_points_of_the_host_are_a_paragraph_of_their_own(host: Making, tmp_path: Path) -> None:
+    service(tmp_path, BUILT + "healthcheck: {cmd: 'true'}\n", dockerfile="FROM good:1\n")
+    result = check_all(host(engine=Answering(about=WITHOUT_BUILDX)), fail_on="note", sarif=False)
+    at = result.lines.index("host:")
+    assert result.lines[at + 1] == (
+        "host: note: docker has no buildx, and builds with its legacy builder [buildx-missing]"
+    )
+    assert result.exit_code == 1
+    assert check_all(host(engine=Answering(about=WITHOUT_BUILDX)), fail_on="note", sarif=True).lines
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "is_little"),
+    [(10**9, 10**12, True), (10**9, 10**10, False), (10**11, 10**12, False), (10**8, 10**10, True)],
+)
+def test_room_is_that_of_the_file_system_with_the_images(  # noqa: PLR0913, PLR0917 - three numbers
+    host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, total: int, is_little: bool
+) -> None:
+    """Docker 29 keeps images in containerd's directory: its data-root may be another file system, with room."""
+    asked: list[str] = []
+
+    def room(directory: str) -> Room:
+        asked.append(directory)
+        return Room(free, total)
+
+    monkeypatch.setattr(host_facts, "_room", room)
+    service(tmp_path, GOOD)
+    about = NEW._replace(containerd="/run/containerd/containerd.sock")
+    monkeypatch.setattr(host_facts, "_CONTAINERD_CONFIGURATION", tmp_path / "config.toml")
+    report = run(host(engine=Answering(about=about)), ["one"], TODAY)
+    assert asked == ["/var/lib/containerd"]
+    assert of_host(report) == (["image-space"] if is_little else [])
+    assert not is_little or "not below docker's data-root" in report.host[0].message
+
+
+NEW = About("29.7.2", "29.7.2", "/var/lib/docker", has_buildx=True, uses_containerd_store=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "socket", "expected"),
+    [
+        ("", "/run/containerd/containerd.sock", "/var/lib/containerd"),
+        ('version = 2\nroot = "/srv/containerd"\n', "/run/containerd/containerd.sock", "/srv/containerd"),
+        ("#root = '/srv/other'\n", "/run/containerd/containerd.sock", "/var/lib/containerd"),
+        ("", "/var/run/docker/containerd/containerd.sock", "/var/lib/docker/containerd/daemon"),
+    ],
+)
+def test_images_of_the_containerd_store_are_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, socket: str, expected: str
+) -> None:
+    """Not below docker's data-root, unless docker has started containerd itself."""
+    monkeypatch.setattr(host_facts, "_CONTAINERD_CONFIGURATION", tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text(text)
+    assert host_facts.image_directory(NEW._replace(containerd=socket)) == expected
+    assert host_facts.image_directory(NEW._replace(uses_containerd_store=False)) == "/var/lib/docker"
+
+
+def test_room_is_asked_of_the_kernel(tmp_path: Path) -> None:
+    """A directory that is not there, or may not be seen, is no point."""
+    found = host_facts._room(str(tmp_path))  # noqa: SLF001
+    assert found
+    assert 0 < found.free <= found.total
+    assert host_facts._room(str(tmp_path / "missing")) is None  # noqa: SLF001
+
+
+def test_insecure_daemon_is_said(host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service(tmp_path, GOOD)
+    for value, expected in (("1", ["ports-of-loopback-open"]), ("0", [])):
+        environment = {"DOCKER_INSECURE_NO_IPTABLES_RAW": value}
+        monkeypatch.setattr(host_facts, "_daemon_environment", lambda _, found=environment: found)
+        assert of_host(run(host(engine=Answering()), ["one"], TODAY)) == expected
+
+
+def test_network_that_protects_nothing_is_said(host: Making, tmp_path: Path) -> None:
+    service(tmp_path, f"{GOOD}network: open\n")
+    (judged,) = run(host(engine=Answering()), ["one"], TODAY).services
+    assert [point.where for point in judged.open if point.id == "network-unprotected"] == ["src/one/settings.yaml:7"]
+    service(tmp_path, f"{GOOD}network: fleet\n")
+    (judged,) = run(host(engine=Answering()), ["one"], TODAY).services
+    assert "network-unprotected" not in {point.id for point in judged.open}
+
+
+@pytest.mark.parametrize(
+    ("version", "dialect", "expected"),
+    [
+        ("5.8.0", PODMAN, ["podman-half-migrated"]),
+        ("5.8.0-rc1", PODMAN, ["podman-half-migrated"]),
+        ("5.8.1", PODMAN, []),
+        ("4.3.1", PODMAN, []),
+        ("5.8.0", DOCKER, []),
+    ],
+)
+def test_podman_that_migrates_half_way_is_said(
+    host: Making, tmp_path: Path, version: str, dialect: Dialect, expected: list[str]
+) -> None:
+    service(tmp_path, GOOD)
+    assert of_host(run(host(engine=Answering(dialect, about=About(version))), ["one"], TODAY)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit", "is_said"),
+    [
+        ("image: quay.io/elasticsearch:9", 1024, True),
+        ("image: quay.io/elasticsearch:9", 1048576, False),
+        ("image: quay.io/elasticsearch:9", None, False),
+        ("image: quay.io/elasticsearch:9\nulimits: nofile=65535", 1024, False),
+        ("image: quay.io/elasticsearch:9\nextra_docker: --ulimit nofile=65535", 1024, False),
+        ("image: quay.io/elasticsearch:9\nulimits: nproc=10", 1024, True),
+        ("image: quay.io/web:9", 1024, False),
+    ],
+)
+def test_programs_that_want_more_open_files_are_known(  # noqa: PLR0913, PLR0917
+    host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, limit: int | None, is_said: bool
+) -> None:
+    """1024 is what containers get since containerd 2.1.5: a database fails there under load, and not in a Test."""
+    monkeypatch.setattr(host_facts, "default_open_files", lambda _: limit)
+    service(tmp_path, f"{settings}\n")
+    (judged,) = run(host(engine=Answering()), ["one"], TODAY).services
+    (said,) = [point for point in judged.open if point.id == "open-files"] or [None]
+    assert bool(said) == is_said
+    assert not said or said.write == "ulimits: nofile=65535"
