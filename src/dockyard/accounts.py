@@ -9,6 +9,8 @@ from pathlib import Path
 from dockyard.plan.facts import Accounts, Owner
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILES = ("etc/passwd", "etc/group")
+"""The files of an image that are read."""
 _LARGEST = 2**20  # bytes of a passwd that are read
 
 

@@ -4,16 +4,17 @@ import os
 import stat
 import tarfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.copying.opening import directory, opened, pin, readable
 from dockyard.errors import DockyardError
+from dockyard.layers.store import store_of
 from dockyard.scan import capture
 from dockyard.scan.expected import is_expected
 from dockyard.scan.layer import DELETED, NEW, REPLACED, Budget, Change
-from dockyard.scan.where import place_of
+from dockyard.scan.where import placed
 from dockyard.text import escaped
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ def keep_changes(
     found = tuple(finding.change for finding in scanned.findings if _is_worth_it(finding.change, container))
     missing = ", ".join(f"{escaped(reason)} ({count})" for reason, count in scanned.unjudged.items())
     try:
-        upper = place_of(container, lambda: engine.id_map).upper
-        kept = _packed(container, found, upper, place, largest) if found else Kept()
+        with placed(container, store_of(engine)) if found else nullcontext() as layers:
+            kept = _packed(container, found, layers.upper, place, largest) if layers else Kept()
     except OSError as error:
-        raise DockyardError(f"{container.layer}: {error.strerror}") from None
+        raise DockyardError(f"what {container.name} has changed cannot be saved: {error.strerror}") from None
     return kept._replace(incomplete=kept.incomplete or f"not all could be read: {missing}") if missing else kept
 
 

@@ -10,8 +10,9 @@ from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap, Image
 from dockyard.errors import DockyardError
 from dockyard.isolation import refuse_sharing
+from dockyard.layers.store import Store, store_of
 from dockyard.plan.copies import ChosenCopy
-from dockyard.plan.facts import Facts, Questions
+from dockyard.plan.facts import Accounts, Facts, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.mounts import copied, copies_of
 from dockyard.plan.ownership import Finding
@@ -29,7 +30,9 @@ from dockyard.yard import RECORD, Yard
 def gather(engine: Engine, service: Service, asked: Questions) -> Facts:
     """Answer a plan's questions, each kind with one question to the engine or the host."""
     images = engine.images(asked.images)
-    return facts_here(service, asked, engine.dialect, images)._replace(
+    accounts = service_accounts(service, asked, images, store_of(engine))
+    return facts_here(asked, engine.dialect, images)._replace(
+        accounts=accounts,
         container=next(iter(engine.containers([asked.container])), None) if asked.container else None,
         siblings=tuple(engine.all_containers(*(f"label={label}" for label in asked.labels))) if asked.labels else (),
         network=engine.network(asked.network) if asked.network else None,
@@ -37,10 +40,9 @@ def gather(engine: Engine, service: Service, asked: Questions) -> Facts:
     )
 
 
-def facts_here(service: Service, asked: Questions, dialect: Dialect, images: Mapping[str, Image]) -> Facts:
+def facts_here(asked: Questions, dialect: Dialect, images: Mapping[str, Image]) -> Facts:
     """Answer those questions that the host answers without its engine. Raises DockyardError for an unreadable path."""
     matches = paths.matches_of(asked.patterns)
-    image = next((images[reference] for reference in asked.images if reference in images), None)
     copied = [path for source in asked.copied for path in matches.get(source, (source,))]
     return Facts(
         dialect=dialect,
@@ -50,9 +52,23 @@ def facts_here(service: Service, asked: Questions, dialect: Dialect, images: Map
         paths=paths.path_facts(_with_above([*asked.paths, *(path for found in matches.values() for path in found)])),
         matches=matches,
         copies=copying.copy_facts(copied, asked.base),
-        accounts=accounts.accounts_of(service.directory / "files", image.layers if image else ()),
         host_accounts=accounts.host_accounts(asked.users, asked.groups),
     )
+
+
+def service_accounts(
+    service: Service, asked: Questions, images: Mapping[str, Image], store: Store | None = None
+) -> Accounts:
+    """Return the accounts of a service: its own, then those of its image, which is read only if owners matter.
+
+    Raises DockyardError if the image cannot be read; without a store, it is not.
+    """
+    files = service.directory / "files"
+    image = next((images[reference] for reference in asked.images if reference in images), None)
+    if not (image and store and asked.ids):
+        return accounts.accounts_of(files)
+    with store.image(image, accounts.FILES) as layers:
+        return accounts.accounts_of(files, layers)
 
 
 def _with_above(wanted: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 STARTED: list[Callable[[int], None]] = []
 """Who is told the pid of each child whose output is captured: locks tell others what still works under them."""
@@ -76,6 +76,56 @@ def _communicate(child: subprocess.Popen[bytes], timeout: float | None, silence:
             if time.monotonic() >= deadline:
                 raise
             silence.ask(child.pid)
+
+
+def stream(argv: tuple[str, ...], use: Callable[[IO[bytes]], object]) -> Done:
+    """Run a child, and have its output read as it comes; what the reader leaves is read to its end.
+
+    Raises OSError where it cannot start. Where the reader raises, the child is killed.
+    """
+    import tempfile
+
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as child,
+    ):
+        try:
+            for tell in STARTED:
+                tell(child.pid)
+            assert child.stdout  # noqa: S101 - as it was started
+            use(child.stdout)
+            while child.stdout.read(KEPT):
+                pass
+        except BaseException:
+            child.kill()
+            raise
+        code = child.wait()
+        errors.seek(0)
+        return Done(code, "", errors.read().decode("utf-8", "surrogateescape"))
+
+
+@contextmanager
+def filtered(argv: tuple[str, ...], source: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Have a child read a file, and yield what it writes. Raises OSError where it cannot start."""
+    import threading
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe) as child:
+        assert child.stdin  # noqa: S101 - as it was started
+        assert child.stdout  # noqa: S101
+        feeder = threading.Thread(target=_feed, args=(source, child.stdin), daemon=True)
+        feeder.start()
+        try:
+            yield child.stdout
+        finally:
+            child.kill()
+            feeder.join()
+
+
+def _feed(source: IO[bytes], target: IO[bytes]) -> None:
+    with suppress(BrokenPipeError), target:
+        while chunk := source.read(KEPT):
+            target.write(chunk)
 
 
 def attach(

@@ -17,6 +17,7 @@ from dockyard.plan.launch import LaunchOptions, LaunchPlan
 from dockyard.service import Service
 from dockyard.settings.values import Mode
 from dockyard.yard import Yard
+from tests.unit.making import GOLDEN
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -28,7 +29,7 @@ class Harbour(Engine):
         super().__init__("/nonexistent/docker", DOCKER)
 
     def images(self, references: Iterable[str]) -> dict[str, Image]:
-        return dict.fromkeys(references, Image("1" * 64))
+        return dict.fromkeys(references, Image("1" * 64, layers=(str(GOLDEN),)))
 
     def networks(self, names: Iterable[str]) -> dict[str, Network]:
         return {name: Network(name, "bridge") for name in names}

@@ -13,7 +13,8 @@ from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, Image, Network
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, Problem, SettingsError
 from dockyard.isolation import claimed, production_of
-from dockyard.launch import facts_here, mended_here
+from dockyard.launch import facts_here, mended_here, service_accounts
+from dockyard.layers.store import store_of
 from dockyard.plan.build import ImageName, image_name
 from dockyard.plan.facts import Facts, PathFact, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
@@ -127,6 +128,7 @@ def _ask(engine: Engine | None, silence: str, asked: Iterable[Questions], bases:
             engine.networks(one.network for one in every if one.network),
             engine.id_map if any(one.ids for one in every) else IdMap(),
             **host_answers(engine),
+            store=store_of(engine),
         )
     except (EngineUnreachableError, EngineError) as error:
         return Answers(engine.dialect, silence=str(error))
@@ -171,10 +173,15 @@ def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str]) -> 
     images = {name: answers.images[name] for name in asked.images if name in answers.images}
     here, unreadable = asked._replace(lookups=()), ""
     try:
-        facts = facts_here(subject.service, here, answers.dialect, images)
+        accounts = service_accounts(subject.service, here, images, answers.store)
     except DockyardError as error:
         unreadable = str(error)
-        facts = facts_here(subject.service, here._replace(paths=(), patterns=(), copied=()), answers.dialect, images)
+        accounts = service_accounts(subject.service, here, images)
+    try:
+        facts = facts_here(here, answers.dialect, images)
+    except DockyardError as error:
+        unreadable = str(error)
+        facts = facts_here(here._replace(paths=(), patterns=(), copied=()), answers.dialect, images)
     user = subject.user
     presumed = Image("", user=user.name if user else "")
     return facts._replace(
@@ -182,6 +189,7 @@ def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str]) -> 
         network=answers.networks.get(asked.network) or (Network(asked.network, "") if asked.network else None),
         addresses={name: addresses[name] for name in asked.lookups if name in addresses},
         ids=answers.ids,
+        accounts=accounts,
     ), unreadable
 
 

@@ -21,6 +21,7 @@ from dockyard.settings.keys import EXTRA_DOCKER, USER
 from dockyard.settings.resolve import Settings
 
 if TYPE_CHECKING:
+    from dockyard.layers.store import Store
     from dockyard.plan.isolation import Locations, Production
 
 ROOT = "root"
@@ -34,6 +35,7 @@ class Answers(NamedTuple):
     networks: Mapping[str, Network] = {}
     ids: IdMap = IdMap()
     silence: str = ""
+    store: "Store | None" = None
     about: About | None = None
     image_directory: str = ""
     """Where on the host the engine keeps images."""

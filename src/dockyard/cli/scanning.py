@@ -121,17 +121,17 @@ def lint(yard: Yard, given: Namespace) -> Result:
 
 def suggest(yard: Yard, given: Namespace) -> Result:
     """Scan, and print rules that would expect what is found."""
+    from dockyard.layers.store import store_of
     from dockyard.scan.content import Layers
     from dockyard.scan.suggest import suggest as suggested
-    from dockyard.scan.where import place_of
+    from dockyard.scan.where import placed
 
     options = _options(yard, given)
     found = {one.id: one for one in _scanned(yard, given, options) if one.findings}
     texts: list[str] = []
     for container in yard.engine.containers(found):
-        place = place_of(container, lambda: yard.engine.id_map)
         changes = [finding.change for finding in found[container.id].findings]
-        with Layers(place.upper, place.layers) as content:
+        with placed(container, store_of(yard.engine)) as place, Layers(place.upper, place.layers) as content:
             texts += suggested(container.name, changes, None, content)
     return Result([line for text in texts for line in text.splitlines()] or ["# nothing to expect"], texts)
 
@@ -172,6 +172,7 @@ def rm(yard: Yard, given: Namespace) -> Result:
 
 
 def _removed(yard: Yard, container: "Container", one: Scanned) -> dict[str, Any]:
+    from dockyard.layers.store import store_of
     from dockyard.scan.quarantine import default_directory
     from dockyard.scan.removal import UNDONE, remove
     from dockyard.scan.where import place_of
@@ -184,7 +185,7 @@ def _removed(yard: Yard, container: "Container", one: Scanned) -> dict[str, Any]
     if not changes:
         return row
     try:
-        place = place_of(container, lambda: yard.engine.id_map)
+        place = place_of(container, store_of(yard.engine))
         with _held_still(container):
             done = remove(
                 container.name, container.id, container.pid, place, changes, default_directory(), container.image_id
@@ -236,6 +237,7 @@ def quarantined(_yard: Yard, _given: Namespace) -> Result:
 
 def restore(yard: Yard, given: Namespace) -> Result:
     """Put back what a removal has undone, into the container that it is of, or the one that is named."""
+    from dockyard.layers.store import store_of
     from dockyard.scan.quarantine import quarantined as kept
     from dockyard.scan.restoring import restore as restored
     from dockyard.scan.where import place_of
@@ -251,7 +253,7 @@ def restore(yard: Yard, given: Namespace) -> Result:
     if not container:
         raise DockyardError(f"`{name}` is not up", hint="name the container to put it into")
     with _held_still(container):
-        done = restored(tar, container.pid, place_of(container, lambda: yard.engine.id_map))
+        done = restored(tar, container.pid, place_of(container, store_of(yard.engine)))
     refused = [{"path": each.path, "reason": each.reason} for each in done.refused]
     lines = [f"{escaped(container.name)}: {len(done.restored)} put back"]
     lines += [f"  left: {escaped(each['path'])}: {each['reason']}" for each in refused]
@@ -301,6 +303,7 @@ class _Watch:
         return Tasks(self.uppers, self.scan, self.capture, self.lost, say)
 
     def uppers(self) -> dict[str, str]:
+        from dockyard.layers.store import store_of
         from dockyard.scan.where import place_of
 
         self.yard.forget_rows()
@@ -308,7 +311,7 @@ class _Watch:
         up = {row.id for row in self.yard.rows if row.is_up}
         for identifier in up & self.containers.keys():
             try:
-                self.places[identifier] = place_of(self.containers[identifier], lambda: self.yard.engine.id_map)
+                self.places[identifier] = place_of(self.containers[identifier], store_of(self.yard.engine))
             except DockyardError as error:
                 if identifier not in self.unread:
                     self.unread.add(identifier)
@@ -351,7 +354,7 @@ class _Watch:
             raise DockyardError("nothing more is known of it")
         began = time.time()
         options = _options(self.yard, self.given)._replace(consistent=False)
-        one = scan(container, lambda: place.ids, options, place=place._replace(upper=upper))
+        one = scan(container, None, options, place=place._replace(upper=upper))
         self._observed([with_gone(one, moved, options.rules)], began)
 
     def lost(self, identifier: str, name: str, reason: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from dockyard import process
 from dockyard.engine.about import About
@@ -97,6 +97,29 @@ class Engine:
             raise
         except OSError as error:
             raise _cannot_start(self.program, error) from None
+
+    def stream(self, argv: tuple[str, ...], use: Callable[[IO[bytes]], object]) -> None:
+        """Run a command whose output `use` reads as it comes.
+
+        Raises EngineError where the engine refuses, also if the reader has failed for lack of output.
+        """
+        failed: DockyardError | None = None
+
+        def read(output: IO[bytes]) -> None:
+            nonlocal failed
+            try:
+                use(output)
+            except DockyardError as error:
+                failed = error
+
+        try:
+            done = process.stream((self.program, *argv), read)
+        except OSError as error:
+            raise _cannot_start(self.program, error) from None
+        if done.exit_code:
+            raise self._refused((self.program, *argv), done)
+        if failed:
+            raise failed
 
     def containers(self, names: Iterable[str]) -> list[Container]:
         """Return the containers of these names or ids that exist, in one question."""

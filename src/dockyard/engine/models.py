@@ -40,8 +40,9 @@ Answer = Mapping[str, Any]
 class Image(NamedTuple):
     """An image; `id` without `sha256:`, the same on all engines.
 
-    `layers` are directories of the host, the uppermost first; none where the engine does not tell. `environment` holds
-    lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
+    `layers` are directories of the host, the uppermost first, none where the engine does not say: layers/store.py finds
+    them then, by the storage `driver` and the `diffs`, digests of the layers' tars, the lowest first. `environment`
+    holds lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
     """
 
     id: str
@@ -56,6 +57,8 @@ class Image(NamedTuple):
     is_checked: bool = False
     trimmed: str = ""
     trimmed_for: str = ""
+    driver: str = ""
+    diffs: tuple[str, ...] = ()
 
 
 _UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
@@ -79,8 +82,8 @@ class Container(NamedTuple):
     """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it.
 
     `layer` is where it writes, `layers` are what lies below, the uppermost first, `root` is where both are mounted as
-    one while it runs; empty where the engine does not tell. `check_command` are the words of the health check, as the
-    engine has them; `health_checked` is when the last one began, as the engine tells it.
+    one while it runs; empty where the engine does not say: ask layers/store.py. `check_command` are the words of the
+    health check, as the engine has them; `health_checked` is when the last one began, as the engine tells it.
     """
 
     id: str
@@ -298,7 +301,8 @@ def image_from(answer: Answer) -> Image:
     """Make an Image of `image inspect`."""
     config = answer.get("Config") or {}
     tags, digests = (tuple(answer.get(field) or ()) for field in ("RepoTags", "RepoDigests"))
-    layers = (answer.get("GraphDriver") or {}).get("Data") or {}
+    storage = answer.get("GraphDriver") or {}
+    layers = storage.get("Data") or {}
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
     labels = config.get("Labels") or {}
     ours = (SOURCE_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL)
@@ -317,6 +321,8 @@ def image_from(answer: Answer) -> Image:
         is_checked=_check(config.get("Healthcheck") or answer.get("Healthcheck") or {}) is not None,
         trimmed=trimmed,
         trimmed_for=trimmed_for,
+        driver=storage.get("Name") or "",
+        diffs=tuple((answer.get("RootFS") or {}).get("Layers") or ()),
     )
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -82,6 +83,11 @@ def _listed(place: str | int) -> list[str]:
         if error.errno == errno.ENOTSUP:
             return []
         raise
+
+
+def own_names(names: Iterable[str], marks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of some names of attributes that are an entry's own, and not the overlay's or the host's."""
+    return _parted(tuple(names), marks)[0]
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dockyard.errors import DockyardError
+from dockyard.layers.store import store_of
 from dockyard.plan.switch import base_name
 from dockyard.scan.alert import News
 from dockyard.scan.alerts import observe
@@ -30,7 +31,7 @@ def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
     """Scan a container as d-cowscan does, by the host's rules; one in the middle of a switch has its service's name."""
     named = container._replace(name=base_name(container.name))
     options = Options(tuple(_rules()), consistent=False, budget=budget)
-    return scan(named, lambda: engine.id_map, options)
+    return scan(named, store_of(engine), options)
 
 
 def _rules() -> list[Rule]:
@@ -92,7 +93,7 @@ def looked_at(engine: "Engine", names: Iterable[str]) -> Iterator[None]:
 
 
 def _capture(engine: "Engine", container: "Container", budget: Budget) -> None:
-    if container.is_under_test or (os.geteuid() and not os.access(container.layer, os.R_OK)):
+    if container.is_under_test or (os.geteuid() and not os.access(store_of(engine).upper_of(container), os.R_OK)):
         return  # who may not read the layers is not who is told of them
     if container.removed_at_end and container.service:
         from dockyard import dossier

@@ -67,7 +67,7 @@ class Descent:
     Every method may raise OSError; then it is where it was, or above.
     """
 
-    def __init__(self, upper: str, layers: Sequence[str], marks: tuple[str, ...]) -> None:
+    def __init__(self, upper: str, layers: Sequence[str], marks: tuple[str, ...], *, whole: bool = False) -> None:
         allow_descriptors()
         self.marks = marks
         self.frames: list[Frame] = []
@@ -76,7 +76,7 @@ class Descent:
             below = [stack.enter_context(opened(pin(layer, follow=True))) for layer in layers]
             top = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOATIME)
             try:
-                hides = is_opaque(top, noted_at(top, marks), marks)
+                hides = whole or is_opaque(top, noted_at(top, marks), marks)
                 self.frames.append(Frame("", top, below, top=below, hides=hides))
             except BaseException:
                 os.close(top)

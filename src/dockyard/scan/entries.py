@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dockyard.copying.opening import directory, opened
 from dockyard.overlay import at
-from dockyard.scan.attributes import NOT_ITS_OWN
+from dockyard.scan.attributes import namespaces, own_names
 from dockyard.scan.change import KINDS
 from dockyard.scan.confined import PIN_DIRECTORY, opened_beneath
 
@@ -64,8 +64,8 @@ def attributes(pinned: int) -> dict[str, bytes]:
 
 def without_marks(facts: Facts) -> Facts:
     """Return what a layer's entry is to who sees it through the overlay."""
-    own = {name: value for name, value in facts.attributes.items() if not name.startswith(NOT_ITS_OWN)}
-    return facts._replace(attributes=own)
+    own = own_names(facts.attributes, namespaces())
+    return facts._replace(attributes={name: facts.attributes[name] for name in own})
 
 
 def make(above: int, name: str, facts: Facts, fill: Callable[[int], object] | None = None) -> os.stat_result:

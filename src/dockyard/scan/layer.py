@@ -38,10 +38,11 @@ class Walk:
 
     With `defer` no file is read during `changes` and `again`: copies that are as large as the image's wait for
     `compare`. `marks` begin the overlay's own attributes (see dockyard.scan.attributes).
+    `whole` is for a directory that holds the whole tree of a container: what it lacks is deleted.
     Afterwards `unjudged` counts what could not be judged, by reason; `example` has one path of each.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is read, and how
         self,
         upper: str,
         layers: Sequence[str],
@@ -49,7 +50,9 @@ class Walk:
         *,
         defer: bool = False,
         marks: tuple[str, ...] | None = None,
+        whole: bool = False,
     ) -> None:
+        self.whole = whole
         self.upper, self.layers = upper, layers
         self.marks = namespaces() if marks is None else marks
         self.tally = Tally(budget)
@@ -117,7 +120,7 @@ class Walk:
         self._judge.pending = None
 
     def _descent(self) -> Descent:
-        return Descent(self.upper, self.layers, self.marks)
+        return Descent(self.upper, self.layers, self.marks, whole=self.whole)
 
     # ------------------------------------------------------------------------------------------------------- the walk
     def _below(self, way: Descent) -> Iterator[Change]:

@@ -47,7 +47,7 @@ class Reading:
     """What is being read of a container, until it is closed; all but `changes` is final when that is through."""
 
     def __init__(self, place: Place, budget: Budget, *, defer: bool) -> None:
-        self.walk = Walk(place.upper, place.layers, budget, defer=defer, marks=place.marks)
+        self.walk = Walk(place.upper, place.layers, budget, defer=defer, marks=place.marks, whole=place.is_whole)
         self.place = place
         self.changes: Iterable[Change] = ()
         self.how = STILL
@@ -86,7 +86,8 @@ class Reading:
     def note_processes(self, pids: Iterable[int]) -> None:
         """Note what processes run, and which of it differs from the image."""
         self.codes, unseen = codes(pids)
-        walk = Walk(self.place.upper, self.place.layers, self.walk.tally.budget, marks=self.place.marks)
+        place = self.place
+        walk = Walk(place.upper, place.layers, self.walk.tally.budget, marks=place.marks, whole=place.is_whole)
         paths = {code.path for code in self.codes}
         self.changed_codes = frozenset(change.path for change in walk.again(paths) if change.what != TOUCHED)
         unseen += sum(walk.unjudged.values())

@@ -4,11 +4,11 @@ import datetime as dt
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError
+from dockyard.layers.store import Store, store_of
 from dockyard.plan.places import above_in
 from dockyard.plan.switch import base_name
 from dockyard.scan.budget import is_within
@@ -20,7 +20,7 @@ from dockyard.scan.report import LISTED, Finding, Scanned, judged, worst_first
 from dockyard.scan.rules import Expectations, Rule
 from dockyard.scan.running import not_of_the_image
 from dockyard.scan.undeclared import Sources
-from dockyard.scan.where import Place, place_of
+from dockyard.scan.where import Place, placed
 
 if TYPE_CHECKING:
     from dockyard.engine.models import Container
@@ -54,10 +54,10 @@ def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
     yard.forget_rows()
     before = _wanted(yard, options)
     containers = yard.engine.containers(list(before)) if before else []
-    sources = Sources(yard, containers)
+    sources, store = Sources(yard, containers), store_of(yard.engine)
     with Freezer() as freezer:
         held = freezer if options.freeze else None
-        found = [scan(one, lambda: yard.engine.id_map, options, sources, held) for one in containers]
+        found = [scan(one, store, options, sources, held) for one in containers]
     after = _wanted(yard, options)
     done = {one.id for one in found}
     gone = [(name, one, "it was gone before it was read") for one, name in before.items() if one not in done]
@@ -76,7 +76,7 @@ def _wanted(yard: "Yard", options: Options) -> dict[str, str]:
 
 def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
     container: "Container",
-    ids: Callable[[], IdMap],
+    store: Store | None,
     options: Options,
     sources: Sources | None = None,
     freezer: Freezer | None = None,
@@ -85,7 +85,7 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
     """Scan one container; whatever keeps it from being judged is told in what is returned.
 
     One in the middle of a switch has the rules of its service's own.
-    `ids` are as in `place_of`, whose answer may be given as `place`. Without `sources` it is compared with none.
+    `store` is as in `placed`, whose answer may be given as `place`. Without `sources` it is compared with none.
     """
     began = time.monotonic()
 
@@ -93,13 +93,13 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
         return Scanned(container.name, container.id, unjudged={reason: 1})
 
     try:
-        place = place or place_of(container, ids)
-        if not options.consistent:
-            container = container._replace(pid=0)
-        reading = reading_of(container, place, freezer, options.proof, options.budget)
-        told = _Told(container, sources, reading, options)
-        with closing(reading), _uncollected():
-            told.read()
+        with nullcontext(place) if place else placed(container, store) as here:
+            if not options.consistent:
+                container = container._replace(pid=0)
+            reading = reading_of(container, here, freezer, options.proof, options.budget)
+            told = _Told(container, sources, reading, options)
+            with closing(reading), _uncollected():
+                told.read()
     except DockyardError as error:
         return unread(str(error))
     except OSError as error:

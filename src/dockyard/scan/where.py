@@ -1,13 +1,15 @@
 """Where a container's layers are on the host, and what is mounted in it: from the kernel first, the engine second."""
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from dockyard.engine.models import Container, IdMap, IdRange
 from dockyard.errors import DockyardError
+from dockyard.layers.directories import Directories, Overlay, completed, octal, overlays_in
+from dockyard.layers.store import Store
 from dockyard.scan.attributes import KERNELS, KERNELS_OF_USERS
 from dockyard.scan.running import Mounted
 
@@ -16,6 +18,7 @@ class Place(NamedTuple):
     """A container's upper directory, the image's directories, the uppermost first, and the points of its mounts.
 
     `marks` begin the overlay's own attributes, as far as its kind is known: all others are what a container may write.
+    `is_whole` and `is_copy` are as in layers/directories.py.
     """
 
     upper: str
@@ -24,34 +27,82 @@ class Place(NamedTuple):
     ids: IdMap = IdMap()
     mounts: tuple[Mounted, ...] = ()
     marks: tuple[str, ...] | None = None
+    is_whole: bool = False
+    is_copy: bool = False
 
 
-def place_of(container: Container, ids: Callable[[], IdMap] = IdMap) -> Place:
-    """Return where to read a container's layers; `ids` tells the ids of one that has no process.
+def place_of(container: Container, store: Store | None = None) -> Place:
+    """Return where to read a container's layers, from the kernel where it runs, else from its engine's store.
 
-    Raises DockyardError where that cannot be told.
+    Without a store, what inspect said is all that is known. Raises DockyardError if its directories are not known.
     """
+    if found := _running(container, store):
+        return found
+    told = store.directories_of(container) if store else _told(container)
+    if not told:
+        raise store.unknown(container) if store else _unknown(container)
+    return _place(container, told, store)
+
+
+@contextmanager
+def placed(container: Container, store: Store | None) -> Iterator[Place]:
+    """Yield where to read a container's layers, as `place_of`; a stopped one is copied where its store has none."""
+    found = _running(container, store)
+    if found or not store:
+        yield found or place_of(container)
+        return
+    with store.opened(container) as told:
+        yield _place(container, told, store)
+
+
+def _running(container: Container, store: Store | None) -> Place | None:
+    """Return the place of a container by what is mounted for its process; None where that is no overlay.
+
+    A process may mount what it likes over its root: what the engine says, or has mounted itself, has to agree.
+    """
+    if not container.pid:
+        return None
+    try:
+        process = Path(f"/proc/{container.pid}")
+        table = (process / "mountinfo").read_bytes()
+        groups = (process / "cgroup").read_bytes()
+        own = IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
+    except OSError as error:
+        raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
+    overlay = _root_overlay(table)
+    if overlay:
+        told = (store.directories_of(container) if store else _told(container)) or Directories(container.layer, ())
+        return _agreed(overlay, told, table)._replace(ids=own)
+    if container.id.encode() not in groups and not _root_type(table).startswith("fuse"):
+        raise DockyardError("the process that the engine tells is not this container's (any more)")
+    return None
+
+
+def _agreed(overlay: Overlay, told: Directories, table: bytes) -> Place:
+    found = completed(overlay, (told.upper, *told.lowers))
+    if told.upper and (found or overlay).upper != told.upper:
+        raise DockyardError("its process has other layers than the engine tells")
+    if not found:
+        raise DockyardError("its layers are named relative to a directory that is not known")
+    return _place_of_overlay(found, table)
+
+
+def _told(container: Container) -> Directories | None:
+    return Directories(container.layer, container.layers) if container.layer and container.layers else None
+
+
+def _unknown(container: Container) -> DockyardError:
+    driver = container.driver or "unknown"
+    return DockyardError(f"its storage driver, {driver}, does not say where its layers are")
+
+
+def _place(container: Container, told: Directories, store: Store | None) -> Place:
     points = frozenset(container.mounts)
     if container.pid:
-        try:
-            process = Path(f"/proc/{container.pid}")
-            table = (process / "mountinfo").read_bytes()
-            groups = (process / "cgroup").read_bytes()
-            own = IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
-        except OSError as error:
-            raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
-        found = place_in(table, container.layer)
-        if found and (not container.layer or found.upper == container.layer):
-            return found._replace(ids=own)
-        if found:
-            raise DockyardError("its process has other layers than the engine tells")
-        if container.id.encode() not in groups and not _root_type(table).startswith("fuse"):
-            raise DockyardError("the process that the engine tells is not this container's (any more)")
+        table = Path(f"/proc/{container.pid}/mountinfo").read_bytes()
         points |= {mount.point for mount in _mounts(table)} - {"/"}
-    if not container.layer or not container.layers:
-        driver = container.driver or "unknown"
-        raise DockyardError(f"its storage driver, {driver}, does not tell where its layers are")
-    return Place(container.layer, container.layers, points, ids())
+    ids = store.engine.id_map if store else IdMap()
+    return Place(told.upper, told.lowers, points, ids, is_whole=told.is_whole, is_copy=told.is_copy)
 
 
 ALL = (IdRange(0, 0, 2**32 - 1),)  # what the kernel says of a process whose ids are the host's
@@ -63,33 +114,30 @@ def _ranges(file: Path) -> tuple[IdRange, ...]:
 
 
 def place_in(table: bytes, layer: str = "") -> Place | None:
-    """Return the place that a process's mountinfo tells of its root; None where that is no overlay.
+    """Return the place that a process's mountinfo tells of its root; None where that is no overlay to write to.
 
     With very many layers, engines name them from a directory of their own on: `layer` tells which, if it is this one.
-    See proc(5) for the table, and Documentation/filesystems/overlayfs.rst of Linux for its options.
+    See proc(5) for the table.
     """
-    for line in reversed(table.split(b"\n")[:-1]):
-        before, _, after = line.partition(b" - ")
-        kind, _, options = [*after.split(b" ", 2), b"", b""][:3]
-        if before.split(b" ")[4] != b"/" or kind != b"overlay":
-            continue
-        upper, layers = "", list[str]()
-        for option in options.split(b","):
-            name, _, value = option.partition(b"=")
-            if name == b"upperdir":
-                upper = _plain(_octal(value))
-            elif name == b"lowerdir":
-                layers = [_plain(part) for part in re.split(r"(?<!\\):", _octal(value)) if part]
-            elif name == b"lowerdir+":
-                layers.append(_octal(value))
-        own = frozenset(mount.point for mount in _mounts(table)) - {"/"}
-        if not upper or not layers:
-            return None
-        top = "" if upper.startswith("/") or not layer.endswith(f"/{upper}") else layer.removesuffix(upper)
-        marks = KERNELS_OF_USERS if b"userxattr" in options.split(b",") else KERNELS
-        below = tuple(f"{top}{one}" for one in layers)
-        return Place(f"{top}{upper}", below, own, mounts=_mounts(table), marks=marks)
-    return None
+    overlay = _root_overlay(table)
+    if not overlay:
+        return None
+    is_below = not overlay.upper.startswith("/") and layer.endswith(f"/{overlay.upper}")
+    top = layer.removesuffix(overlay.upper) if is_below else ""
+    lowers = tuple(f"{top}{one}" for one in overlay.lowers)
+    return _place_of_overlay(overlay._replace(upper=f"{top}{overlay.upper}", lowers=lowers), table)
+
+
+def _place_of_overlay(overlay: Overlay, table: bytes) -> Place:
+    own = frozenset(mount.point for mount in _mounts(table)) - {"/"}
+    marks = KERNELS_OF_USERS if overlay.users else KERNELS
+    return Place(overlay.upper, overlay.lowers, own, mounts=_mounts(table), marks=marks)
+
+
+def _root_overlay(table: bytes) -> Overlay | None:
+    """Return the overlay that is a process's root; what was mounted over it last counts."""
+    found = next((one.overlay for one in overlays_in(table) if one.point == "/"), None)
+    return found if found and found.upper and found.lowers else None
 
 
 def _root_type(table: bytes) -> str:
@@ -106,14 +154,4 @@ def _mounted(line: bytes) -> Mounted:
     _, _, device, _, point, options, *_ = before.split(b" ")
     major, _, minor = device.partition(b":")
     number = os.makedev(int(major), int(minor))
-    return Mounted(number, _octal(point), _octal(after.split(b" ", 1)[0]), b"ro" in options.split(b","))
-
-
-def _octal(field: bytes) -> str:
-    """Undo the kernel's own escapes: a backslash and three octal digits."""
-    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes((int(found[1], 8),)), field))
-
-
-def _plain(path: str) -> str:
-    """Undo the overlay's escapes of commas, colons and backslashes."""
-    return re.sub(r"\\(.)", r"\1", path)
+    return Mounted(number, octal(point), octal(after.split(b" ", 1)[0]), b"ro" in options.split(b","))

@@ -26,13 +26,27 @@ _TYPES = {
     stat.S_IFBLK: tarfile.BLKTYPE,
 }
 _NANOSECONDS = 10**9
+_COMPARED = ("Labels", "User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Volumes", "ExposedPorts")
 
 
 class Archive(NamedTuple):
-    """A file to load, and the id that the image gets by it."""
+    """A file to load, and what the image is known by: the digest of its configuration, its layer's, and the settings.
+
+    The digest of the configuration is the image's id, except in docker's containerd image store: that has the digest of
+    a manifest, which it writes itself.
+    """
 
     path: Path
     id: str
+    layer: str
+    config: Mapping[str, Any]
+
+    def is_of(self, answer: Answer) -> bool:
+        """Return whether the engine's answer is about the image of this archive, by its layer and its settings."""
+        config = answer.get("Config") or {}
+        layers = (answer.get("RootFS") or {}).get("Layers")
+        same = all((config.get(word) or None) == (self.config.get(word) or None) for word in _COMPARED)
+        return layers == [f"sha256:{self.layer}"] and same
 
 
 def write_archive(  # noqa: PLR0913, PLR0917 - an image, and what becomes of it
@@ -42,13 +56,14 @@ def write_archive(  # noqa: PLR0913, PLR0917 - an image, and what becomes of it
 
     `asked` is a hash of what decided on that; the image carries it.
 
-    The same image, trimmed in the same way, gets the same id on every engine. Raises OSError.
+    The same image, trimmed in the same way, gets the same configuration on every engine. Raises OSError.
     """
     layer = place / "layer.tar"
     _write_layer(layer, tree, keep, files)
     with layer.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    configuration = json.dumps(configuration_of(answer, digest, asked), sort_keys=True).encode()
+    described = configuration_of(answer, digest, asked)
+    configuration = json.dumps(described, sort_keys=True).encode()
     identifier = hashlib.sha256(configuration).hexdigest()
     manifest = [{"Config": f"{identifier}.json", "RepoTags": None, "Layers": ["layer.tar"]}]
     path = place / "image.tar"
@@ -57,7 +72,7 @@ def write_archive(  # noqa: PLR0913, PLR0917 - an image, and what becomes of it
         _add_bytes(tar, f"{identifier}.json", configuration)
         _add_bytes(tar, "manifest.json", json.dumps(manifest).encode())
     layer.unlink()
-    return Archive(path, identifier)
+    return Archive(path, identifier, digest, described["config"])
 
 
 def configuration_of(answer: Answer, layer: str, asked: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import Image
-from dockyard.errors import DockyardError
+from dockyard.layers.store import store_of
 from dockyard.surface.surface import Surface, surface_of
 from dockyard.surface.tree import Tree, files_of, read_tree
 
@@ -17,12 +17,7 @@ class Measured(NamedTuple):
 
 
 def measure(engine: Engine, image: Image) -> Measured:
-    """Read an image, without running anything. Raises DockyardError where its layers are not ours to read."""
-    if not image.layers:
-        raise DockyardError(
-            f"{engine.dialect.name} does not tell where the layers of {image.id[:12]} are",
-            hint="it takes the storage driver overlay2 (docker) or overlay (podman), on this host",
-        )
-    tree = read_tree(image.layers, engine.id_map)
-    with files_of(image.layers) as files:
+    """Read an image, without running anything. Raises DockyardError if its files cannot be read."""
+    with store_of(engine).image(image) as layers, files_of(layers) as files:
+        tree = read_tree(layers, engine.id_map)
         return Measured(tree, surface_of(tree, files.text("/etc/passwd"), files.text("/etc/shadow")))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import Container
 from dockyard.errors import DockyardError, EngineError
+from dockyard.layers.store import store_of
 from dockyard.surface.asked import asked_by
 from dockyard.surface.permission import Question, Questions
 from dockyard.surface.processes import Processes
@@ -80,6 +81,8 @@ class Recorder:
         if dialect.mounting:
             mounted = self._engine.call(*dialect.mounting, found.id).strip()
             found = found._replace(root=mounted)
+        else:
+            found = found._replace(root=store_of(self._engine).merged_root_of(found))
         watched = _Watched(found)
         with self._lock:
             self._watched.append(watched)
@@ -105,7 +108,7 @@ class Recorder:
         if not all(watched.is_marked for watched in self._watched) or not any(use.is_run for use in self._uses):
             raise DockyardError(
                 "the instance's root could not be watched before it started",
-                hint="it takes docker with overlay2, or podman with overlay, on this host, as root",
+                hint="it takes docker with overlay2 or the containerd store, or podman with overlay, here, and root",
             )
         return frozenset(self._uses)
 

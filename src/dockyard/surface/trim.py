@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.engine.engine import SHORT_ID
+from dockyard.engine.models import plain_id
 from dockyard.errors import DockyardError, EngineError, TestFailedError, UsageError
+from dockyard.layers.store import store_of
 from dockyard.plan.build import LATEST, UNTRIMMED
 from dockyard.settings.keys import KEEP
 from dockyard.surface.archive import Archive, write_archive
@@ -98,7 +100,7 @@ def used_by_test(builder: "Builder", image: str, *, timeout: float | None = None
 def _needed(builder: "Builder", whole: "Image", tree: Tree, uses: Collection[Use]) -> Why:
     opened = [Opened(use.path, use.asked) for use in uses if use.by == SERVICE]
     keep: tuple[str, ...] = builder.settings[KEEP]
-    with files_of(whole.layers) as files:
+    with store_of(builder.engine).image(whole) as layers, files_of(layers) as files:
         wanted = Wanted(opened, keep, whole.volumes)
         return needed(tree, wanted, lambda path: needs_in(files, path))
 
@@ -118,14 +120,17 @@ def _load(builder: "Builder", whole: "Image", tree: Tree, keep: Collection[str])
     answer = engine.inspect("image", whole.id)[0]
     with tempfile.TemporaryDirectory(prefix="dockyard-trim-") as place:
         try:
-            with files_of(whole.layers) as files:
+            with store_of(engine).image(whole) as layers, files_of(layers) as files:
                 archive: Archive = write_archive(Path(place), tree, keep, files, answer, builder.decides_on_trimming)
         except OSError as error:
             raise DockyardError(f"{place}: {error.strerror}", hint="$TMPDIR names a place with more room") from None
-        engine.call("load", "--quiet", "--input", str(archive.path))
-    if archive.id not in engine.images([archive.id]):
-        raise DockyardError(f"{engine.dialect.name} made another image of the archive than {archive.id[:SHORT_ID]}")
-    return archive.id
+        said = engine.call("load", "--quiet", "--input", str(archive.path))
+    names = dict.fromkeys([*re.findall(r"\b[0-9a-f]{64}\b", said), archive.id])
+    loaded = (plain_id(one["Id"]) for name in names for one in engine.inspect("image", name) if archive.is_of(one))
+    identifier = next(loaded, "")
+    if not identifier:
+        raise DockyardError(f"{engine.dialect.name} did not load the image that was written: {said.strip()}")
+    return identifier
 
 
 def _measured(builder: "Builder", image: str) -> Measured:

@@ -80,9 +80,12 @@ class Container:
     @property
     def layer(self) -> Path:
         """The directory of the host that is its copy-on-write layer. Raises NoSuchNameError where there is none."""
-        if not self._model.layer:
-            raise NoSuchNameError(f"{self.name}: the engine does not tell where its layer is")
-        return Path(self._model.layer)
+        from dockyard.layers.store import store_of
+
+        layer = store_of(self._engine).upper_of(self._model)
+        if not layer:
+            raise NoSuchNameError(f"{self.name}: the engine does not say where its layer is")
+        return Path(layer)
 
     def host_port(self, port: int, protocol: str = "tcp") -> str:
         """Return where a port of the container is published, as `address:port`. Raises NoSuchNameError."""

@@ -17,11 +17,14 @@ from dockyard.errors import EngineUnreachableError
 from dockyard.yard import Yard
 from tests.unit.making import GOLDEN
 
+EMPTY = (str(GOLDEN / "check"),)  # a layer without any accounts
 SECRET = "GITHUB_TOKEN=ghp_" + "a" * 36
 IMAGES = {
-    "good:1": Image("1" * 64, user="54321", is_checked=True),
-    "plain:1": Image("2" * 64, user="54321"),
-    "leaky:1": Image("3" * 64, user="54321", is_checked=True, environment=(SECRET,), exposed=frozenset({"22/tcp"})),
+    "good:1": Image("1" * 64, user="54321", is_checked=True, layers=EMPTY),
+    "plain:1": Image("2" * 64, user="54321", layers=EMPTY),
+    "leaky:1": Image(
+        "3" * 64, user="54321", is_checked=True, environment=(SECRET,), exposed=frozenset({"22/tcp"}), layers=EMPTY
+    ),
 }
 NETWORKS = {
     **{name: Network(name, "bridge") for name in ("bridge", "fleet")},

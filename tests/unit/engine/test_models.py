@@ -114,7 +114,10 @@ def test_an_address_without_a_list_of_networks_is_the_bridges():
 @pytest.mark.parametrize(
     ("engine", "image"),
     [
-        ("docker", Image(WEB_IMAGE, "web", ("ktools/web:latest", "ktools/web:live"), environment=(PATH,))),
+        (
+            "docker",
+            Image(WEB_IMAGE, "web", ("ktools/web:latest", "ktools/web:live"), environment=(PATH,), driver="overlay2"),
+        ),
         (
             "podman",
             Image(
@@ -123,6 +126,7 @@ def test_an_address_without_a_list_of_networks_is_the_bridges():
                 ("localhost/ktools/web:latest",),
                 ("localhost/ktools/web@sha256:d1c85183c6b6b57d0eef3a57ad4009813acffc87e65d0ad65fd243e8f9427633",),
                 environment=(PATH,),
+                driver="overlay",
             ),
         ),
     ],

@@ -1,6 +1,7 @@
 """Where a container's layers are, from what the kernel says."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,44 @@ def test_very_many_layers() -> None:
     other = place_in(line, "/var/lib/docker/overlay2/xabc/diff")
     assert other
     assert other.upper == "abc/diff"
+
+
+PROCESS = os.getpid()
+
+
+def placed_by(monkeypatch: pytest.MonkeyPatch, options: str, **facts: object) -> Place:
+    """Return the place of a container whose process has a root of these options."""
+    line = f"5 4 0:5 / / rw - overlay o rw,{options}\n".encode()
+    read_bytes = Path.read_bytes
+    table = Path(f"/proc/{PROCESS}/mountinfo")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: line if path == table else read_bytes(path))
+    return place_of(container(pid=PROCESS, **facts))
+
+
+def test_lower_directories_beside_the_upper_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Containerd shortens only those of the image; they are found from its own directory of snapshots."""
+    for number in range(3):
+        (tmp_path / f"{number}/fs").mkdir(parents=True)
+    found = placed_by(monkeypatch, f"lowerdir=1/fs:0/fs,upperdir={tmp_path}/2/fs,workdir=/w")
+    assert (found.upper, found.layers) == (f"{tmp_path}/2/fs", (f"{tmp_path}/1/fs", f"{tmp_path}/0/fs"))
+
+
+def test_nothing_relative_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path that is not absolute is refused, though it leads somewhere from where we are."""
+    (tmp_path / "here/1/fs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for options in (f"lowerdir=1/fs,upperdir={tmp_path}/none/2/fs,workdir=/w", "lowerdir=1/fs,upperdir=1,workdir=/w"):
+        with pytest.raises(DockyardError, match="relative to a directory that is not known"):
+            placed_by(monkeypatch, options)
+
+
+def test_descriptors_are_completed_by_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Podman has numbers there; its list is of the same upper directory, or it is refused."""
+    options = "lowerdir=3:6,upperdir=/o/x/diff,workdir=/w"
+    found = placed_by(monkeypatch, options, layer="/o/x/diff", layers=("/o/a/diff", "/o/b/diff"))
+    assert (found.upper, found.layers) == ("/o/x/diff", ("/o/a/diff", "/o/b/diff"))
+    with pytest.raises(DockyardError, match="other layers than the engine tells"):
+        placed_by(monkeypatch, options, layer="/o/y/diff", layers=("/o/a/diff", "/o/b/diff"))
 
 
 def test_marks() -> None:

@@ -59,7 +59,9 @@ def veth(yard: Yard, name: str) -> Result:
 @verb("cow-dir", "cow", on=On.CONTAINER, report=True)
 def cow_dir(yard: Yard, name: str) -> Result:
     """Show the directory of the host that holds what a container has changed."""
-    layer = _container(yard, name).layer
+    from dockyard.layers.store import store_of
+
+    layer = store_of(yard.engine).upper_of(_container(yard, name))
     if not layer:
         raise NoSuchNameError(
             f"the engine does not tell where `{name}` keeps what it changes", hint=f"{yard.engine.program} diff {name}"
