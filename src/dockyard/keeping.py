@@ -12,7 +12,8 @@ from dockyard.copying.opening import directory, opened, pin, readable
 from dockyard.errors import DockyardError
 from dockyard.layers.store import store_of
 from dockyard.scan import capture
-from dockyard.scan.expected import is_expected
+from dockyard.scan.engine_entries import may_be_created
+from dockyard.scan.expected import is_passing
 from dockyard.scan.layer import DELETED, NEW, REPLACED, Budget, Change
 from dockyard.scan.where import placed
 from dockyard.text import escaped
@@ -59,7 +60,7 @@ def keep_changes(
     if not capture.is_readable(scanned):
         return _told_by_engine(engine, container)
     capture.remember(scanned, going=True)
-    found = tuple(finding.change for finding in scanned.findings if _is_worth_it(finding.change, container))
+    found = tuple(finding.change for finding in scanned.findings if _is_worth_it(finding.change))
     missing = ", ".join(f"{escaped(reason)} ({count})" for reason, count in scanned.unjudged.items())
     try:
         with placed(container, store_of(engine)) if found else nullcontext() as layers:
@@ -69,10 +70,10 @@ def keep_changes(
     return kept._replace(incomplete=kept.incomplete or f"not all could be read: {missing}") if missing else kept
 
 
-def _is_worth_it(change: Change, container: "Container") -> bool:
-    """Return whether somebody may miss it, or want to know what was run."""
-    is_program = change.kind == "file" and change.what != DELETED and bool(change.mode & PROGRAM)
-    return is_program or not is_expected(change.path, container.mounts)
+def _is_worth_it(change: Change) -> bool:
+    """Return whether a user may miss it, or want to know what was run; an empty file is not a program."""
+    is_file = change.kind == "file" and change.what != DELETED and bool(change.size)
+    return (is_file and bool(change.mode & PROGRAM)) or not is_passing(change.path)
 
 
 def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
@@ -81,7 +82,7 @@ def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
     found = tuple(
         Change(path, {"A": NEW, "D": DELETED}.get(what, REPLACED), "?")
         for what, path in rows
-        if what != "C" and not is_expected(path, container.mounts)
+        if what != "C" and not is_passing(path) and not may_be_created(path, container, engine.dialect.entries)
     )
     return Kept(found, incomplete="not kept: the engine does not tell where they are" if found else "")
 

@@ -2,17 +2,32 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.engines.world import LABEL, OURS, PODMAN_CONFIGURATION, REPOSITORY, Done, World, tree_hash, write
+from tests.engines.corpus import Corpus, attackable, end_children, lacking
+from tests.engines.world import (
+    BASE,
+    LABEL,
+    OURS,
+    PODMAN_CONFIGURATION,
+    REPOSITORY,
+    Done,
+    Record,
+    World,
+    tree_hash,
+    wait_for,
+    write,
+)
 from tests.missing import missing
 
 USER, UID = f"{OURS}sailor", 61999
@@ -31,6 +46,8 @@ main()
 class Rootless(World):
     """A user's podman, in a mount namespace where the host knows the user."""
 
+    is_users = True
+
     def __init__(self, root: Path, python: str) -> None:
         self.python = python
         super().__init__("podman", root)
@@ -47,7 +64,10 @@ class Rootless(World):
 
     def run(self, *argv: str | Path, **how: Any) -> Done:  # noqa: ANN401 - as World has them
         """Run a program as the user."""
-        words = ("mount --bind $0/etc /etc", f'exec setpriv --reuid {UID} --regid {UID} --clear-groups "$@"')
+        words = [f'exec setpriv --reuid {UID} --regid {UID} --clear-groups "$@"']
+        if (self.root / "fuse").exists():
+            words[:0] = ["mount --bind $0/fuse /dev/fuse"]
+        words[:0] = ["mount --bind $0/etc /etc", *([f"echo $$ >{GROUP}/cgroup.procs"] if GROUP.exists() else [])]
         entering = ("unshare", "--mount", "--propagation=private", "sh", "-ec", "; ".join(words), self.root)
         return super().run(*entering, *argv, **how)
 
@@ -59,8 +79,11 @@ class Rootless(World):
         """Make the user, his programs and an image."""
         home = self.root / "home"
         for directory in (home / "bin", self.source, self.volumes, self.root / "run"):
-            directory.mkdir(parents=True)
+            directory.mkdir(parents=True, exist_ok=True)
         self.host_file.touch()
+        if Path("/dev/fuse").exists() and not Path("/dev/fuse").stat().st_mode & 0o006:  # udev gives it to all users
+            os.mknod(self.root / "fuse", stat.S_IFCHR, Path("/dev/fuse").stat().st_rdev)
+            (self.root / "fuse").chmod(0o666)
         subprocess.run(("cp", "-a", "/etc", self.root), check=True)  # noqa: S607
         for name, line in {
             "passwd": f"{USER}:x:{UID}:{UID}::{home}:/bin/sh",
@@ -73,8 +96,12 @@ class Rootless(World):
         packages = Path(sysconfig.get_path("purelib"))
         shutil.copytree(REPOSITORY / "src/dockyard", home / "lib/dockyard")
         shutil.copytree(packages / "ruamel", home / "lib/ruamel")
-        shutil.copy(PODMAN_CONFIGURATION, home / "containers.conf")
-        for program in ("d", "d-run"):
+        # The kernel gives a user 200 keys, and forgets those of a container late.
+        configuration = PODMAN_CONFIGURATION.read_text(encoding="utf-8").replace(
+            "[containers]\n", "[containers]\nkeyring = false\n"
+        )
+        write(home / "containers.conf", configuration)
+        for program in ("d", "d-run", "d-cowscan"):
             text = PROGRAM.format(python=self.python, home=home, module=program.replace("-", "_"))
             write(home / "bin" / program, text, mode=0o755)
         self._write_image(self.root / "image")
@@ -82,6 +109,28 @@ class Rootless(World):
         self.root.chmod(0o711)
         tags = [word for tag in ("live", "latest") for word in ("--tag", f"dytest/dyt-tiny:{tag}")]
         self.call("build", *tags, str(self.root / "image"))
+
+    def delegate(self) -> None:
+        """Give the user a control group of version 2, as systemd gives each user who logs in."""
+        if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+            GROUP.mkdir(exist_ok=True)
+            for place in (GROUP, *GROUP.glob("cgroup.*")):
+                os.chown(place, UID, UID)
+
+    def store_by(self, program: str) -> None:
+        """Have the store mounted by a program of the user's; by the kernel where there is none."""
+        options = f'[storage.options.overlay]\nmount_program = "{program}"\n' if program else ""
+        place = self.root / "home/.config/containers/storage.conf"
+        write(place, f'[storage]\ndriver = "overlay"\n{options}')
+        subprocess.run(("chown", "-R", f"{UID}:{UID}", self.root / "home/.config"), check=True)  # noqa: S607
+
+    def build_base(self) -> None:
+        """Build what the corpus builds on: the user cannot read root's images."""
+        install = '["/usr/bin/busybox", "sh", "-c", "busybox mkdir -p /bin && busybox --install -s /bin"]'
+        lines = ("FROM scratch", f"LABEL {LABEL}", "COPY busybox /usr/bin/busybox", "COPY passwd group /etc/")
+        write(self.root / "image/group", "root:x:0:\n")
+        write(self.root / "image/Base", "\n".join((*lines, f"RUN {install}", "CMD /bin/sh")) + "\n")
+        self.call("build", "-t", BASE, "-f", str(self.root / "image/Base"), str(self.root / "image"))
 
     @staticmethod
     def _write_image(place: Path) -> None:
@@ -100,8 +149,14 @@ class Rootless(World):
         self.run("podman", "unshare", "rm", "-rf", str(self.volumes), expect=None)
         for pid in _processes_of(UID):
             os.kill(pid, 9)  # podman's own, that holds the namespace
+        if GROUP.exists():
+            wait_for(lambda: not (GROUP / "cgroup.procs").read_text(), "the end of the user's processes")
+            for place in sorted((one for one in GROUP.rglob("*") if one.is_dir()), reverse=True):
+                place.rmdir()
+            GROUP.rmdir()
 
 
+GROUP = Path("/sys/fs/cgroup", f"{OURS}rootless")
 NAMES = ("home", "src", "vol", "run", "image")
 
 
@@ -136,9 +191,19 @@ def rootless() -> Iterator[Rootless]:
     """A user's own podman with a tiny image, in which 999 is `app`."""
     if reason := _why_not():
         missing(reason)
+    with user_podman("") as world:
+        yield world
+
+
+@contextmanager
+def user_podman(mounting: str) -> Iterator[Rootless]:
+    """Have a user's podman whose store is mounted by a program, or by the kernel."""
     with tempfile.TemporaryDirectory(prefix="dytest-rootless-", ignore_cleanup_errors=True) as root:
         world = Rootless(Path(root), _python())
         try:
+            (world.root / "home").mkdir()
+            world.store_by(mounting)
+            world.delegate()
             world.prepare()
             yield world
         finally:
@@ -191,3 +256,28 @@ def test_ids_are_told_as_the_host_has_them(rootless: Rootless) -> None:
     """`d userns map` translates a user inside to the user's own range."""
     told = rootless.program("d", "userns", "map", "999").stdout
     assert str(FIRST + 998) in told
+
+
+@pytest.mark.parametrize("mounting", ["", "fuse-overlayfs"], ids=["kernel", "fuse-overlayfs"])
+def test_corpus_of_a_users_podman(mounting: str, record_property: Record) -> None:
+    """d-cowscan, run by the user, finds every attack in his containers, and reports nothing benign."""
+    if reason := _why_not():
+        missing(reason)
+    program = shutil.which(mounting) if mounting else ""
+    if program is None:
+        missing(f"{mounting} is not installed")
+    case = f"rootless, mounted by {mounting or 'the kernel'}"
+    with user_podman(program) as world:
+        world.build_base()
+        with attackable(world) as image:
+            parent = ("--cgroup-parent", f"/{GROUP.name}") if GROUP.exists() else ()
+            groups = () if GROUP.exists() else ("control groups",)
+            found = Corpus(
+                world, image, {*lacking(world), "capabilities", "trusted attributes", *groups}, options=parent
+            )
+            try:
+                found.judge(f"running, {case}", record_property, unwatched=not GROUP.exists())
+                found.stop()
+                found.judge(f"stopped, {case}", record_property, "--all")
+            finally:
+                end_children()

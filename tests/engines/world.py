@@ -58,7 +58,9 @@ LOCKS = Path("/run/dockyard")
 
 
 class World:
-    """One engine, and everything that the tests own on it."""
+    """One engine, and everything that the tests own on it; `is_users`: it runs as a user of his own."""
+
+    is_users = False
 
     def __init__(self, engine: str, root: Path) -> None:
         self.engine = engine

@@ -75,7 +75,16 @@ def _options(yard: Yard, given: Namespace) -> "Options":
     token = select(given.token_container, there, "container") if given.token_container else ""
     proof = Proof(not given.no_token, given.prove, token, given.token_file)
     rules = tuple(_rules(yard, given))
-    return Options(rules, names, given.all, given.touched, not given.no_freeze, proof=proof, difference=diff_of)
+    return Options(
+        rules,
+        names,
+        given.all,
+        given.touched,
+        not given.no_freeze,
+        proof=proof,
+        difference=diff_of,
+        entries=yard.engine.dialect.entries,
+    )
 
 
 def _rules(yard: Yard, given: Namespace) -> "list[Rule]":

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from dockyard.engine.about import About, about_docker, about_podman
+from dockyard.engine.entries import DOCKER_ENTRIES, PODMAN_ENTRIES, EngineEntry
 from dockyard.engine.models import IdMap, IdRange
 
 
@@ -132,6 +133,8 @@ class Dialect(NamedTuple):
     starting: tuple[str, ...] = ()
     """Asks where the engine keeps a directory for each container, by id, that it writes to as it starts the container:
     after its root is mounted, and before anything runs."""
+    entries: tuple[EngineEntry, ...] = ()
+    """What the engine creates and mounts in containers by itself."""
     testinfra: str = "docker"
 
 
@@ -197,6 +200,7 @@ DOCKER = Dialect(
     snapshot_service=("info", "--format", "{{json .}}"),
     merged_roots=("info", "--format", "{{.DockerRootDir}}/rootfs/{{.Driver}}"),
     starting=("info", "--format", "{{.DockerRootDir}}/containers"),
+    entries=DOCKER_ENTRIES,
 )
 
 PODMAN = Dialect(
@@ -237,6 +241,7 @@ PODMAN = Dialect(
     mounting_image=("image", "mount"),
     unmounting_image=("image", "unmount"),
     overlay_drivers=("overlay",),
+    entries=PODMAN_ENTRIES,
     testinfra="podman",
 )
 

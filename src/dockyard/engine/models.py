@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dockyard.engine.entries import INIT, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
 from dockyard.settings.values import Mode
 
 SERVICE_LABEL = "dockyard.service"
@@ -78,12 +79,58 @@ class Check(NamedTuple):
         return self.start_period + (self.retries + 1) * (self.interval + self.timeout)
 
 
+NOBODY = 65534
+"""As what the kernel shows an owner that has no id there."""
+
+
+class IdRange(NamedTuple):
+    """`size` ids that follow each other, as a container has them and as the host does."""
+
+    inside: int
+    outside: int
+    size: int
+
+
+class IdMap(NamedTuple):
+    """Which ids of the host the ids in containers are. Without ranges they are the same."""
+
+    uids: tuple[IdRange, ...] = ()
+    gids: tuple[IdRange, ...] = ()
+
+    def uid(self, inside: int) -> int | None:
+        """Return the host's uid of a uid inside; None where the engine maps it to none."""
+        return _outside(self.uids, inside)
+
+    def gid(self, inside: int) -> int | None:
+        """Return the host's gid of a gid inside; None where the engine maps it to none."""
+        return _outside(self.gids, inside)
+
+    def owner(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return what a container sees of an owner on the host; 65534 for an id that it has not."""
+        return _inside(self.uids, uid), _inside(self.gids, gid)
+
+
+def _inside(ranges: tuple[IdRange, ...], outside: int) -> int:
+    if not ranges:
+        return outside
+    found = (one.inside + outside - one.outside for one in ranges if 0 <= outside - one.outside < one.size)
+    return next(found, NOBODY)
+
+
+def _outside(ranges: tuple[IdRange, ...], inside: int) -> int | None:
+    if not ranges:
+        return inside
+    return next((one.outside + inside - one.inside for one in ranges if 0 <= inside - one.inside < one.size), None)
+
+
 class Container(NamedTuple):
     """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it.
 
     `layer` is where it writes, `layers` are what lies below, the uppermost first, `root` is where both are mounted as
     one while it runs; empty where the engine does not say: ask layers/store.py. `check_command` are the words of the
-    health check, as the engine has them; `health_checked` is when the last one began, as the engine tells it.
+    health check, as the engine has them; `health_checked` is when the last one began, as the engine tells it. `runtime`
+    is the name of what the engine starts it with, such as runc; `features` are those of entries.py; `ids` is a map that
+    only it has.
     """
 
     id: str
@@ -113,6 +160,11 @@ class Container(NamedTuple):
     check_command: tuple[str, ...] = ()
     health_checked: str = ""
     networks: frozenset[str] = frozenset()
+    user: str = ""
+    working_directory: str = ""
+    runtime: str = ""
+    features: frozenset[str] = frozenset()
+    ids: IdMap = IdMap()
 
     @property
     def is_apart(self) -> bool:
@@ -248,50 +300,6 @@ class Network(NamedTuple):
     is_unprotected: bool = False
 
 
-NOBODY = 65534
-"""As what the kernel shows an owner that has no id there."""
-
-
-class IdRange(NamedTuple):
-    """`size` ids that follow each other, as a container has them and as the host does."""
-
-    inside: int
-    outside: int
-    size: int
-
-
-class IdMap(NamedTuple):
-    """Which ids of the host the ids in containers are. Without ranges they are the same."""
-
-    uids: tuple[IdRange, ...] = ()
-    gids: tuple[IdRange, ...] = ()
-
-    def uid(self, inside: int) -> int | None:
-        """Return the host's uid of a uid inside; None where the engine maps it to none."""
-        return _outside(self.uids, inside)
-
-    def gid(self, inside: int) -> int | None:
-        """Return the host's gid of a gid inside; None where the engine maps it to none."""
-        return _outside(self.gids, inside)
-
-    def owner(self, uid: int, gid: int) -> tuple[int, int]:
-        """Return what a container sees of an owner on the host; 65534 for an id that it has not."""
-        return _inside(self.uids, uid), _inside(self.gids, gid)
-
-
-def _inside(ranges: tuple[IdRange, ...], outside: int) -> int:
-    if not ranges:
-        return outside
-    found = (one.inside + outside - one.outside for one in ranges if 0 <= outside - one.outside < one.size)
-    return next(found, NOBODY)
-
-
-def _outside(ranges: tuple[IdRange, ...], inside: int) -> int | None:
-    if not ranges:
-        return inside
-    return next((one.outside + inside - one.inside for one in ranges if 0 <= inside - one.inside < one.size), None)
-
-
 def plain_id(identifier: str) -> str:
     """Return an id without its `sha256:`."""
     return identifier.removeprefix("sha256:")
@@ -354,13 +362,40 @@ def container_from(answer: Answer) -> Container:
         layer=places.get("UpperDir") or "",
         layers=tuple(filter(None, (places.get("LowerDir") or "").split(":"))),
         driver=storage.get("Name") or answer.get("Driver") or "",  # Docker 29 has no GraphDriver
-        tmpfs=frozenset(host.get("Tmpfs") or ()),
+        tmpfs=frozenset((*(host.get("Tmpfs") or ()), *_mounted_without_source(answer))),
         is_read_only=bool(host.get("ReadonlyRootfs")),
         root=places.get("MergedDir") or "",
         check_command=tuple((config.get("Healthcheck") or {}).get("Test") or ()),
         health_checked=(health.get("Log") or [{}])[-1].get("Start") or "",
         networks=frozenset(network.get("Networks") or ()),
+        user=config.get("User") or "",
+        working_directory=config.get("WorkingDir") or "",
+        runtime=answer.get("OCIRuntime") or host.get("Runtime") or "",
+        ids=_ids(host.get("IDMappings") or {}),
+        features=frozenset(feature for feature, is_on in _features(config, host).items() if is_on),
     )
+
+
+def _ids(answer: Answer) -> IdMap:
+    """Return the map that podman lists of a container with its own: `0:100000:65536`."""
+    lists = (answer.get(kind) or () for kind in ("UidMap", "GidMap"))
+    return IdMap(*(tuple(IdRange(*map(int, row.split(":"))) for row in rows) for rows in lists))
+
+
+def _mounted_without_source(answer: Answer) -> Iterator[str]:
+    """Yield where `--mount type=tmpfs` mounts something, which docker lists among the mounts."""
+    return (mount["Destination"] for mount in answer.get("Mounts") or () if not mount.get("Source"))
+
+
+def _features(config: Answer, host: Answer) -> dict[str, object]:
+    return {
+        INIT: host.get("Init"),
+        READ_ONLY: host.get("ReadonlyRootfs"),
+        SYSTEMD: config.get("SystemdMode"),
+        SECRETS: config.get("Secrets"),
+        TIME_ZONE: config.get("Timezone"),
+        NUMERIC_USER: (config.get("User") or "").partition(":")[0].isdecimal(),
+    }
 
 
 NANOSECONDS = 1e9

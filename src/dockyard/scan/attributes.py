@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+from dockyard.privilege import in_namespace
+
 KERNELS: tuple[str, ...] = ("trusted.overlay.",)
 KERNELS_OF_USERS: tuple[str, ...] = ("user.overlay.",)
 USERS: tuple[str, ...] = (*KERNELS_OF_USERS, "user.fuseoverlayfs.")
@@ -34,7 +36,7 @@ NONE = Attributes({}, frozenset())
 
 def namespaces() -> tuple[str, ...]:
     """Return what begins the marks of an overlay of which nothing is known: only root has the kernel's."""
-    return KERNELS if os.geteuid() == 0 else USERS
+    return USERS if os.geteuid() or in_namespace() else KERNELS
 
 
 def attributes_of(above: int, name: str, marks: tuple[str, ...]) -> Attributes:

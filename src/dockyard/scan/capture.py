@@ -30,7 +30,7 @@ LARGEST = 32 * 1024**2  # bytes that are kept of a container that goes with its 
 def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
     """Scan a container as d-cowscan does, by the host's rules; one in the middle of a switch has its service's name."""
     named = container._replace(name=base_name(container.name))
-    options = Options(tuple(_rules()), consistent=False, budget=budget)
+    options = Options(tuple(_rules()), consistent=False, budget=budget, entries=engine.dialect.entries)
     return scan(named, store_of(engine), options)
 
 

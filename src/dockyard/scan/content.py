@@ -9,22 +9,25 @@ from typing import NamedTuple
 from dockyard.copying.opening import directory, opened, pin, readable
 from dockyard.scan.attributes import namespaces
 from dockyard.scan.compare import CHUNK
-from dockyard.scan.layer import Change
+from dockyard.scan.layer import NEW, Change
 from dockyard.scan.lower import directories, found
 
 PROGRAMS = (b"\x7fELF", b"#!")
 """How a file begins that the kernel runs; see binfmt_elf.c and binfmt_script.c of Linux."""
 HEAD = 4  # bytes that tell one
+ADDED = 4096  # bytes that are read of what was added to a file
 
 
 class Content(NamedTuple):
     """How to look into the file of a change: its first bytes, and whether the image's content is its beginning.
 
-    Either raises OSError where that cannot be told: then no rule that asks covers the change.
+    `added` are the bytes after the image's content; None where they are many, or where that is not its beginning.
+    Each raises OSError where that cannot be told: then no rule that asks covers the change.
     """
 
     head: Callable[[Change], bytes]
     is_appended: Callable[[Change], bool]
+    added: Callable[[Change], bytes | None] = lambda _: None
 
 
 def is_program(head: bytes) -> bool:
@@ -58,7 +61,7 @@ class Layers:
         self._stack = ExitStack()
 
     def __enter__(self) -> Content:
-        return Content(self._head, self._is_appended)
+        return Content(self._head, self._is_appended, self._added)
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
@@ -69,13 +72,24 @@ class Layers:
 
     def _is_appended(self, change: Change) -> bool:
         with self._file(change) as upper:
-            name = change.path.rpartition("/")[2]
-            under = found(self._below, name, self._marks)
-            if not under or not stat.S_ISREG(under.status.st_mode):
-                return False
-            with opened(pin(name, under.layer)) as pinned, opened(readable(pinned)) as lower:
-                size = os.fstat(lower).st_size
-                return os.fstat(upper).st_size >= size and is_append(upper, lower, size)
+            return self._size_of_beginning(upper, change) is not None
+
+    def _added(self, change: Change) -> bytes | None:
+        with self._file(change) as upper:
+            size = 0 if change.what == NEW else self._size_of_beginning(upper, change)
+            if size is None or os.fstat(upper).st_size - size > ADDED:
+                return None
+            return os.pread(upper, ADDED, size)
+
+    def _size_of_beginning(self, upper: int, change: Change) -> int | None:
+        """Return how many bytes the image has of a file, if the open file begins with them."""
+        name = change.path.rpartition("/")[2]
+        under = found(self._below, name, self._marks)
+        if not under or not stat.S_ISREG(under.status.st_mode):
+            return None
+        with opened(pin(name, under.layer)) as pinned, opened(readable(pinned)) as lower:
+            size = os.fstat(lower).st_size
+            return size if os.fstat(upper).st_size >= size and is_append(upper, lower, size) else None
 
     @contextmanager
     def _file(self, change: Change) -> Iterator[int]:

@@ -31,7 +31,8 @@ class Judge:
         full = f"{path}/{name}"
         if kind == "link":
             return change_of(full, NEW, kind, status, (_arrow(frame.here, name),))
-        if kind == "directory" or (kind == "file" and status.st_mode & EXECUTABLE):
+        # An empty file may be the engine's, if there is nothing else to it.
+        if kind == "directory" or (kind == "file" and (status.st_mode & EXECUTABLE or not status.st_size)):
             own, noted = attributes_of(frame.here, name, self.marks)
             return change_of(full, NEW, kind, status, self._moved(frame.here, name, noted), tuple(own))
         if kind != "file" and is_whiteout(status):

@@ -10,7 +10,7 @@ from dockyard.engine.models import Container
 from dockyard.errors import DockyardError
 from dockyard.scan.freeze import Freezer, Group, group_of
 from dockyard.scan.layer import BUDGET, TOUCHED, Budget, Change, Walk
-from dockyard.scan.running import Code, codes
+from dockyard.scan.running import Code, codes, processes_of
 from dockyard.scan.token import Tokens, planted
 from dockyard.scan.where import Place
 
@@ -208,7 +208,7 @@ def _all_followed(container: Container, reading: Reading, group: Group | None, p
     journal = reading.follow() if container.status != "paused" else None
     with _Planting(container, reading, proof):
         yield from _followed(reading, reading.walk.changes(), journal, noted)
-        reading.note_processes(group.processes() if group else [container.pid])
+        reading.note_processes(group.processes() if group else processes_of(container.pid))
     yield from reading.where_tokens_were()
     yield from _moved(reading, journal, noted)
 

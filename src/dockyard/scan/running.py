@@ -3,10 +3,12 @@
 import os
 import stat
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from dockyard.engine.entries import INITS
 from dockyard.plan.places import is_within
 from dockyard.scan.compare import CHUNK
 from dockyard.scan.layer import Change
@@ -16,8 +18,6 @@ RUNS = "runs"
 PROCESS = "process"
 
 _GONE = " (deleted)"
-_INIT = ("/sbin/docker-init", "/dev/init", "/run/podman-init", "/catatonit")
-"""Where engines mount an init of the host's, read-only."""
 _MEMORY = "/memfd:"
 _FORKS = 4  # of a runtime that enters a container, at most
 
@@ -45,18 +45,42 @@ def codes(pids: Iterable[int]) -> tuple[list[Code], int]:
     One that has ended meanwhile says nothing, nor does an engine's runtime on its way to a program of the container.
     """
     inside = frozenset(pids)
+    root = _process_at_root(inside)
     found: dict[tuple[int, int], Code] = {}
     unseen = 0
     for pid in sorted(inside):
         try:
             process = Path(f"/proc/{pid}").stat()
-            for path, status in () if _is_entering(pid, inside) else codes_of(pid):
+            for path, status in () if _is_entering(pid, inside) else codes_of(pid, root):
                 found.setdefault((status.st_dev, status.st_ino), Code(path, status, process))
         except (FileNotFoundError, ProcessLookupError):
             continue
         except OSError:
             unseen += 1
     return list(found.values()), unseen
+
+
+def processes_of(pid: int) -> list[int]:
+    """Return the processes of a container without a control group: those of its PID namespace, and their descendants.
+
+    `pid` is its first one; if it is in the host's namespace, only that one and its descendants are known.
+    """
+    own = _namespace(pid)
+    is_hosts = own == _namespace(os.getpid())
+    parents: dict[int, int] = {}
+    found = {pid}
+    for one in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        with suppress(OSError):  # it has ended, or belongs to another user
+            parents[one] = _parent(one)
+            if not is_hosts and _namespace(one) == own:
+                found.add(one)
+    while more := {one for one, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)
+
+
+def _namespace(pid: int) -> str:
+    return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - a link of the kernel's
 
 
 def _is_entering(pid: int, inside: Container[int]) -> bool:
@@ -105,32 +129,79 @@ def not_of_the_image(
     return [_change(code, reason) for code, reason in reasons if reason]
 
 
-def codes_of(pid: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the program of a process and each file of which it has code mapped: each file once."""
-    told: set[bytes] = set()
-    for link, file in chain(((f"/proc/{pid}/exe", b""),), _executable_mappings(pid)):
+def _process_at_root(pids: Iterable[int]) -> int:
+    """Return the first process whose root is the container's; 0 where none is."""
+    for pid in sorted(pids):
+        with suppress(OSError):
+            if os.readlink(f"/proc/{pid}/root") == "/":  # noqa: PTH115 - a link of the kernel's
+                return pid
+    return 0
+
+
+def codes_of(pid: int, root: int = 0) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the program of a process and each file of which it has code mapped: each file once.
+
+    `root` is a process whose root is the container's, through which a user finds mapped files by their paths.
+    """
+    told: set[Mapping] = set()
+    for link, file in chain(((f"/proc/{pid}/exe", None),), _executable_mappings(pid)):
         if file in told:
             continue
         try:
             path, status = os.fsdecode(os.readlink(os.fsencode(link))), os.stat(link)  # noqa: PTH115, PTH116 - as they are
         except FileNotFoundError:  # the kernel's own threads have none, and mappings come and go
             continue
+        except PermissionError:  # the kernel lets only the host's root follow the links of mappings
+            if not file:
+                raise
+            path, status = file.path, _status_by_path(file, root or pid)
         yield path, status
-        told.add(file)
+        if file:
+            told.add(file)
 
 
-def _executable_mappings(pid: int) -> Iterator[tuple[str, bytes]]:
+class Mapping(NamedTuple):
+    """A file of which a process has code mapped, as the kernel lists it."""
+
+    device: int
+    inode: int
+    path: str
+
+
+def _executable_mappings(pid: int) -> Iterator[tuple[str, Mapping]]:
     """Yield where /proc has the files of executable mappings, and what tells these files apart.
 
     See proc(5), `maps` and `map_files`. There may be very many of them, with long paths.
     """
     with Path(f"/proc/{pid}/maps").open("rb") as maps:
         for line in maps:
-            place, rights, _, device, inode, *path = line.split(None, 5)
+            place, rights, _, device, inode, *path = line.rstrip(b"\n").split(None, 5)
             if b"x" in rights and inode != b"0":
                 start, _, end = place.partition(b"-")
+                major, _, minor = device.partition(b":")
+                number = os.makedev(int(major, 16), int(minor, 16))
                 link = f"/proc/{pid}/map_files/{int(start, 16):x}-{int(end, 16):x}"
-                yield link, b" ".join((device, inode, *path))
+                name = os.fsdecode(b"".join(path).replace(b"\\012", b"\n"))
+                yield link, Mapping(number, int(inode), name)
+
+
+def _status_by_path(file: Mapping, root: int) -> os.stat_result:
+    """Return the status of a mapped file that is found by its path; one that is not the same counts as deleted.
+
+    The kernel lists either the inode and the device of the container's root or those of the layer below it: the inode
+    is the same, as all layers are on one file system.
+    """
+    try:
+        top = os.stat(f"/proc/{root}/root")  # noqa: PTH116 - a link of the kernel's
+        status = os.stat(f"/proc/{root}/root{file.path}", follow_symlinks=False)  # noqa: PTH116 - as it is
+    except (FileNotFoundError, NotADirectoryError):
+        return _deleted(file)
+    is_same = status.st_ino == file.inode and status.st_dev in {file.device, top.st_dev}
+    return status if is_same else _deleted(file)
+
+
+def _deleted(file: Mapping) -> os.stat_result:
+    return os.stat_result((stat.S_IFREG, file.inode, file.device, 0, 0, 0, 0, 0, 0, 0))
 
 
 def _reason(code: Code, root: int, mounts: Sequence[Mounted], changed: Container[str]) -> str:
@@ -151,7 +222,7 @@ def _reason_mounted(code: Code, mounts: Sequence[Mounted]) -> str:
         is_hosts = mounts and all(mount.is_read_only for mount in mounts)
         return "" if is_hosts else "of a file that is mounted nowhere in it"
     mount = max(leading, key=lambda mount: len(mount.point))
-    is_init = code.path in _INIT and mount.point == code.path
+    is_init = code.path in INITS and mount.point == code.path
     return "" if is_init or mount.is_read_only else f"in {mount.kind} at {mount.point}"
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.engine.entries import EngineEntry
 from dockyard.errors import DockyardError
 from dockyard.layers.store import Store, store_of
-from dockyard.plan.places import above_in
 from dockyard.plan.switch import base_name
 from dockyard.scan.budget import is_within
-from dockyard.scan.content import Layers
+from dockyard.scan.content import Content, Layers
+from dockyard.scan.engine_entries import EngineEntries
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import BUDGET, NEW, TOUCHED, Budget, Change
 from dockyard.scan.reading import Proof, Reading, reading_of, root_device
@@ -33,6 +34,7 @@ ROOM = 32 * 1024 * 1024  # characters of their paths: those of directories in ea
 class Options(NamedTuple):
     """What is scanned, and how; `names` limits it to some containers, `rules` say what is expected.
 
+    `entries` are what the engine creates in containers by itself.
     `stopped` takes in containers that do not run, `touched` tells what says least as well. Where it need not be
     `consistent`, what runs meanwhile is not looked at. `difference` says how a text differs, in lines that are fit to
     print.
@@ -47,6 +49,7 @@ class Options(NamedTuple):
     proof: Proof = Proof()
     budget: Budget = BUDGET
     difference: Callable[[Place, Change], list[str]] | None = None
+    entries: tuple[EngineEntry, ...] = ()
 
 
 def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
@@ -137,7 +140,7 @@ class _Told:
         with Layers(place.upper, place.layers) as content:
             expected = Expectations(base_name(self.container.name), self.options.rules, today, content)
             moved = self.reading.moved
-            for change in expected.told(self._changes()):
+            for change in expected.told(self._changes(content)):
                 if moved:
                     self._forget_moved()
                 self._keep(change)
@@ -146,13 +149,15 @@ class _Told:
         self.used = expected.used
         self._tell_differences()
 
-    def _changes(self) -> Iterator[Change]:
-        """Yield what differs, less the scan's own and what says nothing."""
+    def _changes(self, content: Content) -> Iterator[Change]:
+        """Yield what differs, less the scan's own, the engine's, and what says nothing."""
         reading, place, touched = self.reading, self.reading.place, self.options.touched
         is_mapped = any(place.ids)
-        stubs = _Stubs(place)
+        engines = EngineEntries(self.container, place, self.options.entries)
         for change in reading.changes:
-            if (touched or change.what != TOUCHED) and not (change.path in stubs.paths and stubs.has(change)):
+            if (touched or change.what != TOUCHED) and not (
+                change.path in engines.paths and engines.has(change, content)
+            ):
                 yield change.seen_by(place.ids) if is_mapped else change
 
     def _beside(self) -> Iterator[Change]:
@@ -221,26 +226,3 @@ class _Told:
             tuple(reading.notes),
             self.used,
         )
-
-
-class _Stubs:
-    """What the engine makes for mounts: empty, and covered by one or on the way to it; some of podman's own besides."""
-
-    def __init__(self, place: Place) -> None:
-        self.mounted = place.mounted
-        self.leading = frozenset(above for point in place.mounted for above in above_in(point, "/"))
-        self.paths = self.mounted | self.leading | {"/run/.containerenv", "/etc/mtab"}
-        """Nothing anywhere else is one."""
-
-    def has(self, change: Change) -> bool:
-        """Return whether an entry is one of them; a link and an empty file are podman's own, whatever is mounted."""
-        path = change.path
-        if change.what == NEW and path == "/run/.containerenv" and change.kind == "file" and not change.size:
-            return not change.mode & 0o7000
-        if change.what == NEW and path == "/etc/mtab" and change.detail == ("→ /proc/mounts",):
-            return True
-        if change.what != NEW or change.kind not in {"file", "directory"} or change.mode & 0o7022:
-            return False
-        if path in self.mounted:
-            return change.kind == "directory" or not change.size
-        return change.kind == "directory" and path in self.leading

@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.engine.entries import EngineEntry, entries_in
 from dockyard.engine.models import SOURCE_LABEL, Container, Image
 from dockyard.errors import DockyardError
 from dockyard.plan.flags import mount_targets
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 UNDECLARED = "undeclared"
 MOUNT, IMAGE, CONTAINER = "mount", "image", "container"
-
-_TREES = ("/proc", "/sys", "/dev")
-_FILES = frozenset((
-    *("/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/etc/mtab", "/.dockerenv", "/run/.containerenv"),
-    *("/run/secrets", "/sbin/docker-init", "/dev/init", "/run/podman-init", "/catatonit"),
-))  # fmt: skip
-"""What engines mount by themselves."""
-_PASSING = frozenset(("/tmp", "/run", "/var/tmp"))  # noqa: S108 - what podman mounts where the rest is read-only
 
 WORKERS = 8  # questions that the engine is asked at once
 
@@ -59,7 +52,9 @@ class Sources:
 
         Where no services are defined at all, containers and images are compared with nothing.
         """
-        found = [_mount(point, "nothing declares it") for point in sorted(mounted) if not _is_engines(point, container)]
+        entries = self.yard.engine.dialect.entries
+        unknown = (point for point in sorted(mounted) if not _is_engines(point, container, entries))
+        found = [_mount(point, "nothing declares it") for point in unknown]
         if not self.services:
             return Undeclared(tuple(found), self.problems)
         service = self.services.get(container.service)
@@ -143,14 +138,13 @@ def _ends_with_label(steps: list[str], source: str) -> bool:
     return any(SOURCE_LABEL in step and source in step for step in labels)
 
 
-def _is_engines(point: str, container: Container) -> bool:
-    """Return whether the engine has mounted something there, as it was told to or by itself."""
-    if point in _FILES or any(is_within(point, tree) for tree in _TREES):
+def _is_engines(point: str, container: Container, entries: tuple[EngineEntry, ...]) -> bool:
+    """Return whether the engine has mounted something there, for an option or by itself."""
+    known = entries_in(entries, container.features)
+    if any(point == one.path or (one.is_tree and is_within(point, one.path)) for one in known if one.is_mounted):
         return True
     # What is mounted below a mount came with it from the host.
-    return any(is_within(point, place) for place in (*container.mounts, *container.tmpfs)) or (
-        container.is_read_only and point in _PASSING
-    )
+    return any(is_within(point, place) for place in (*container.mounts, *container.tmpfs))
 
 
 def _mount(point: str, why: str) -> Change:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from dockyard.engine.models import Container, IdMap, IdRange
 from dockyard.errors import DockyardError
 from dockyard.layers.directories import Directories, Overlay, completed, octal, overlays_in
 from dockyard.layers.store import Store
+from dockyard.privilege import in_namespace
 from dockyard.scan.attributes import KERNELS, KERNELS_OF_USERS
 from dockyard.scan.running import Mounted
 
@@ -66,7 +67,7 @@ def _running(container: Container, store: Store | None) -> Place | None:
         process = Path(f"/proc/{container.pid}")
         table = (process / "mountinfo").read_bytes()
         groups = (process / "cgroup").read_bytes()
-        own = IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
+        own = _ids_of_process(process)
     except OSError as error:
         raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
     overlay = _root_overlay(table)
@@ -97,15 +98,34 @@ def _unknown(container: Container) -> DockyardError:
 
 
 def _place(container: Container, told: Directories, store: Store | None) -> Place:
-    points = frozenset(container.mounts)
+    points = frozenset(container.mounts) | container.tmpfs
     if container.pid:
         table = Path(f"/proc/{container.pid}/mountinfo").read_bytes()
         points |= {mount.point for mount in _mounts(table)} - {"/"}
-    ids = store.engine.id_map if store else IdMap()
-    return Place(told.upper, told.lowers, points, ids, is_whole=told.is_whole, is_copy=told.is_copy)
+    return Place(told.upper, told.lowers, points, _ids(container, store), is_whole=told.is_whole, is_copy=told.is_copy)
+
+
+def _ids(container: Container, store: Store | None) -> IdMap:
+    """Return the ids of a container whose root is in no table of the kernel's.
+
+    A user's engine maps them into his namespace, and there we see them as it does.
+    """
+    if container.pid:
+        return _ids_of_process(Path(f"/proc/{container.pid}"))
+    if container.ids.uids or in_namespace() or not store:
+        return container.ids
+    return store.engine.id_map
 
 
 ALL = (IdRange(0, 0, 2**32 - 1),)  # what the kernel says of a process whose ids are the host's
+
+
+def _ids_of_process(process: Path) -> IdMap:
+    """Return the ids of a process as we see them: in our own namespace the kernel lists those of the host."""
+    with suppress(OSError):
+        if in_namespace() and (process / "ns/user").readlink() == Path("/proc/self/ns/user").readlink():
+            return IdMap()
+    return IdMap(*(_ranges(process / name) for name in ("uid_map", "gid_map")))
 
 
 def _ranges(file: Path) -> tuple[IdRange, ...]:
