@@ -192,6 +192,8 @@ class Docker29(StandIn):
             "CgroupVersion": "2",
             "CgroupDriver": "systemd",
             "LiveRestoreEnabled": False,
+            "Containerd": {"Address": str(self.store.socket), "Namespaces": {"Containers": "moby", "Plugins": "x"}},
+            "ClientInfo": {"Version": self.version, "Plugins": [{"Name": "buildx", "Version": "v0.35.0"}]},
         }
 
     def do_builder_prune(self, _state: State, _argv: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ class Store:
         self.root = root
         self.snapshots = root / "snapshots"
         self.snapshots.mkdir(parents=True, exist_ok=True)
+        self.socket = root / "containerd.sock"
 
     @contextmanager
     def state(self) -> Iterator[State]:

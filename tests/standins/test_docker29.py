@@ -1,9 +1,15 @@
 """dockyard on Docker 29 as it is freshly installed: the containerd image store, buildx, API 1.52."""
 
 import json
+import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
-from tests.engines.world import free_port, write
+from dockyard.standalone import d_map
+from tests.engines.world import FROM_BASE, REPOSITORY, free_port, write
+from tests.standins import http_socket
 from tests.standins.world import StandInWorld
 
 
@@ -72,10 +78,53 @@ def test_images_without_a_tag_are_removed(docker: StandInWorld) -> None:
     assert first[:12] not in docker.call("images", "--all", "--quiet")
 
 
-def test_stopped_and_running_containers_are_scanned(docker: StandInWorld) -> None:
-    """A scan is incomplete where layers cannot be found, and says which store it is."""
+def _settled(docker: StandInWorld) -> Path:
+    """Return a service whose container has been up, and is the only one of its name."""
     service = docker.waiting()
     docker.go_live(service)
+    return service
+
+
+def test_layers_of_running_and_stopped_containers_are_found(docker: StandInWorld) -> None:
+    """Inspect answers name neither driver nor directories: containerd does, by the ids of containers."""
+    service = _settled(docker)
+    for verb in ("ls", "down"):
+        docker.d(*((verb, service.name) if verb == "down" else (verb,)))
+        upper = Path(docker.d("cow-dir", service.name).stdout.strip())
+        assert upper.parent.parent == docker.root / "engine/snapshots"
+        (upper / verb).write_text("changed")
+        found = docker.run("d-cowscan", "--all", service.name, expect=1).stdout
+        assert f"/{verb} " in found
+        assert "INCOMPLETE" not in found
+
+
+def test_owners_that_only_the_image_knows_are_found(docker: StandInWorld) -> None:
+    """An image's layers are found by its chain id: a data directory belongs to the user of the image, not to root."""
+    name = f"dyt-owner-{next(docker.numbers)}"
+    command = ["sh", "-c", "trap 'exit 0' TERM; while sleep 0.1; do :; done"]
+    volume = {"path": "data", "owner": "user/app"}
+    settings = {"cmd": command, "network": "none", "mount_rw": "data:/data", "vols": [volume]}
+    files = {"etc/passwd": "root:x:0:0::/:/bin/sh\napp:x:4321:4321::/:/bin/sh\n"}
+    service = docker.service(settings, name=name, dockerfile=f"{FROM_BASE}USER app\n", files=files)
+    docker.go_live(service)
+    shutil.rmtree(service / "files")
     docker.d("down", service.name)
-    done = docker.run("d-cowscan", "--all", expect=None)
-    assert "unknown" not in done.stdout
+    shutil.rmtree(docker.volumes / service.name)
+    docker.d("up", service.name)
+    assert (docker.volumes / service.name / "data").stat().st_uid == 4321
+
+
+def test_map_lists_what_runs(docker: StandInWorld, tmp_path: Path) -> None:
+    """d-map names no version of the API: 29 refuses those before 1.44."""
+    service = _settled(docker)
+    script = (
+        f"mount -t tmpfs -o mode=755 tmpfs /run; mount -t tmpfs tmpfs /var/lib; "
+        f"cd {REPOSITORY}; STANDIN_ROOT={docker.root}/engine {sys.executable} -m tests.standins.http_socket "
+        f"/run/docker.sock >{tmp_path}/ready & trap 'kill $!' EXIT; "
+        f"until grep -q ready {tmp_path}/ready; do sleep 0.05; done; {d_map.__file__}"
+    )
+    argv = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", script)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert f"{docker.container_id(service.name)[:12]} {service.name}\n" in done.stdout, done.stderr
+    assert http_socket.answer(docker.root / "engine", "GET /v1.41/containers/json HTTP/1.0")[0] == 400
+    assert http_socket.answer(docker.root / "engine", "GET /v1.44/containers/json HTTP/1.0")[0] == 200

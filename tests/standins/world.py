@@ -23,6 +23,10 @@ class StandInWorld(World):
         self.module = module
         shim = SHIM.format(root=root / "engine", repository=REPOSITORY, python=sys.executable, module=module)
         write(self.bin / program, shim, mode=0o755)
+        if program == "docker":
+            write(self.bin / "ctr", shim.replace(f"standins.{module}", "standins.ctr"), mode=0o755)
+            (root / "engine").mkdir()
+            (root / "engine/containerd.sock").touch()
         super().__init__(program, root)
         self.environment["PATH"] = f"{self.bin}:{self.environment['PATH']}"
         for place in _OWN.split():

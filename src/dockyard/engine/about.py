@@ -10,7 +10,8 @@ _CONTAINERD_STORE = "io.containerd.snapshotter"
 class About(NamedTuple):
     """An engine: `version` as it writes it, `root` the directory of the host that it keeps its data in.
 
-    `has_buildx` is None for an engine that builds without it. `containerd` is the socket of docker's containerd.
+    `has_buildx` is None for an engine that builds without it; `containerd` is the socket of docker's containerd, and
+    `driver` is what stores layers.
     """
 
     version: str = ""
@@ -19,6 +20,7 @@ class About(NamedTuple):
     has_buildx: bool | None = None
     uses_containerd_store: bool = False
     containerd: str = ""
+    driver: str = ""
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
@@ -36,6 +38,7 @@ def about_docker(answer: Mapping[str, Any]) -> About:
         root=answer.get("DockerRootDir") or "",
         has_buildx=any(plugin.get("Name") == "buildx" for plugin in client.get("Plugins") or ()),
         uses_containerd_store=any(_CONTAINERD_STORE in str(row) for row in answer.get("DriverStatus") or ()),
+        driver=answer.get("Driver") or "",
         containerd=(answer.get("Containerd") or {}).get("Address") or "",
     )
 
@@ -43,4 +46,5 @@ def about_docker(answer: Mapping[str, Any]) -> About:
 def about_podman(answer: Mapping[str, Any]) -> About:
     """Read podman's `info`."""
     version = (answer.get("version") or {}).get("Version") or ""
-    return About(version, version, (answer.get("store") or {}).get("graphRoot") or "")
+    store = answer.get("store") or {}
+    return About(version, version, store.get("graphRoot") or "", driver=store.get("graphDriverName") or "")

@@ -116,7 +116,8 @@ class Store:
             return image.layers
         known = self._images.get(image.id)
         if not known or not _is_here(known[0]):
-            self._images[image.id] = self._snapshots(image.driver).of_image(image.diffs)
+            driver = image.driver or self.engine.about.driver  # Docker 29 does not name it with an image
+            self._images[image.id] = self._snapshots(driver).of_image(image.diffs)
         return self._images[image.id]
 
     # ------------------------------------------------------------------------------------------------------- mounting
