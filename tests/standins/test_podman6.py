@@ -52,7 +52,6 @@ def test_images_without_a_tag_are_removed(podman: StandInWorld) -> None:
     assert podman.image_id(f"dytest/{service.name}:latest") in left
 
 
-@pytest.mark.xfail(strict=True, reason="mount points that crun makes are reported: issue 13, engines-measured F4")
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 def test_mount_points_of_crun_are_expected(podman: StandInWorld, stopped: bool) -> None:
     """Crun makes directories with mode 1755 and files with 0700: they are nothing that the container changed."""
