@@ -89,6 +89,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--all", action="store_true", help="all tests of engines, not only those that are marked")
     parser.add_argument("--worlds", action="store_true", help="not the host's own engines")
     parser.add_argument("--record", action="store_true", help="write the results of the last run into docs/reference/")
+    parser.add_argument("--jobs", type=int, default=min(JOBS, os.cpu_count() or 1), help="how many at a time")
     parser.add_argument("names", nargs="*", choices=[[], *(engine.name for engine in MATRIX)], metavar="NAME")
     split = words.index("--") if "--" in words else len(words)
     options = parser.parse_args(words[:split])
@@ -100,7 +101,7 @@ def main(words: list[str]) -> int:
     subset = ["tests/engines", *([] if options.all else ["-m", "matrix"])]
     began = time.monotonic()
     parts = [part(engine, [*subset, *words[split + 1 :]]) for engine in chosen]
-    return sum_up(parts, run(parts, min(JOBS, os.cpu_count() or 1)), time.monotonic() - began)
+    return sum_up(parts, run(parts, options.jobs), time.monotonic() - began)
 
 
 if __name__ == "__main__":

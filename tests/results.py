@@ -16,7 +16,10 @@ from tests.engines.world import PODMAN_CONFIGURATION
 
 
 class Results:
-    """Collects the outcome of each test, and writes all of them at the end of the session."""
+    """Collects the outcome of each test, and writes all of them at the end of the session.
+
+    What a failure says is beside it as soon as it is known, in FILE with the ending `.failures`.
+    """
 
     def __init__(self, path: Path, engine: str, subset: str) -> None:
         self.path = path
@@ -27,12 +30,16 @@ class Results:
         self.failed: dict[str, str] = {}
         self.skipped: Counter[str] = Counter()
         self.corpora: list[dict[str, object]] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.with_suffix(".failures").unlink(missing_ok=True)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test; one that fails in its setup or teardown has failed."""
         self.corpora += [value for name, value in report.user_properties if name == "corpus" and report.when == "call"]
         if report.failed:
             self.failed.setdefault(report.nodeid, _last_line(report))
+            with self.path.with_suffix(".failures").open("a", encoding="utf-8") as file:
+                file.write(f"==> {report.nodeid}\n{report.longreprtext}\n\n")
         elif report.skipped:
             self.skipped[_reason(report)] += 1
         elif report.when == "call":
@@ -55,7 +62,6 @@ class Results:
             "skipped": dict(sorted(self.skipped.items())),
             "corpora": self.corpora,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

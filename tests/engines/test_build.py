@@ -94,7 +94,6 @@ def test_auto_stops_at_a_failing_test(engine: World) -> None:
     assert after["latest"] != before["latest"]
 
 
-@pytest.mark.matrix
 def test_broken_dockerfile_leaves_everything(engine: World) -> None:
     """A build that fails is exit code 1; no tag has moved, and no container of the build is left."""
     service = engine.service("", dockerfile=FROM_BASE, files={"version": "1"})

@@ -118,7 +118,6 @@ def assert_wrecked(report: Report) -> None:
         assert report.worked(top) >= {"write", "append", "truncate", "chmod", "chown", "mark"}, top
 
 
-@pytest.mark.matrix
 @pytest.mark.parametrize("method", ["auto", "overlay", "copy"])
 def test_hostile_test_harms_nothing(engine: World, method: str, record_property: Record) -> None:
     """A Test that wrecks all its mounts in every way there is: the hash of production is the same before and after."""

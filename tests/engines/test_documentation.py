@@ -52,7 +52,6 @@ def follow(engine: World, page: str, name: str, port: int) -> None:
         assert step.shown is None or matches(step.shown, written), f"$ {step.command}\n{written}\nnot\n{step.shown}"
 
 
-@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_the_steps_of_the_readme_end_with_a_page(engine: World, port: int):
     """A service from nothing: the steps, pasted into a shell, leave a tested and upgraded service in production."""

@@ -140,7 +140,6 @@ DRY = (
 )
 
 
-@pytest.mark.matrix
 def test_it_changes_nothing(engine: World, service: Path) -> None:
     """After dry runs in every mode disk and engine are exactly what they were."""
     write(engine.volumes / service.name / "data/old", "production")

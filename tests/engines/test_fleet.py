@@ -51,7 +51,6 @@ def waves_of(names: list[str]) -> list[int]:
     return [(int(name[-2:]) - 1) // 3 + 1 for name in names]
 
 
-@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_twelve_in_four_waves_with_one_that_fails(engine: World, twelve: list[str]) -> None:
     """Built in the order of FROM, started wave by wave; one that crashes stops nobody, and is told at the end.

@@ -131,7 +131,6 @@ def test_an_import_writes_all_or_nothing(project: tuple[World, Path, int]):
     assert (engine.source / f"{OURS}db" / "Dockerfile").read_text() == "FROM scratch\n"
 
 
-@pytest.mark.matrix
 def test_an_export_is_started_by_compose(project: tuple[World, Path, int]):
     """`d export` of a service, given to compose itself, runs the same launch."""
     engine, _, port = project

@@ -147,7 +147,6 @@ def test_what_came_and_went_since_the_image_before(engine: World) -> None:
     assert "  + executables: /usr/bin/two\n  - executables: /usr/bin/one\n" in text
 
 
-@pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_nothing_is_missed_at_the_start_and_the_tests_own_is_apart(engine: World) -> None:
     """A file that the first process reads at once counts; one that the Test has opened inside does not."""

@@ -79,7 +79,6 @@ def kill_test(web: Path) -> None:
     write(web / "Test", KILLED, mode=0o755)
 
 
-@pytest.mark.matrix
 @pytest.mark.parametrize("fault", [break_dockerfile, fail_test, kill_test])
 def test_fault_leaves_production_alone(engine: World, web: Path, fault: object, record_property: Record) -> None:
     """A broken Dockerfile, a failing Test, a killed Test: the same container, all polls answered, no tag moved."""
@@ -322,7 +321,6 @@ def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
     assert engine.engine == "podman" or set(before.values()) == {"found"}
 
 
-@pytest.mark.matrix
 def test_dry_run_is_the_program(engine: World, web: Path) -> None:
     """`d u -n` prints the commands in order and changes nothing; pasted into a shell, they upgrade."""
     engine.d("u", web.name)
