@@ -14,7 +14,10 @@ NEEDS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 @NEEDS_SYSTEMD
 def test_systemd_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`systemd-analyze verify` has nothing to say, whatever the places are called."""
+    """`systemd-analyze verify` has nothing to say of them, whatever the places are called.
+
+    It loads units of the host with them, and may have something to say of these: systemd 262 has of Debian's xfsprogs.
+    """
     monkeypatch.setenv("D_SRC_DIR", '/srv/my "services" %n')
     units.install(units.units(tmp_path, "Sun *-*-* 03:30", units.SCANNERS), force=False)
     assert len(list(tmp_path.iterdir())) == len(units.NAMES) + 3
@@ -24,7 +27,7 @@ def test_systemd_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "dockyard" in line]) == (0, [])
 
 
 @NEEDS_SYSTEMD
