@@ -14,7 +14,8 @@ from dockyard.build_output import BuildOutput
 from dockyard.context import build_context
 from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import SOURCE_LABEL, Image, plain_id
+from dockyard.engine.identity import SOURCE_LABEL
+from dockyard.engine.models import Image, plain_id
 from dockyard.errors import DockyardError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
     LATEST,

@@ -23,7 +23,10 @@ _COLUMNS = "service, action, result, image, detail, at, user, command"
 
 
 class Event(NamedTuple):
-    """One thing that was done; `when` is UTC in ISO format, `image` an id or empty."""
+    """One thing that was done; `when` is UTC in ISO format, `image` the engine's id or empty.
+
+    `detail` has the content of an image (Image.content) under `content`.
+    """
 
     service: str
     action: str
@@ -85,6 +88,14 @@ def failed_switch(service: str, image: str, launch: str) -> Event | None:
         warn(str(error))
         return None
     return found[0] if found and found[0].result == "failed" else None
+
+
+def built_contents(contents: Iterable[str]) -> frozenset[str]:
+    """Return those of these image contents that dockyard built or trimmed on this host, as far as is recorded."""
+    wanted = tuple(contents)
+    marks = ", ".join("?" * len(wanted))
+    condition = f"action IN ('build', 'trim') AND result = 'ok' AND json_extract(detail, '$.content') IN ({marks})"
+    return frozenset(str(event.detail["content"]) for event in _select(f"WHERE {condition}", wanted))
 
 
 def path() -> Path:

@@ -121,7 +121,7 @@ def built_whole(builder: Builder, wanted: Wanted, tag: str = LATEST) -> Image:
     """Build, with nothing left out. Raises DockyardError, and leaves a dossier."""
     with remembered(builder, "build"):
         image = builder.build(tag, force=wanted.force, timeout=wanted.timeout)
-    history.record(builder.service.name, "build", "ok", image=image.id)
+    history.record(builder.service.name, "build", "ok", image=image.id, content=image.content)
     return image
 
 
@@ -132,8 +132,14 @@ def trimmed(yard: Yard, builder: Builder, wanted: Wanted) -> "Trimmed":
 
     with remembered(builder, "trim"):
         done = trim(builder, built_from(yard, builder.service.name), timeout=wanted.timeout)
-    history.record(builder.service.name, "trim", "ok", image=done.image)
+    history.record(builder.service.name, "trim", "ok", image=done.image, content=_content(builder, done.image))
     return done
+
+
+def _content(builder: Builder, image: str) -> str:
+    """Return the content of an image by its id; empty if the image no longer exists."""
+    found = next(iter(builder.engine.images([f"sha256:{image}"]).values()), None)
+    return found.content if found else ""
 
 
 def current(builder: Builder) -> Image | None:

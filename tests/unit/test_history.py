@@ -37,6 +37,16 @@ def test_what_was_recorded_is_told_newest_first(state: Path) -> None:
     assert (state / "history.db").stat().st_mode & 0o077 == 0
 
 
+def test_contents_that_were_built_here_are_known() -> None:
+    """What was built or trimmed is known by its content; what failed, or only ran, is not."""
+    history.record("web", "build", "ok", image="1", content="a")
+    history.record("web", "trim", "ok", image="2", content="b")
+    history.record("web", "build", "failed", image="3", content="c")
+    history.record("web", "start", "ok", image="4", content="d")
+    assert history.built_contents(["a", "b", "c", "d", "e"]) == {"a", "b"}
+    assert history.built_contents([]) == frozenset()
+
+
 def test_failed_switch_is_remembered_until_one_is_good() -> None:
     """The newest upgrade of the very image with the very settings decides."""
     history.record("web", "upgrade", "failed", image="2", launch="x")

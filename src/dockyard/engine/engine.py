@@ -16,6 +16,7 @@ from dockyard.engine.models import (
     SERVICE_LABEL,
     UPGRADE_LABEL,
     Answer,
+    BuildStep,
     Container,
     IdMap,
     Image,
@@ -26,6 +27,7 @@ from dockyard.engine.models import (
     network_from,
     plain_id,
     row_from,
+    step_from,
 )
 from dockyard.engine.silence import Watchdog, is_waiting
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, PortTakenError, UsageError
@@ -270,9 +272,11 @@ class Engine:
             found |= {reference: image for reference in wanted if _names(image, reference)}
         return found
 
-    def steps(self, image: str) -> list[str]:
-        """Return the steps by which an image was made, in the builder's words, the last one first."""
-        return self.call("history", "--no-trunc", "--format", "{{.CreatedBy}}", image).splitlines()
+    def steps(self, image: str) -> list[BuildStep]:
+        """Return the steps by which an image was made, the last one first."""
+        form = "{{json .CreatedBy}}\t{{json .Comment}}"
+        rows = self.call("history", "--no-trunc", "--format", form, image).splitlines()
+        return [step_from(*row.split("\t")) for row in rows]
 
     def network(self, name: str) -> Network | None:
         """Return a network, or None where there is none of that name."""

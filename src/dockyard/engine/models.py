@@ -1,9 +1,11 @@
 """What the engine knows, as plain values made from its inspect answers."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dockyard.engine.entries import INIT, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
+from dockyard.engine.identity import SOURCE_LABEL, TRIMMED_FOR_LABEL, TRIMMED_LABEL, content_of
 from dockyard.settings.values import Mode
 
 SERVICE_LABEL = "dockyard.service"
@@ -11,12 +13,6 @@ DIRECTORY_LABEL = "dockyard.directory"
 MODE_LABEL = "dockyard.mode"
 SECRETS_LABEL = "dockyard.secrets"
 RUN_LABEL = "dockyard.run"
-SOURCE_LABEL = "dockyard.source"
-"""On an image: a hash of all that it was made from."""
-TRIMMED_LABEL = "dockyard.trimmed"
-"""On an image: the id of the image that it is what is needed of."""
-TRIMMED_FOR_LABEL = "dockyard.trimmed-for"
-"""On such an image: a hash of what decided on what is needed (Builder.decides_on_trimming)."""
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
 UPGRADE_LABEL = "dockyard.upgrade"
@@ -39,7 +35,7 @@ Answer = Mapping[str, Any]
 
 
 class Image(NamedTuple):
-    """An image; `id` without `sha256:`, the same on all engines.
+    """An image; `id` is the engine's, without `sha256:`; `content` is equal on all engines and in all their stores.
 
     `layers` are directories of the host, the uppermost first, none where the engine does not say: layers/store.py finds
     them then, by the storage `driver` and the `diffs`, digests of the layers' tars, the lowest first. `environment`
@@ -60,6 +56,19 @@ class Image(NamedTuple):
     trimmed_for: str = ""
     driver: str = ""
     diffs: tuple[str, ...] = ()
+    content: str = ""
+    configuration: str = ""
+
+    def equals(self, other: "Image | None") -> bool:
+        """Whether a container of one image and a container of the other run the same."""
+        return other is not None and (self.id == other.id or (self.content != "" and self.content == other.content))
+
+
+class BuildStep(NamedTuple):
+    """One step of an image's history, in the words of what made it: a builder, a commit or a load."""
+
+    created_by: str
+    comment: str = ""
 
 
 _UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
@@ -331,7 +340,20 @@ def image_from(answer: Answer) -> Image:
         trimmed_for=trimmed_for,
         driver=storage.get("Name") or "",
         diffs=tuple((answer.get("RootFS") or {}).get("Layers") or ()),
+        content=content_of(answer),
+        configuration=_configuration_digest(answer),
     )
+
+
+def step_from(created_by: str, comment: str) -> BuildStep:
+    """Make a BuildStep of two fields of `image history`, each as JSON."""
+    return BuildStep(json.loads(created_by) or "", json.loads(comment) or "")
+
+
+def _configuration_digest(answer: Answer) -> str:
+    """Return the digest of an image's configuration, if a containerd image store reports it beside the manifest's."""
+    annotations = (answer.get("Descriptor") or {}).get("annotations") or {}
+    return plain_id(annotations.get("config.digest") or "")
 
 
 def container_from(answer: Answer) -> Container:

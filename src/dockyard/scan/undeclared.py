@@ -5,8 +5,10 @@ from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard import history
 from dockyard.engine.entries import EngineEntry, entries_in
-from dockyard.engine.models import SOURCE_LABEL, Container, Image
+from dockyard.engine.identity import SOURCE_LABEL, TRIMMED_BY
+from dockyard.engine.models import BuildStep, Container, Image
 from dockyard.errors import DockyardError
 from dockyard.plan.flags import mount_targets
 from dockyard.plan.places import is_within
@@ -71,12 +73,12 @@ class Sources:
         yield from self._image(service, container)
         if container.mode != Mode.PROD.value:
             return
-        live = self._live.get(service.name)
-        if live != container.image_id:
-            why = f"{service.name} is to run {live[:12] if live else 'an image that is not there'}"
+        live, image = self._live.get(service.name), self._images.get(container.image_id)
+        if not live or not (live.id == container.image_id or live.equals(image)):
+            why = f"{service.name} is to run {live.id[:12] if live else 'an image that is not there'}"
             yield _change(f"/{container.image}", IMAGE, why)
         declared = self._declared(service)
-        of_image = self._images[container.image_id].volumes if container.image_id in self._images else frozenset()
+        of_image = image.volumes if image else frozenset()
         for point in sorted({*container.mounts, *container.tmpfs} - declared - of_image):
             yield _mount(point, f"the settings of {service.name} do not declare it")
 
@@ -85,10 +87,13 @@ class Sources:
         image = self._images.get(container.image_id)
         if not image or not service.file("Dockerfile"):
             return
-        if image.source and not _ends_with_label(self._steps.get(image.id, []), image.source):
+        if image.source and not self._is_as_built(image):
             yield _change(f"/{container.image}", IMAGE, "it has more layers than its source has built")
         elif not image.source and not service.file("Build"):
             yield _change(f"/{container.image}", IMAGE, "it was not built from its source by d-build")
+
+    def _is_as_built(self, image: Image) -> bool:
+        return image.content in self._built or ends_with_build(self._steps[image.id], image.source)
 
     def _declared(self, service: "Service") -> frozenset[str]:
         from dockyard.isolation import production_flags
@@ -107,16 +112,25 @@ class Sources:
         return {image.id: image for image in self.yard.engine.images(wanted).values()}
 
     @cached_property
-    def _steps(self) -> Mapping[str, list[str]]:
-        from concurrent.futures import ThreadPoolExecutor
-
-        built = [image.id for image in self._images.values() if image.source]
-        with ThreadPoolExecutor(WORKERS) as pool:
-            return dict(zip(built, pool.map(self.yard.engine.steps, built), strict=True))
+    def _built(self) -> frozenset[str]:
+        """The contents of those images that dockyard has recorded to have built here."""
+        try:
+            return history.built_contents({image.content for image in self._images.values()})
+        except DockyardError:  # then their steps decide
+            return frozenset()
 
     @cached_property
-    def _live(self) -> Mapping[str, str]:
-        """The id of the image that production of each service that has a container is to run."""
+    def _steps(self) -> Mapping[str, list[BuildStep]]:
+        """The steps of the images that dockyard has labelled, and of which it has no record, by id."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        unknown = [image.id for image in self._images.values() if image.source and image.content not in self._built]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return dict(zip(unknown, pool.map(self.yard.engine.steps, unknown), strict=True))
+
+    @cached_property
+    def _live(self) -> Mapping[str, Image]:
+        """The image that production of each service that has a container is to run."""
         from dockyard.plan.launch import image_candidates
 
         wanted: dict[str, tuple[str, ...]] = {}
@@ -129,12 +143,25 @@ class Sources:
         first = {
             name: next((images[one] for one in several if one in images), None) for name, several in wanted.items()
         }
-        return {name: image.id for name, image in first.items() if image}
+        return {name: image for name, image in first.items() if image}
 
 
-def _ends_with_label(steps: list[str], source: str) -> bool:
-    """Return whether the last of an image's steps are labels, and the one that d-build gives is among them."""
-    labels = takewhile(lambda step: step.startswith(("LABEL ", "/bin/sh -c #(nop)")) and "LABEL " in step, steps)
+_BUILDKIT = "buildkit.dockerfile."
+"""How BuildKit begins the comment of each step, with a version of its frontend after it."""
+
+
+def ends_with_build(steps: list[BuildStep], source: str) -> bool:
+    """Return whether an image's history ends with what d-build does: nobody has added a layer to the image since.
+
+    The legacy builder and buildah end with the labels of the command line, d-build's among them. BuildKit writes no
+    step for these, but a comment into each of its own steps. Trimming writes the only step. A commit writes none of it.
+    """
+    if not steps:
+        return False
+    if steps[0].comment.startswith(_BUILDKIT) or steps[0].created_by.startswith(TRIMMED_BY):
+        return True
+    words = (step.created_by for step in steps)
+    labels = takewhile(lambda step: step.startswith(("LABEL ", "/bin/sh -c #(nop)")) and "LABEL " in step, words)
     return any(SOURCE_LABEL in step and source in step for step in labels)
 
 

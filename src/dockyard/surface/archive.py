@@ -14,7 +14,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dockyard.engine.models import TRIMMED_FOR_LABEL, TRIMMED_LABEL, Answer, plain_id
+from dockyard.engine.identity import TRIMMED_BY, TRIMMED_FOR_LABEL, TRIMMED_LABEL
+from dockyard.engine.models import Answer, plain_id
 from dockyard.surface.tree import Entry, Files, Tree
 
 _TYPES = {
@@ -86,7 +87,7 @@ def configuration_of(answer: Answer, layer: str, asked: str) -> dict[str, Any]:
     config.pop("Image", None)  # the image below, of docker's own builder: there is none
     words = ("Architecture", "Os", "Variant", "Author", "Created")
     platform = {word.lower(): answer[word] for word in words if answer.get(word)}
-    history = [{"created": answer.get("Created"), "created_by": f"d-build --trim of {plain_id(answer['Id'])}"}]
+    history = [{"created": answer.get("Created"), "created_by": f"{TRIMMED_BY}{plain_id(answer['Id'])}"}]
     return {
         **platform,
         "config": config,

@@ -116,7 +116,14 @@ def test_an_address_without_a_list_of_networks_is_the_bridges():
     [
         (
             "docker",
-            Image(WEB_IMAGE, "web", ("ktools/web:latest", "ktools/web:live"), environment=(PATH,), driver="overlay2"),
+            Image(
+                WEB_IMAGE,
+                "web",
+                ("ktools/web:latest", "ktools/web:live"),
+                environment=(PATH,),
+                driver="overlay2",
+                content=WEB_IMAGE,
+            ),
         ),
         (
             "podman",
@@ -127,6 +134,7 @@ def test_an_address_without_a_list_of_networks_is_the_bridges():
                 ("localhost/ktools/web@sha256:d1c85183c6b6b57d0eef3a57ad4009813acffc87e65d0ad65fd243e8f9427633",),
                 environment=(PATH,),
                 driver="overlay",
+                content=WEB_IMAGE,
             ),
         ),
     ],
@@ -136,7 +144,7 @@ def test_an_image_has_one_id_on_all_engines(engine: str, image: Image):
 
 
 def test_an_image_without_a_user_and_tags_is_roots():
-    assert image_from({"Id": "sha256:1", "Config": {"User": ""}, "RepoTags": None}) == Image("1")
+    assert image_from({"Id": "sha256:1", "Config": {"User": ""}, "RepoTags": None}) == Image("1", content="1")
 
 
 @pytest.mark.parametrize(("test", "is_checked"), [(["CMD-SHELL", "true"], True), (["NONE"], False), (None, False)])
