@@ -377,7 +377,7 @@ ID, DIGEST = "a1" * 32, "b2" * 32
 )
 def test_an_image_is_found_by_each_engines_spelling_of_its_tag(answering: Callable[..., Engine], tag: str, asked: str):
     images = answering([_image(ID, tag)], "No such image", 1).images([asked, "other:latest"])
-    assert images == {asked: Image(ID, "web", (tag,))}
+    assert images == {asked: Image(ID, "web", (tag,), content=ID)}
 
 
 @pytest.mark.parametrize("asked", [ID, f"sha256:{ID}", ID[:12]])
