@@ -14,7 +14,10 @@ MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if "templates" not in p
 PURE = [
     *sorted((SOURCE / "plan").glob("*.py")),
     *(path for path in sorted((SOURCE / "settings").glob("*.py")) if path.name != "load.py"),
-    *(SOURCE / "engine" / name for name in ("about.py", "dialect.py", "differences.py", "entries.py", "models.py")),
+    *(
+        SOURCE / "engine" / name
+        for name in ("about.py", "dialect.py", "differences.py", "entries.py", "identity.py", "models.py")
+    ),
     *(SOURCE / name for name in ("text.py", "errors.py")),
 ]
 OUTSIDE = {
