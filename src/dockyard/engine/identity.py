@@ -6,7 +6,6 @@ times and attestations. The content covers what a container of the image consist
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,6 +38,8 @@ def content_of(answer: Answer) -> str:
     if layers is None:
         return str(answer["Id"]).removeprefix("sha256:")
     everything = {"layers": list(layers), "platform": _platform(answer), **configuration_of(answer)}
+    import json
+
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 

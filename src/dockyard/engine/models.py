@@ -1,6 +1,5 @@
 """What the engine knows, as plain values made from its inspect answers."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -347,6 +346,8 @@ def image_from(answer: Answer) -> Image:
 
 def step_from(created_by: str, comment: str) -> BuildStep:
     """Make a BuildStep of two fields of `image history`, each as JSON."""
+    import json
+
     return BuildStep(json.loads(created_by) or "", json.loads(comment) or "")
 
 
