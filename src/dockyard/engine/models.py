@@ -117,6 +117,11 @@ class IdMap(NamedTuple):
         """Return what a container sees of an owner on the host; 65534 for an id that it has not."""
         return _inside(self.uids, uid), _inside(self.gids, gid)
 
+    def owner_outside(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return what the host sees of an owner in a container; 65534 for an id that is not mapped."""
+        found = self.uid(uid), self.gid(gid)
+        return found[0] if found[0] is not None else NOBODY, found[1] if found[1] is not None else NOBODY
+
 
 def _inside(ranges: tuple[IdRange, ...], outside: int) -> int:
     if not ranges:

@@ -110,14 +110,18 @@ def _word(attribute: str, marks: tuple[str, ...]) -> str:
 
 
 def metadata(
-    status: os.stat_result, before: os.stat_result, ours: dict[str, bytes], theirs: dict[str, bytes]
+    status: os.stat_result,
+    before: os.stat_result,
+    owner: tuple[int, int],
+    ours: dict[str, bytes],
+    theirs: dict[str, bytes],
 ) -> tuple[str, ...]:
-    """Return what is different in mode, owner (as one word) and attributes, times apart."""
+    """Return what is different in mode, owner (as one word) and attributes, times apart; `owner` is the image's."""
     found = []
     old, new = stat.S_IMODE(before.st_mode), stat.S_IMODE(status.st_mode)
     if old != new and not stat.S_ISLNK(status.st_mode):
         found.append(f"mode {old:04o} → {new:04o}")
-    if (status.st_uid, status.st_gid) != (before.st_uid, before.st_gid):
+    if (status.st_uid, status.st_gid) != owner:
         found.append(OWNER)
     if ours or theirs:
         names = sorted(ours.keys() | theirs.keys())

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
+from dockyard.engine.models import IdMap
 from dockyard.scan.attributes import attributes_of, mark_of, metadata
 from dockyard.scan.budget import StoppedError, Tally
 from dockyard.scan.change import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Change, change_of, kind_of
@@ -20,10 +21,11 @@ class Judge:
     """Judges entries, each given by the frame and the path of its directory, its name and its status.
 
     With `pending`, bytes are not compared but left there, for `late`. What cannot be judged raises OSError.
+    `ids` say which ids the container's layer has in place of those of the image.
     """
 
-    def __init__(self, marks: tuple[str, ...], tally: Tally, pending: Pending | None) -> None:
-        self.marks, self.tally, self.pending = marks, tally, pending
+    def __init__(self, marks: tuple[str, ...], tally: Tally, pending: Pending | None, ids: IdMap | None = None) -> None:
+        self.marks, self.tally, self.pending, self.ids = marks, tally, pending, ids or IdMap()
 
     def new(self, frame: Frame, path: str, name: str, status: os.stat_result) -> Change:
         """Return what is told of an entry that the image does not have."""
@@ -91,8 +93,8 @@ class Judge:
         here, before = frame.here, under.status
         kind = kind_of(status)
         ours, theirs = attributes_of(here, name, self.marks), attributes_of(under.layer, name, self.marks)
-        detail = metadata(status, before, ours.own, theirs.own)
-        owner = (before.st_uid, before.st_gid)
+        owner = self._owner(before)
+        detail = metadata(status, before, owner, ours.own, theirs.own)
         what = METADATA if detail else TOUCHED
         change = change_of(f"{path}/{name}", what, kind, status, detail, tuple(ours.own), owner)
         edited = EDITED if "origin" in ours.noted else REPLACED
@@ -172,7 +174,7 @@ class Judge:
         kind, before = kind_of(status), under.status
         detail = (f"was a {kind_of(before)}", *((_arrow(frame.here, name),) if kind == "link" else ()))
         own = attributes_of(frame.here, name, self.marks).own
-        owner = (before.st_uid, before.st_gid)
+        owner = self._owner(before)
         yield change_of(f"{path}/{name}", TYPE, kind, status, detail, tuple(own), owner)
         if stat.S_ISDIR(before.st_mode):
             with ExitStack() as stack:
@@ -189,7 +191,12 @@ class Judge:
         below = size_below(under, name, self.tally.count) if kind == "directory" else 0
         told = f"more than {MOST}" if below > MOST else str(below)
         detail = (f"with {told} entries",) if below else ()
-        return change_of(path, DELETED, kind, under.status, detail)._replace(changed=parent.st_ctime)
+        change = change_of(path, DELETED, kind, under.status, detail)
+        return change._replace(changed=parent.st_ctime, owner=self._owner(under.status))
+
+    def _owner(self, status: os.stat_result) -> tuple[int, int]:
+        """Return the owner that an entry of the image has for the container, as the host numbers it."""
+        return self.ids.owner_outside(status.st_uid, status.st_gid)
 
     def _moved(self, here: int, name: str, noted: frozenset[str]) -> tuple[str, ...]:
         if "redirect" not in noted:

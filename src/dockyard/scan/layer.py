@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from dockyard.engine.models import IdMap
 from dockyard.scan.attributes import namespaces
 from dockyard.scan.budget import BUDGET, Budget, StoppedError, Tally, is_within
 from dockyard.scan.change import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Change
@@ -37,7 +38,7 @@ class Walk:
     """One reading of an upper directory; `layers` are the image's directories, the uppermost first.
 
     With `defer` no file is read during `changes` and `again`: copies that are as large as the image's wait for
-    `compare`. `marks` begin the overlay's own attributes (see dockyard.scan.attributes).
+    `compare`. `marks` begin the overlay's own attributes (see dockyard.scan.attributes); `ids` map the image's owners.
     `whole` is for a directory that holds the whole tree of a container: what it lacks is deleted.
     Afterwards `unjudged` counts what could not be judged, by reason; `example` has one path of each.
     """
@@ -51,13 +52,14 @@ class Walk:
         defer: bool = False,
         marks: tuple[str, ...] | None = None,
         whole: bool = False,
+        ids: IdMap | None = None,
     ) -> None:
         self.whole = whole
         self.upper, self.layers = upper, layers
         self.marks = namespaces() if marks is None else marks
         self.tally = Tally(budget)
         self._pending = Pending()
-        self._judge = Judge(self.marks, self.tally, self._pending if defer else None)
+        self._judge = Judge(self.marks, self.tally, self._pending if defer else None, ids)
 
     @property
     def entries(self) -> int:

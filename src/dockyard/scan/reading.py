@@ -43,11 +43,24 @@ class Proof(NamedTuple):
         return self.wanted and bool(container.pid) and (not self.container or self.container == container.name)
 
 
+def walk_of(place: Place, budget: Budget = BUDGET, *, defer: bool = False) -> Walk:
+    """Return a walk of a place."""
+    return Walk(
+        place.upper,
+        place.layers,
+        budget,
+        defer=defer,
+        marks=place.marks,
+        whole=place.is_whole,
+        ids=place.image_ids,
+    )
+
+
 class Reading:
     """What is being read of a container, until it is closed; all but `changes` is final when that is through."""
 
     def __init__(self, place: Place, budget: Budget, *, defer: bool) -> None:
-        self.walk = Walk(place.upper, place.layers, budget, defer=defer, marks=place.marks, whole=place.is_whole)
+        self.walk = walk_of(place, budget, defer=defer)
         self.place = place
         self.changes: Iterable[Change] = ()
         self.how = STILL
@@ -86,8 +99,7 @@ class Reading:
     def note_processes(self, pids: Iterable[int]) -> None:
         """Note what processes run, and which of it differs from the image."""
         self.codes, unseen = codes(pids)
-        place = self.place
-        walk = Walk(place.upper, place.layers, self.walk.tally.budget, marks=place.marks, whole=place.is_whole)
+        walk = walk_of(self.place, self.walk.tally.budget)
         paths = {code.path for code in self.codes}
         self.changed_codes = frozenset(change.path for change in walk.again(paths) if change.what != TOUCHED)
         unseen += sum(walk.unjudged.values())
@@ -192,7 +204,7 @@ def _missed_tokens(reading: Reading) -> list[Change]:
     if not tokens or not tokens.missing:
         return []
     place = reading.place
-    return list(Walk(place.upper, place.layers, marks=place.marks).again(tokens.planted))
+    return list(walk_of(place).again(tokens.planted))
 
 
 def _watched(container: Container, place: Place, group: Group | None, proof: Proof, budget: Budget) -> Reading:

@@ -64,6 +64,10 @@ def remove(  # noqa: PLR0913, PLR0917 - whose, where, what, whereto
 
     Raises DockyardError, with nothing touched, where the container is not what it was or nothing can be saved.
     """
+    if place.image_ids.uids:
+        raise DockyardError(
+            "it has its image with other owners: nothing is put back", hint="recreate the container: d restart"
+        )
     with ExitStack() as stack:
         root = stack.enter_context(root_of(pid, place.upper))
         try:

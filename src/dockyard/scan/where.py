@@ -19,6 +19,7 @@ class Place(NamedTuple):
     """A container's upper directory, the image's directories, the uppermost first, and the points of its mounts.
 
     `marks` begin the overlay's own attributes, as far as its kind is known: all others are what a container may write.
+    `image_ids` map the owners in the image's directories, where these are mounted for the container with other ids.
     `is_whole` and `is_copy` are as in layers/directories.py.
     """
 
@@ -30,6 +31,7 @@ class Place(NamedTuple):
     marks: tuple[str, ...] | None = None
     is_whole: bool = False
     is_copy: bool = False
+    image_ids: IdMap = IdMap()
 
 
 def place_of(container: Container, store: Store | None = None) -> Place:
@@ -73,7 +75,7 @@ def _running(container: Container, store: Store | None) -> Place | None:
     overlay = _root_overlay(table)
     if overlay:
         told = (store.directories_of(container) if store else _told(container)) or Directories(container.layer, ())
-        return _agreed(overlay, told, table)._replace(ids=own)
+        return _with_mapped_image(container, _agreed(overlay, told, table)._replace(ids=own))
     if container.id.encode() not in groups and not _root_type(table).startswith("fuse"):
         raise DockyardError("the process that the engine tells is not this container's (any more)")
     return None
@@ -102,7 +104,27 @@ def _place(container: Container, told: Directories, store: Store | None) -> Plac
     if container.pid:
         table = Path(f"/proc/{container.pid}/mountinfo").read_bytes()
         points |= {mount.point for mount in _mounts(table)} - {"/"}
-    return Place(told.upper, told.lowers, points, _ids(container, store), is_whole=told.is_whole, is_copy=told.is_copy)
+    ids = _ids(container, store)
+    place = Place(told.upper, told.lowers, points, ids, is_whole=told.is_whole, is_copy=told.is_copy)
+    return _with_mapped_image(container, place)
+
+
+def _with_mapped_image(container: Container, place: Place) -> Place:
+    """Return the place of a container that has a map of ids to itself, with the directories that hold its image.
+
+    podman mounts them with mapped ids below the container's directory, where only the mount itself sees them. Where the
+    kernel cannot do that, podman copies them, with the owners that the map gives.
+    """
+    if not container.ids.uids:
+        return place
+    hidden = f"{place.upper.rpartition('/')[0]}/mapped/"
+    layers = container.layers if any(layer.startswith(hidden) for layer in place.layers) else place.layers
+    try:
+        owners = [Path(layer).stat().st_uid for layer in layers]
+    except OSError as error:
+        raise DockyardError(f"its layers cannot be read: {error.strerror}") from None
+    is_copied = any(0 <= owner - one.outside < one.size for owner in owners for one in container.ids.uids)
+    return place._replace(layers=layers, image_ids=IdMap() if is_copied else container.ids)
 
 
 def _ids(container: Container, store: Store | None) -> IdMap:
