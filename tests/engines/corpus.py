@@ -62,13 +62,18 @@ def extended(name: str, value: bytes, path: str = "app/tool") -> Callable[[Path,
     return lambda root, _: os.setxattr(root / path, name, value)
 
 
+def outside(user: int, pid: int) -> int:
+    """Return the host's number of a user in the container of a process."""
+    rows = [map(int, row.split()) for row in Path(f"/proc/{pid}/uid_map").read_text(encoding="ascii").splitlines()]
+    return next(out + user - first for first, out, size in rows if 0 <= user - first < size)
+
+
 def with_acl(name: str, path: str) -> Callable[[Path, int], None]:
     """Return what gives rights to the container's user 33: whoever sets them names him as the host does."""
 
     def give(root: Path, pid: int) -> None:
-        rows = (map(int, row.split()) for row in Path(f"/proc/{pid}/uid_map").read_text(encoding="ascii").splitlines())
         is_ours = Path(f"/proc/{pid}/ns/user").readlink() == Path("/proc/self/ns/user").readlink()
-        user = 33 if is_ours else next(out + 33 - first for first, out, size in rows if 0 <= 33 - first < size)
+        user = 33 if is_ours else outside(33, pid)
         os.setxattr(root / path, name, WITH_ACL[:16] + user.to_bytes(4, "little") + WITH_ACL[20:])
 
     return give
