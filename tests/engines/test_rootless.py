@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,8 @@ class Rootless(World):
         self.run("podman", "system", "reset", "--force", expect=None)
         self.run("podman", "unshare", "rm", "-rf", str(self.volumes), expect=None)
         for pid in _processes_of(UID):
-            os.kill(pid, 9)  # podman's own, that holds the namespace
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)  # podman's own, that holds the namespace
         if GROUP.exists():
             wait_for(lambda: not (GROUP / "cgroup.procs").read_text(), "the end of the user's processes")
             for place in sorted((one for one in GROUP.rglob("*") if one.is_dir()), reverse=True):

@@ -2,12 +2,16 @@
 
 import mmap
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
-from dockyard.scan.running import Code, Mounted, codes_of, not_of_the_image
+from dockyard.scan import running
+from dockyard.scan.running import Code, Mounted, codes_of, not_of_the_image, processes_of
+from tests.engines.world import wait_for
 
 ROOT, DISK, MEMORY = 1, 2, 3
 MOUNTS = (
@@ -63,3 +67,51 @@ def test_many_mappings_of_one_file() -> None:
         found = [path for path, status in codes_of(os.getpid()) if status.st_ino == ours]
         assert len(found) == 1
         del maps
+
+
+def test_mapped_files_where_only_root_may_follow_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are found by their paths, as the same by inode and device; one that is gone counts as deleted."""
+    by_links = {path: (status.st_dev, status.st_ino) for path, status in codes_of(os.getpid())}
+    real = os.stat
+
+    def stat(path: object, **how: bool) -> os.stat_result:
+        if "/map_files/" in str(path):
+            raise PermissionError
+        return real(path, **how)  # type: ignore[call-overload,no-any-return]
+
+    with tempfile.NamedTemporaryFile() as there, tempfile.NamedTemporaryFile() as gone:
+        maps = []
+        for file in (there, gone):
+            file.write(b"x" * mmap.PAGESIZE)
+            file.flush()
+            maps.append(mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_EXEC))
+        os.unlink(gone.name)  # noqa: PTH108
+        os.close(os.open(gone.name, os.O_CREAT | os.O_WRONLY, 0o600))  # another one of that name
+        monkeypatch.setattr(running.os, "stat", stat)
+        found = dict(codes_of(os.getpid()))
+        monkeypatch.undo()
+        assert {path: (found[path].st_dev, found[path].st_ino) for path in by_links} == by_links
+        assert found[there.name].st_nlink == 1
+        assert found[f"{gone.name} (deleted)"].st_nlink == 0
+        del maps
+
+
+def test_processes_without_a_control_group() -> None:
+    """Those of its PID namespace and what they have started, not ours; one in the host's has its children alone."""
+    script = "sleep 60 & unshare --pid --fork sleep 61 & echo; wait"
+    argv = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as outer:
+        assert outer.stdout
+        outer.stdout.readline()
+        (first,) = map(int, Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text(encoding="ascii").split())
+
+        def commands() -> set[str]:
+            found = (Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] for pid in processes_of(first))
+            return {b" ".join(words).decode() for words in found}
+
+        wait_for(lambda: "sleep 61" in commands(), "a namespace within the namespace")
+        assert {"sh -c", "sleep 60", "sleep 61"} <= commands()
+        assert os.getpid() not in processes_of(first)
+        assert outer.pid in processes_of(outer.pid)
+        assert os.getpid() not in processes_of(outer.pid)
+        outer.kill()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dockyard.engine.models import Container
+from dockyard.engine.models import Container, IdMap, IdRange
 from dockyard.errors import DockyardError
 from dockyard.scan.where import Place, place_in, place_of
 
@@ -148,3 +148,36 @@ def test_driver_that_does_not_tell() -> None:
     """It is named, and never taken for unchanged."""
     with pytest.raises(DockyardError, match="vfs"):
         place_of(container(driver="vfs"))
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Container:
+    """A stopped container with a map of ids to itself, over an image whose root is the host's."""
+    for name in ("image", "id/diff"):
+        (tmp_path / name).mkdir(parents=True)
+    ids = IdMap((IdRange(0, 200000, 65536),), (IdRange(0, 200000, 65536),))
+    return container(layer=f"{tmp_path}/id/diff", layers=(f"{tmp_path}/image",), ids=ids)
+
+
+def test_image_that_is_mounted_with_mapped_ids(monkeypatch: pytest.MonkeyPatch, mapped: Container) -> None:
+    """Where podman has hidden the mounts of the image, its own directories are read, and their owners are mapped."""
+    hidden = f"lowerdir={Path(mapped.layer).parent}/mapped/0/l/X,upperdir={mapped.layer},workdir=/w"
+    facts = {"layer": mapped.layer, "layers": mapped.layers, "ids": mapped.ids}
+    found = placed_by(monkeypatch, hidden, **facts)
+    assert (found.layers, found.image_ids) == (mapped.layers, mapped.ids)
+    stopped = place_of(mapped)
+    assert (stopped.layers, stopped.ids, stopped.image_ids) == (mapped.layers, mapped.ids, mapped.ids)
+
+
+def test_image_that_was_copied_for_mapped_ids(mapped: Container) -> None:
+    """A copy that podman has made has the owners already."""
+    os.chown(mapped.layers[0], 200000, 200000)
+    assert place_of(mapped).image_ids == IdMap()
+    assert place_of(mapped._replace(ids=IdMap())).image_ids == IdMap()
+
+
+def test_owners_in_a_users_namespace(monkeypatch: pytest.MonkeyPatch, mapped: Container) -> None:
+    """There we see ids as containers do; a map of a container's own is one of that namespace."""
+    monkeypatch.setenv("DOCKYARD_IN_NAMESPACE", "1")
+    assert place_of(mapped._replace(ids=IdMap())).ids == IdMap()
+    assert place_of(mapped).ids == mapped.ids
