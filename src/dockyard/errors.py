@@ -13,7 +13,7 @@ EXIT_CODES = {
     0: "done",
     WORK_FAILED: "the work failed: a test failed, drift found, a container missing",
     WRONG_USAGE: "wrong usage or settings",
-    ENGINE_UNREACHABLE: "engine unreachable",
+    ENGINE_UNREACHABLE: "engine unreachable, or it does not answer",
     LOCKED: "locked by another run",
     CANNOT_JUDGE: "could not judge: a scan that is incomplete",
     INTERRUPTED: "interrupted",
@@ -73,7 +73,7 @@ class PortTakenError(EngineError):
 
 
 class EngineUnreachableError(DockyardError):
-    """The engine is not installed, not running, or not ours to use."""
+    """The engine is not installed, not running, not ours to use, or waits for itself."""
 
     exit_code = ENGINE_UNREACHABLE
 

@@ -134,15 +134,21 @@ def attach(
     extra_environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     quiet: bool = False,
+    silence: Silence | None = None,
 ) -> int:
     """Run a child on our terminal and return its exit code; with `quiet` its output goes to stderr, as progress does.
 
+    What it writes is not seen here: `silence` asks once, when its seconds are over.
     An interrupt reaches the child as well: it is waited for, so that it can put its things in order, and then raised.
     """
     sys.stdout.flush()
     output = sys.stderr if quiet else None
     child = subprocess.Popen(argv, env=_environment(extra_environment), cwd=cwd, stdout=output)
     with _ended(child):
+        if silence:
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(timeout=silence.seconds)
+            silence.ask(child.pid)
         return child.wait()
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dockyard.standalone import d_map
 from tests.engines.world import FROM_BASE, REPOSITORY, free_port, write
 from tests.standins import http_socket
@@ -128,3 +130,31 @@ def test_map_lists_what_runs(docker: StandInWorld, tmp_path: Path) -> None:
     assert f"{docker.container_id(service.name)[:12]} {service.name}\n" in done.stdout, done.stderr
     assert http_socket.answer(docker.root / "engine", "GET /v1.41/containers/json HTTP/1.0")[0] == 400
     assert http_socket.answer(docker.root / "engine", "GET /v1.44/containers/json HTTP/1.0")[0] == 200
+
+
+@pytest.mark.xfail(strict=True, reason="image identity: issue 13")
+def test_unchanged_source_switches_nothing(docker: StandInWorld) -> None:
+    """A forced rebuild of the same files has the same content, whatever its provenance says: `:prev` stays."""
+    service = docker.waiting()
+    docker.go_live(service)
+    write(service / "files/version", "another version")
+    docker.d("upgrade", service.name)
+    before = docker.container_id(service.name), {**docker.tags(service.name), "latest": ""}
+    docker.d("upgrade", "--force", service.name)
+    assert (docker.container_id(service.name), {**docker.tags(service.name), "latest": ""}) == before
+
+
+@pytest.mark.parametrize("buildx", ["0.35", "0.36"])
+@pytest.mark.parametrize("parameters", ["--provenance=false", "--provenance=mode=max", "--sbom=true"])
+def test_build_is_recognised_by_any_digest(docker: StandInWorld, buildx: str, parameters: str) -> None:
+    """Buildx before 0.36 writes the configuration's digest into --iidfile, where the engine has the manifest's."""
+    service = docker.waiting(build_params=parameters)
+    docker.d("build", service.name, env={"STANDIN_BUILDX": buildx})
+    assert docker.image_id(f"dytest/{service.name}:latest")
+
+
+@pytest.mark.xfail(strict=True, reason="image identity: issue 13")
+def test_clean_scan_of_what_buildx_built(docker: StandInWorld) -> None:
+    """BuildKit writes no step for `--label`: its images are not taken for images that somebody has added to."""
+    service = _settled(docker)
+    assert docker.run("d-cowscan", "--all", service.name).stdout == "all ok\n"

@@ -29,7 +29,7 @@ from dockyard.engine.models import (
     row_from,
     step_from,
 )
-from dockyard.engine.silence import Watchdog, is_waiting
+from dockyard.engine.silence import Watchdog, is_waiting, waiting
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, PortTakenError, UsageError
 from dockyard.privilege import in_namespace
 
@@ -72,7 +72,10 @@ class Engine:
     def attach(self, *argv: str, secrets: Mapping[str, str] | None = None, quiet: bool = False) -> int:
         """Run a command on our terminal and return its exit code; `quiet` sends its output to stderr."""
         try:
-            return process.attach((self.program, *argv), extra_environment=secrets, quiet=quiet)
+            with waiting("Ctrl-C ends it"):
+                return process.attach(
+                    (self.program, *argv), extra_environment=secrets, quiet=quiet, silence=self._silence(argv)
+                )
         except OSError as error:
             raise _cannot_start(self.program, error) from None
 

@@ -21,22 +21,23 @@ SILENCE_SECONDS = 15.0
 PROBE_SECONDS = 15.0
 """Seconds in which it has to answer that."""
 
-_waits = ContextVar("_waits", default=False)
+_why_waiting = ContextVar("_why_waiting", default="")
+PRODUCTION_CHANGES = "waiting for it, as production has begun to change"
 
 
 @contextlib.contextmanager
-def waiting() -> Iterator[None]:
+def waiting(why: str = PRODUCTION_CHANGES) -> Iterator[None]:
     """Wait for an engine that does not answer during the block: what has begun there must not end half-way."""
-    before = _waits.set(True)
+    before = _why_waiting.set(why)
     try:
         yield
     finally:
-        _waits.reset(before)
+        _why_waiting.reset(before)
 
 
 def is_waiting() -> bool:
     """Return whether an engine that does not answer is waited for."""
-    return _waits.get()
+    return bool(_why_waiting.get())
 
 
 class Watchdog:
@@ -63,7 +64,7 @@ class Watchdog:
         seconds = SILENCE_SECONDS + PROBE_SECONDS
         message = f"{self._dialect.name} does not answer: `{self._what}` has had no answer for {seconds:g} s"
         if is_waiting():
-            warn(f"{message}; waiting for it, as production has begun to change")
+            warn(f"{message}; {_why_waiting.get()}")
             return
         raise EngineUnreachableError(message, hint=self._dialect.when_stuck)
 

@@ -101,6 +101,14 @@ def test_step_that_changes_production_is_waited_for(fake: Fake, told: list[str])
         engine.call("stop", "web.old")
 
 
+def test_command_on_the_terminal_is_not_ended(fake: Fake, told: list[str]) -> None:
+    """What it shows is not known here: it may be at work. The user reads that the engine does not answer."""
+    assert fake("case $1 in info) exec sleep 60;; *) sleep 2; exit 7;; esac").attach("run", "web") == 7
+    assert told == ["warning: docker does not answer: `docker run` has had no answer for 0.6 s; Ctrl-C ends it"]
+    assert fake("case $1 in info) echo 28;; *) sleep 1;; esac").attach("run", "web") == 0
+    assert len(told) == 1
+
+
 def test_podman_that_works_itself_is_not_taken_for_stuck(fake: Fake) -> None:
     """It holds its storage while it writes a large layer, so that no other podman gets an answer."""
     works = "while [ $n -lt 25 ]; do n=$((n + 1)); head -c 100000 /dev/zero >file; sleep 0.1; done; echo done"
