@@ -24,7 +24,7 @@ def hung(world: StandInWorld, *verbs: str, seconds: float = 300) -> Iterator[Non
 
 
 def test_upgrade_ends_before_production_is_touched(docker: StandInWorld) -> None:
-    """It says after half a minute what it waited for; the container that is up is the same, and so are its tags."""
+    """It says after half a minute what it waits for, and ends after another: container and tags are as they were."""
     service = docker.waiting()
     docker.go_live(service)
     before = docker.container_id(service.name), docker.tags(service.name)
@@ -32,8 +32,9 @@ def test_upgrade_ends_before_production_is_touched(docker: StandInWorld) -> None
     began = time.monotonic()
     with hung(docker, "build", "create", "start", "stop", "info"):
         done = docker.d("upgrade", service.name, expect=3)
-    assert 29 < time.monotonic() - began < 60
-    assert "docker does not answer: `docker build` has had no answer for 30 s" in done.stderr
+    assert 59 < time.monotonic() - began < 100
+    for seconds in (30, 60):
+        assert f"docker does not answer: `docker build` has had no answer for {seconds} s" in done.stderr
     assert "service docker restart" in done.stderr
     assert docker.is_up(service.name)
     assert (docker.container_id(service.name), docker.tags(service.name)) == before

@@ -143,8 +143,8 @@ HOST = (
     Difference(
         "an engine that hangs",
         "Docker was seen to wait for itself: lists were answered, builds and starts were not.",
-        "After half a minute without a word it asks the engine. If that is not answered either, it says what it "
-        "waited for and ends with exit code 3. If production has begun to change, it warns and waits instead.",
+        "Without a word for a quarter of a minute it asks the engine, says after half a minute what it waits for, and "
+        "ends after a minute with exit code 3. If production has begun to change, it waits instead.",
         "`systemctl restart docker`",
     ),
 )

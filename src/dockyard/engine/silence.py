@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 15.0
 """Seconds without a word from the engine until it is asked whether it works."""
 PROBE_SECONDS = 15.0
-"""Seconds in which it has to answer that."""
+"""Seconds in which it has to answer that; if it does not, the user reads so."""
+LAST_PROBE_SECONDS = 30.0
+"""Seconds in which it has to answer the same question once more: a host under load is slow, and not stuck."""
 
 _why_waiting = ContextVar("_why_waiting", default="")
 PRODUCTION_CHANGES = "waiting for it, as production has begun to change"
@@ -58,19 +60,25 @@ class Watchdog:
 
         Raises EngineUnreachableError if neither does, unless the engine is waited for.
         """
-        before = activity_of(pid)
-        if self._answers() or (self._dialect.works_in_client and activity_of(pid) > before):
-            return
         seconds = SILENCE_SECONDS + PROBE_SECONDS
-        message = f"{self._dialect.name} does not answer: `{self._what}` has had no answer for {seconds:g} s"
-        if is_waiting():
-            warn(f"{message}; {_why_waiting.get()}")
+        if self._works(pid, PROBE_SECONDS):
             return
-        raise EngineUnreachableError(message, hint=self._dialect.when_stuck)
+        warn(f"{self._message(seconds)}; {_why_waiting.get() or 'asking it once more'}")
+        if is_waiting() or self._works(pid, LAST_PROBE_SECONDS):
+            return
+        raise EngineUnreachableError(self._message(seconds + LAST_PROBE_SECONDS), hint=self._dialect.when_stuck)
 
-    def _answers(self) -> bool:
+    def _message(self, seconds: float) -> str:
+        return f"{self._dialect.name} does not answer: `{self._what}` has had no answer for {seconds:g} s"
+
+    def _works(self, pid: int, seconds: float) -> bool:
+        """Return whether the engine answers within some seconds, or its client does the work meanwhile."""
+        before = activity_of(pid)
+        return self._answers(seconds) or (self._dialect.works_in_client and activity_of(pid) > before)
+
+    def _answers(self, seconds: float) -> bool:
         try:
-            process.capture((self._program, *self._dialect.probe), timeout=PROBE_SECONDS)
+            process.capture((self._program, *self._dialect.probe), timeout=seconds)
         except TimeoutError:
             return False
         except OSError:
