@@ -24,6 +24,7 @@ from dockyard.plan.build import (
     build_command,
     build_parameters,
     image_name,
+    loading_flags,
     plan_promotion,
     plan_rollback,
     references,
@@ -137,7 +138,9 @@ class Builder(NamedTuple):
     def _standard_build(self, reference: str, *, force: bool, timeout: float | None) -> None:
         if not self.service.file("Dockerfile"):
             raise DockyardError(f"{self.service.directory}: no Dockerfile", hint="write one, or a ./Build")
-        parameters = (*self._labelled(), *(("--no-cache",) if force else ()))
+        named = os.environ.get("BUILDX_BUILDER", "")
+        loading = loading_flags(self._all_parameters, named, self.engine.dialect)
+        parameters = (*self._labelled(), *loading, *(("--no-cache",) if force else ()))
         with (
             build_context(self.service.directory) as context,
             tempfile.TemporaryDirectory(prefix="dockyard-") as scratch,

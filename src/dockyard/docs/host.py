@@ -27,6 +27,7 @@ VARIABLES = (
         "DOCKER_BUILDKIT",
         "`0`: docker's client builds with its legacy builder; Docker 20.10 builds with BuildKit if 1.",
     ),
+    Variable("BUILDX_BUILDER", "The builder that buildx takes; what it builds is handed over to the engine."),
     Variable("TERM", "`dumb`: a build is shown as its engine writes it, not condensed to a line for each step."),
     Variable("BUILDKIT_PROGRESS", "`plain` for each build: its steps are read from that.", set_by_us=True),
     Variable("PATH", "Where programs are looked up: the engine's client above all."),

@@ -74,6 +74,8 @@ class Dialect(NamedTuple):
     """Checks a container's health now, where the engine leaves it to timers of a host that may have none."""
     build_flags: tuple[str, ...] = ()
     """What every build gets, so that a failed one leaves no container behind."""
+    load_flag: tuple[str, ...] = ()
+    """Has a builder other than the engine's own hand over what it has built, which buildx leaves in its cache."""
     needs_buildkit: str = ""
     """Matches what the client writes if a build needs BuildKit and the client has used its legacy builder."""
     builder_notice: tuple[str, ...] = ()
@@ -178,6 +180,7 @@ DOCKER = Dialect(
     port_reserved="failed: port is already allocated",
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
+    load_flag=("--load",),
     needs_buildkit=r"the --mount option requires BuildKit|unknown flag: --secret",
     builder_notice=(
         "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.",

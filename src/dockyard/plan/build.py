@@ -75,6 +75,17 @@ def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:
     return (*dialect.build_flags, *volume, *settings[BUILD_PARAMS])
 
 
+def loading_flags(parameters: tuple[str, ...], builder: str, dialect: Dialect) -> tuple[str, ...]:
+    """Return what has a builder of its own, such as one in a container, hand its image over to the engine.
+
+    `builder` is $BUILDX_BUILDER. Without a builder by name, or where the parameters say what becomes of the image,
+    there is nothing to add.
+    """
+    flags = {word.partition("=")[0] for word in parameters}
+    is_named = bool(builder) or "--builder" in flags
+    return dialect.load_flag if is_named and not flags & {"--load", "--push", "--output", "-o"} else ()
+
+
 class Promotion(NamedTuple):
     """Tags to set, in this order: each names an image id, so that nothing that moves meanwhile can slip in."""
 

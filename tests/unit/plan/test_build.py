@@ -10,6 +10,7 @@ from dockyard.plan.build import (
     build_command,
     build_parameters,
     image_name,
+    loading_flags,
     plan_promotion,
     plan_rollback,
     references,
@@ -169,3 +170,21 @@ def test_secrets_of_a_build_are_named_and_not_shown(text: str):
     )
     assert secret_names(settings) == ("secret token=token", "secret npm=web/npmrc")
     assert secret_names(settings_of()) == ()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "builder", "flags"),
+    [
+        ((), "", ()),
+        ((), "mine", ("--load",)),
+        (("--builder", "mine"), "", ("--load",)),
+        (("--builder=mine", "--pull"), "", ("--load",)),
+        (("--builder=mine", "--push"), "", ()),
+        (("--output=type=image",), "mine", ()),
+        (("-o", "type=image"), "mine", ()),
+    ],
+)
+def test_a_builder_by_name_hands_its_image_over(parameters: tuple[str, ...], builder: str, flags: tuple[str, ...]):
+    """Unless the parameters say what becomes of it; podman has no such builders."""
+    assert loading_flags(parameters, builder, DOCKER) == flags
+    assert loading_flags(parameters, builder, PODMAN) == ()
