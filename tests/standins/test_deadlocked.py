@@ -45,7 +45,7 @@ def test_stop_of_production_is_waited_for(docker: StandInWorld) -> None:
     service = docker.waiting()
     docker.go_live(service)
     write(service / "files/version", "a third")
-    with hung(docker, "stop", "info", seconds=40):
+    with hung(docker, "stop", "info", seconds=75):
         done = docker.d("upgrade", service.name)
     assert "`docker stop` has had no answer for 30 s; waiting for it, as production has begun to change" in done.stderr
     assert docker.is_up(service.name)
