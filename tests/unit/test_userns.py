@@ -15,6 +15,7 @@ import pytest
 
 from dockyard.cli import verbs
 from dockyard.cli.verb import VERBS
+from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, PODMAN
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, IdRange
@@ -489,20 +490,28 @@ def test_podman_has_no_daemon():
     assert "docs/how-to/map-users.md" in error.value.hint
 
 
+@pytest.mark.parametrize(("version", "is_refused"), [("29.0.1", True), ("28.5.2+dfsg4", False), ("20.10.24", False)])
 def test_containerd_store_is_refused_before_anything_is_changed(
-    etc: Path, places: SystemFiles, monkeypatch: pytest.MonkeyPatch
+    places: SystemFiles, monkeypatch: pytest.MonkeyPatch, version: str, is_refused: bool
 ):
-    """Docker 29 does not start with both; a store that nobody asked for by name gives way by itself."""
+    """Docker 29 does not start with both, 28.5 does; a store that nobody asked for by name gives way by itself."""
+    engine = Engine("docker", DOCKER)
+    engine.__dict__["about"] = About(version)
+    engine.__dict__["id_map"] = IdMap()
     monkeypatch.setattr(enabling, "find", lambda _: Daemon(1, ("dockerd",)))
     monkeypatch.setattr(enabling, "refuse_impossible", lambda _: None)
-    monkeypatch.setattr(enabling, "ETC", str(etc))
+    monkeypatch.setattr(engine, "running", list)
+    monkeypatch.setattr(enabling, "ETC", str(Path(places.passwd).parent))
     config = Path(places.config)
     config.parent.mkdir(exist_ok=True)
     wanted = outline.Wanted("dockremap", config=str(config))
     before = '{"features": {"containerd-snapshotter": true}}'
     config.write_text(before)
+    if not is_refused:
+        assert enabling.outline_enabling(engine, [], wanted).changes
+        return
     with pytest.raises(DockyardError, match="the engine would not start") as error:
-        enabling.outline_enabling(Engine("docker", DOCKER), [], wanted)
+        enabling.outline_enabling(engine, [], wanted)
     assert '"containerd-snapshotter"' in error.value.hint
     assert config.read_text() == before
 

@@ -25,7 +25,7 @@ DOCKER = (
         "install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's packages)",
     ),
     Difference(
-        "25.0",
+        "26.1",
         "Images can be kept in the containerd image store instead of by a graph driver. An image's id is then the "
         "digest of its manifest or index, and answers name no directories of layers.",
         "Images are compared by their content, which is the same in all stores.",
@@ -91,7 +91,7 @@ PODMAN = (
     Difference(
         "4.3",
         "The oldest version that is tested.",
-        "All features but those that need a daemon: `d userns enable`, `start_first`.",
+        "All features work but `d userns enable` and `start_first`, which need a daemon.",
     ),
     Difference(
         "5.0",

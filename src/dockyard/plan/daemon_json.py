@@ -8,7 +8,7 @@ from dockyard.errors import DockyardError
 
 KEY = "userns-remap"
 CONTAINERD_STORE = "containerd-snapshotter"
-"""A feature in daemon.json. A daemon that maps users has no such store, and does not start if it is asked for both."""
+"""A feature in daemon.json. Docker 29 does not map users with such a store: it does not start if it is told both."""
 
 _MARK = "\ufeff"  # newer engines pass over a byte order mark
 _SPACE = re.compile(r"[ \t\n\r]*")

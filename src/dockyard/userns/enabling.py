@@ -49,7 +49,7 @@ def outline_enabling(engine: Engine, services: Iterable[Service], wanted: Wanted
     if known and known.config != places.config:
         raise DockyardError(f"{known.config} asks for the mapping of users already", hint="`d userns disable` first")
     now = files.read_all(places)
-    refuse_containerd_store(places, now)
+    refuse_containerd_store(engine, places, now)
     plan = plan_enable(places, _finished(places, now, known), wanted.user, wanted.start, accounts_of(services))
     start = plan.ids.uids[0].outside
     pending = start_of(engine.id_map) != start

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from dockyard.engine.about import numbers_of
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError
 from dockyard.plan.daemon_json import CONTAINERD_STORE, asks_for_containerd_store
@@ -17,6 +18,7 @@ from dockyard.service import Service
 from dockyard.userns import files, record
 from dockyard.userns.record import Record
 
+_REFUSES_BOTH = (29,)
 ETC = "/etc"
 LOCK = "the mapping of users"  # no container can be called so
 
@@ -63,9 +65,13 @@ def refuse_impossible(engine: Engine) -> None:
         raise DockyardError("mapping users takes root: it changes /etc/passwd and the engine", hint="use sudo")
 
 
-def refuse_containerd_store(places: SystemFiles, now: Texts) -> None:
-    """Raise DockyardError if the daemon is told to use a store that it does not have once it maps users."""
-    if asks_for_containerd_store(now[places.config], places.config):
+def refuse_containerd_store(engine: Engine, places: SystemFiles, now: Texts) -> None:
+    """Raise DockyardError if the daemon is told to use a store that it does not have once it maps users.
+
+    Docker 28.5 starts with both, and uses that store; 29 does not start.
+    """
+    is_told = asks_for_containerd_store(now[places.config], places.config)
+    if is_told and numbers_of(engine.about.version) >= _REFUSES_BOTH:
         raise DockyardError(
             f'{places.config}: the engine would not start: "{CONTAINERD_STORE}" is true there, and a daemon that maps '
             "users keeps images with a graph driver",
