@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ class Snapshots:
         dialect, done = self._engine.dialect, set[str]()
         if not dialect.snapshots or self._driver not in dialect.snapshotters:
             return
-        for socket in self._candidates():
+        for socket in (*dialect.snapshot_sockets, *self._further):
             real = os.path.realpath(socket) if socket else ""
             if real not in done and os.access(real, os.R_OK | os.W_OK):
                 done.add(real)
@@ -125,12 +126,14 @@ class Snapshots:
         if not done:
             self.reason = "no socket of containerd was found that may be used"
 
-    def _candidates(self) -> Iterator[str]:
-        yield from self._engine.dialect.snapshot_sockets
+    @cached_property
+    def _further(self) -> tuple[str, ...]:
+        """Where it may listen as well, if dockerd was started with another `--exec-root`."""
+        told = ""
         with suppress(DockyardError, ValueError, AttributeError):
             answer = json.loads(self._engine.call(*self._engine.dialect.snapshot_service))
-            yield str((answer.get("Containerd") or {}).get("Address") or "")
-        yield from listening("/containerd.sock")
+            told = str((answer.get("Containerd") or {}).get("Address") or "")
+        return (told, *listening("/containerd.sock"))
 
 
 def listening(end: str, table: Path = Path("/proc/net/unix")) -> list[str]:

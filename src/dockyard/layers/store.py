@@ -65,16 +65,19 @@ class Store:
         """
         if known := self.directories_of(container):
             yield known
-        elif self.engine.dialect.mounting:
-            with self._mounted(container) as whole:
-                yield whole
-        elif container.is_up:
+            return
+        dialect = self.engine.dialect
+        with self._mounted(dialect.mounting, dialect.unmounting, container.id) as root:
+            if root:
+                with self.image(self._image_of(container)) as lowers:
+                    yield Directories(root, lowers, is_whole=True)
+                return
+        if container.is_up:
             raise self.unknown(container)
-        else:
-            from dockyard.layers.copies import copy_of_container
+        from dockyard.layers.copies import copy_of_container
 
-            with copy_of_container(self.engine, container) as whole:
-                yield whole
+        with copy_of_container(self.engine, container) as whole:
+            yield whole
 
     def unknown(self, container: "Container") -> DockyardError:
         """Return what to raise for a container whose directories must be known, and are not."""
@@ -102,14 +105,16 @@ class Store:
         """
         if known := self._layers_of(image):
             yield known
-        elif self.engine.dialect.mounting_image:
-            with self._mounted_image(image) as root:
+            return
+        dialect = self.engine.dialect
+        with self._mounted(dialect.mounting_image, dialect.unmounting_image, image.id) as root:
+            if root:
                 yield (root,)
-        else:
-            from dockyard.layers.copies import copy_of_files, copy_of_image
+                return
+        from dockyard.layers.copies import copy_of_files, copy_of_image
 
-            with copy_of_files(self.engine, image, only) if only else copy_of_image(self.engine, image) as root:
-                yield (root,)
+        with copy_of_files(self.engine, image, only) if only else copy_of_image(self.engine, image) as copy:
+            yield (copy,)
 
     def _layers_of(self, image: "Image") -> tuple[str, ...]:
         if image.layers and _is_here(image.layers[0]):
@@ -122,29 +127,24 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------------- mounting
     @contextmanager
-    def _mounted(self, container: "Container") -> Iterator[Directories]:
-        """Yield the tree of a container of an engine that can mount one, and that of its image."""
+    def _mounted(self, mount: tuple[str, ...], unmount: tuple[str, ...], identifier: str) -> Iterator[str]:
+        """Have an engine that can mount a whole tree do so, and yield where; nothing where that is not on this host."""
+        try:
+            root = self.engine.call(*mount, identifier).strip() if mount else ""
+        except EngineError:
+            root = ""
+        try:
+            yield root if root and _is_here(root) else ""
+        finally:
+            if root:
+                with suppress(EngineError):  # it may be gone
+                    self.engine.call(*unmount, identifier)
+
+    def _image_of(self, container: "Container") -> "Image":
         image = self.engine.images([container.image_id]).get(container.image_id)
         if not image:
-            raise DockyardError(f"its image, {container.image_id[:12]}, is not there any more")
-        dialect = self.engine.dialect
-        with self.image(image) as lowers:
-            upper = self.engine.call(*dialect.mounting, container.id).strip()
-            try:
-                yield Directories(upper, lowers, is_whole=True)
-            finally:
-                with suppress(EngineError):  # it may be gone
-                    self.engine.call(*dialect.unmounting, container.id)
-
-    @contextmanager
-    def _mounted_image(self, image: "Image") -> Iterator[str]:
-        dialect = self.engine.dialect
-        root = self.engine.call(*dialect.mounting_image, image.id).strip()
-        try:
-            yield root
-        finally:
-            with suppress(EngineError):
-                self.engine.call(*dialect.unmounting_image, image.id)
+            raise DockyardError(f"its image, {container.image_id[:12]}, does not exist any more")
+        return image
 
     def _snapshots(self, driver: str) -> Snapshots:
         return self._asked.setdefault(driver, Snapshots(self.engine, driver))
