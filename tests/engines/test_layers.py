@@ -84,7 +84,7 @@ def launched(engine: World, image: str, name: str, script: str = "true") -> None
 
 def changes_of(client: Engine, container: Container) -> dict[str, str]:
     """Return what a scan finds in a container, by path."""
-    done = scan(container, Store(client), Options())
+    done = scan(container, Store(client), Options(entries=client.dialect.entries))
     assert done.unjudged == {}
     return {finding.change.path: finding.change.what for finding in done.findings}
 
@@ -104,6 +104,7 @@ def facts(tree: Tree) -> dict[str, tuple[Any, ...]]:
     }
 
 
+@pytest.mark.matrix
 def test_directories_of_an_image(engine: World, image: str) -> None:
     """The uppermost first: what hides and what is hidden is where the builder put it, and nothing is left of asking."""
     client = find_engine(engine.engine)
@@ -127,6 +128,7 @@ def test_copy_of_an_image_is_the_image(engine: World, image: str) -> None:
     assert found == expected
 
 
+@pytest.mark.matrix
 def test_changes_of_a_container(engine: World, image: str) -> None:
     """The same are found while it runs, once it has stopped, and from copies; removed are what copies took."""
     launched(engine, image, "dyt-layers-changed", USE)
@@ -160,6 +162,7 @@ def test_users_of_an_image_from_copies(engine: World, image: str) -> None:
     assert engine.listing() == before
 
 
+@pytest.mark.matrix
 def test_very_many_layers(engine: World, image: str) -> None:
     """More than the kernel's table has room for: the image and its container are read whole, running and stopped."""
     directory = engine.root / "layers-many"
@@ -176,7 +179,7 @@ def test_very_many_layers(engine: World, image: str) -> None:
     expected = {"/many/3": "edited", "/many/60": "deleted", "/app/done": "new"}
     assert changes_of(client, container_of(client, "dyt-layers-many")) == expected
     told = json.loads(engine.run("d-cowscan", "--json", "dyt-layers-many", cwd="/", expect=1).stdout)["containers"][0]
-    assert told["unjudged"] == {}
+    assert told["incomplete"] == []
     engine.call("stop", "-t", "1", "dyt-layers-many")
     assert changes_of(client, container_of(client, "dyt-layers-many")) == expected
 
@@ -212,7 +215,6 @@ def test_view_that_was_left(engine: World, image: str) -> None:
     ctr(engine, "view", view, chain)
     engine.call("rmi", "-f", image)
     assert views(engine) == []
-    assert chain not in ctr(engine, "ls")
 
 
 # ---------------------------------------------------------------------------------------------------- whole trees (vfs)

@@ -122,16 +122,14 @@ class Dialect(NamedTuple):
     """Undoes that."""
     overlay_drivers: tuple[str, ...] = ()
     """The storage drivers whose layers the engine lists."""
-    snapshotters: frozenset[str] = frozenset()
-    """The storage drivers whose layers containerd lists, as overlays."""
+    snapshotters: tuple[str, ...] = ()
+    """The storage drivers whose layers containerd lists, as overlays; the usual one first."""
     snapshots: tuple[str, ...] = ()
     """The program and first words of a question to containerd, by its `{socket}` and the `{driver}`."""
     snapshot_sockets: tuple[str, ...] = ()
     """Where containerd listens: dockerd's own, then one that the system runs."""
-    snapshot_service: tuple[str, ...] = ()
-    """Asks for JSON with containerd's address in it, for where neither of these is right; since API 1.46."""
-    merged_roots: tuple[str, ...] = ()
-    """Asks where a container's root is mounted, in a directory of its id, if its inspect answer does not say."""
+    merged_roots: str = ""
+    """Where a container's root is mounted, in a directory of its id, if its inspect answer does not say."""
     starting: tuple[str, ...] = ()
     """Asks where the engine keeps a directory for each container, by id, that it writes to as it starts the container:
     after its root is mounted, and before anything runs."""
@@ -197,11 +195,10 @@ DOCKER = Dialect(
     prune_build_cache=("builder", "prune", "--force"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
     overlay_drivers=("overlay2",),
-    snapshotters=frozenset({"overlayfs", "fuse-overlayfs", "stargz"}),
+    snapshotters=("overlayfs", "fuse-overlayfs", "stargz"),
     snapshots=("ctr", "--address", "{socket}", "--namespace", "moby", "snapshots", "--snapshotter", "{driver}"),
     snapshot_sockets=("/run/docker/containerd/containerd.sock", "/run/containerd/containerd.sock"),
-    snapshot_service=("info", "--format", "{{json .}}"),
-    merged_roots=("info", "--format", "{{.DockerRootDir}}/rootfs/{{.Driver}}"),
+    merged_roots="{root}/rootfs/{driver}",
     starting=("info", "--format", "{{.DockerRootDir}}/containers"),
     entries=DOCKER_ENTRIES,
 )

@@ -115,6 +115,8 @@ class Engine:
             try:
                 use(output)
             except DockyardError as error:
+                if output.read(1):
+                    raise
                 failed = error
 
         try:

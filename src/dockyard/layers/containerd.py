@@ -8,7 +8,6 @@ after images are removed, removes it as well, as nothing refers to it.
 """
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -130,9 +129,8 @@ class Snapshots:
     def _further(self) -> tuple[str, ...]:
         """Where it may listen as well, if dockerd was started with another `--exec-root`."""
         told = ""
-        with suppress(DockyardError, ValueError, AttributeError):
-            answer = json.loads(self._engine.call(*self._engine.dialect.snapshot_service))
-            told = str((answer.get("Containerd") or {}).get("Address") or "")
+        with suppress(DockyardError, ValueError):
+            told = self._engine.about.containerd
         return (told, *listening("/containerd.sock"))
 
 

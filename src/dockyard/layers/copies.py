@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from dockyard.errors import DockyardError, EngineError
 from dockyard.layers.directories import Directories
-from dockyard.layers.unpack import unpack_image, unpack_tree
+from dockyard.layers.unpack import archive_errors, unpack_image, unpack_tree
 from dockyard.secrets import state_directory
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def copy_of_image(engine: "Engine", image: "Image") -> Iterator[str]:
     with private_directory(int(answer[0].get("Size") or 0) * ROOM if answer else 0) as place:
         archive, root = place / "image.tar", place / "root"
         root.mkdir(mode=0o755)
-        with archive.open("wb") as file:
-            engine.stream(("save", image.id), lambda stream: shutil.copyfileobj(stream, file))
+        engine.stream(("save", f"sha256:{image.id}"), partial(_write, archive))
         unpack_image(str(archive), str(root))
         archive.unlink()
         yield str(root)
@@ -83,6 +82,11 @@ def _created(engine: "Engine", image: str) -> Iterator[str]:
         yield created[-1]
     finally:
         engine.remove(name, with_volumes=True)
+
+
+def _write(archive: Path, stream: IO[bytes]) -> None:
+    with archive_errors(), archive.open("wb") as file:
+        shutil.copyfileobj(stream, file)
 
 
 def _require_root() -> None:

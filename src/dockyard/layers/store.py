@@ -55,7 +55,8 @@ class Store:
         dialect = self.engine.dialect
         if container.root or not dialect.merged_roots:
             return container.root
-        return f"{self.engine.call(*dialect.merged_roots).strip()}/{container.id}"
+        about = self.engine.about
+        return f"{dialect.merged_roots.format(root=about.root, driver=about.driver)}/{container.id}"
 
     @contextmanager
     def opened(self, container: "Container") -> Iterator[Directories]:

@@ -206,13 +206,13 @@ def _filler(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[int], ob
 # ------------------------------------------------------------------------------------------------------------ archives
 def unpack_tree(stream: IO[bytes], root: str) -> None:
     """Unpack one tree, as `export` writes it. Raises DockyardError."""
-    with _reported(), Unpacked(root) as into, tarfile.open(fileobj=stream, mode="r|") as tar:
+    with archive_errors(), Unpacked(root) as into, tarfile.open(fileobj=stream, mode="r|") as tar:
         into.add(tar)
 
 
 def unpack_image(archive: str, root: str) -> None:
     """Unpack the layers of an image, as `save` writes them, merged into one tree. Raises DockyardError."""
-    with _reported(), Unpacked(root) as into, tarfile.open(archive, "r:") as tar:
+    with archive_errors(), Unpacked(root) as into, tarfile.open(archive, "r:") as tar:
         members = {member.name.removeprefix("./"): member for member in tar}
         for name in layer_names(lambda one: _json(tar, members, one)):
             for step in (into.remove_hidden, into.add):
@@ -221,7 +221,7 @@ def unpack_image(archive: str, root: str) -> None:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def archive_errors() -> Iterator[None]:
     """Raise what goes wrong with an archive or the disk as a DockyardError."""
     try:
         yield

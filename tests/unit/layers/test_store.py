@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, PODMAN
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import Answer, Container, Image
@@ -39,14 +40,16 @@ class Copying(Engine):
     def stream(self, argv: tuple[str, ...], use: Callable[[io.BytesIO], object]) -> None:  # type: ignore[override]
         self.calls.append(argv)
         trees = {
-            ("save", IMAGE): saved(tar_of(("etc", None), ("etc/passwd", b"app:x:7:8::/:\n"), ("x", b"image"))),
+            ("save", f"sha256:{IMAGE}"): saved(
+                tar_of(("etc", None), ("etc/passwd", b"app:x:7:8::/:\n"), ("x", b"image"))
+            ),
             ("export", ID): tar_of(("x", b"changed")),
             ("export", "new"): tar_of(("x", b"image")),
         }
         use(io.BytesIO(trees[argv]))
 
     def images(self, references: Iterable[str]) -> dict[str, Image]:
-        return {name: Image(IMAGE) for name in references}
+        return {name: Image(IMAGE, driver="btrfs") for name in references}
 
     def inspect(self, kind: str, *names: str) -> list[Answer]:
         return [{"Size": 1000}] if (kind, names) == ("image", (IMAGE,)) else []
@@ -83,7 +86,7 @@ def test_what_the_engine_says(tmp_path: Path) -> None:
 @as_root
 def test_copy_of_an_image(temporary: Path) -> None:
     """Without directories its archive is unpacked, for its reader alone, and nothing is left."""
-    with Store(Copying()).image(Image(IMAGE)) as (root,):
+    with Store(Copying()).image(Image(IMAGE, driver="btrfs")) as (root,):
         assert Path(root, "x").read_text() == "image"
         assert [path.stat().st_mode & 0o777 for path in temporary.iterdir()] == [0o700]
     assert list(temporary.iterdir()) == []
@@ -92,7 +95,7 @@ def test_copy_of_an_image(temporary: Path) -> None:
 def test_copy_of_a_few_files(temporary: Path) -> None:
     """They come out of a container that never starts and is removed, with its volumes; what is not there is not."""
     engine = Copying()
-    with Store(engine).image(Image(IMAGE), ("etc/passwd", "etc/group")) as (root,):
+    with Store(engine).image(Image(IMAGE, driver="btrfs"), ("etc/passwd", "etc/group")) as (root,):
         assert {str(path.relative_to(root)) for path in Path(root).rglob("*")} == {"etc", "etc/passwd"}
         assert Path(root, "etc/passwd").read_text() == "app:x:7:8::/:\n"
     assert [argv[0] for argv in engine.calls] == ["ps", "create", "remove"]
@@ -146,22 +149,38 @@ class Mounting(Copying):
 def test_whole_trees(tmp_path: Path) -> None:
     """An engine that can mount is asked to, and to undo it."""
     engine = Mounting(tmp_path)
+    for name in (ID, IMAGE):
+        (tmp_path / name).mkdir()
     with Store(engine).opened(STOPPED._replace(driver="vfs")) as found:
         assert found == Directories(f"{tmp_path}/{ID}", (f"{tmp_path}/{IMAGE}",), is_whole=True)
     assert engine.calls == [
-        ("image", "mount", IMAGE),
         ("mount", ID),
-        ("unmount", ID),
+        ("image", "mount", IMAGE),
         ("image", "unmount", IMAGE),
+        ("unmount", ID),
     ]
 
 
-def test_merged_root(tmp_path: Path) -> None:
+@as_root
+def test_whole_trees_of_another_host(temporary: Path) -> None:
+    """What is mounted elsewhere is not read here: it is copied."""
+    engine = Mounting(Path("/nonexistent"))
+    with Store(engine).image(Image(IMAGE, driver="vfs")) as (root,):
+        assert Path(root, "x").read_text() == "image"
+    assert [argv[:2] for argv in engine.calls] == [
+        ("image", "mount"),
+        ("image", "unmount"),
+        ("save", f"sha256:{IMAGE}"),
+    ]
+    assert list(temporary.iterdir()) == []
+
+
+def test_merged_root() -> None:
     """Where the engine mounts a container's root; the containerd store has its own directory for it."""
     assert Store(Copying()).merged_root_of(STOPPED._replace(root="/merged")) == "/merged"
-    engine = Mounting(tmp_path)
-    engine.dialect = DOCKER
-    assert Store(engine).merged_root_of(STOPPED) == f"{tmp_path}/{DOCKER.merged_roots[-1]}/{ID}"
+    engine = Copying()
+    engine.__dict__["about"] = About(root="/var/lib/docker", driver="overlayfs")
+    assert Store(engine).merged_root_of(STOPPED) == f"/var/lib/docker/rootfs/overlayfs/{ID}"
 
 
 # --------------------------------------------------------------------------------------------------------- the place
