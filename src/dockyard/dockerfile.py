@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from dockyard.dockerfile_text import Instruction, escape_character, instructions
@@ -120,13 +121,13 @@ def build_arguments(parameters: Sequence[str], environment: Mapping[str, str] = 
 
     One without a value has that of the environment, if it is set there.
     """
-    pairs = [pair.partition("=") for pair in _values(parameters, "--build-arg")]
+    pairs = [pair.partition("=") for pair in given_values(parameters, "--build-arg")]
     given = {name: value if is_set else environment.get(name) for name, is_set, value in pairs}
-    platform = next(iter(_values(parameters, "--platform")[-1:]), "")
+    platform = next(iter(given_values(parameters, "--platform")[-1:]), "")
     return {**_platform_arguments(platform), **{name: value for name, value in given.items() if value is not None}}
 
 
-def _values(parameters: Sequence[str], flag: str) -> list[str]:
+def given_values(parameters: Sequence[str], flag: str) -> list[str]:
     """Return the values of a flag, in both of its spellings."""
     apart = [after for word, after in pairwise(parameters) if word == flag]
     return apart + [word.partition("=")[2] for word in parameters if word.startswith(f"{flag}=")]
@@ -187,10 +188,21 @@ def _sources(instruction: Instruction) -> Iterator[str]:
     """Yield the stages and images that an instruction takes files from, as it names them."""
     if instruction.name == "COPY":
         yield from filter(None, [copied(instruction).stage])
+    yield from (mount["from"] for mount in _mounts(instruction) if mount.get("from"))
+
+
+def mounted_secrets(instruction: Instruction) -> tuple[str, ...]:
+    """Return the ids of the secrets that a RUN mounts; without one, it is the base name of the target."""
+    secrets = (mount for mount in _mounts(instruction) if mount.get("type") == "secret")
+    return tuple(mount.get("id") or Path(mount.get("target", "")).name for mount in secrets)
+
+
+def _mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
+    """Yield the fields of each `--mount` of a RUN, their names in lower case."""
     if instruction.name == "RUN":
-        for mount in _values(_after_options(instruction.value)[0], "--mount"):
+        for mount in given_values(_after_options(instruction.value)[0], "--mount"):
             fields = (field.strip().partition("=") for field in mount.replace('"', "").split(","))
-            yield from (value for name, _, value in fields if name.lower() == "from" and value)
+            yield {name.lower(): value for name, _, value in fields}
 
 
 def _after_options(line: str) -> tuple[tuple[str, ...], list[str]]:

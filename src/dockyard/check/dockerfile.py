@@ -9,10 +9,10 @@ from dockyard.check.point import Found, Severity
 from dockyard.check.registry import check
 from dockyard.check.secrets import is_secret, names_secret
 from dockyard.check.subject import Dockerfile, Subject
-from dockyard.dockerfile import Copied, assignments, copied, is_reference
+from dockyard.dockerfile import Copied, assignments, copied, given_values, is_reference, mounted_secrets
 from dockyard.dockerfile_text import Instruction
 from dockyard.plan.build import image_name
-from dockyard.settings.keys import REPO1, REPO2
+from dockyard.settings.keys import BUILD_PARAMS, BUILD_SECRETS, REPO1, REPO2
 from dockyard.settings.load import shown
 from dockyard.settings.types import has_glob
 from dockyard.text import did_you_mean
@@ -130,7 +130,7 @@ def dockerfile_copies_secret(subject: Subject) -> Iterator[Found]:
     for dockerfile, one in _each(subject, "ADD", "COPY"):
         for source in _from_here(one).sources:
             if _KEY_NAMES.search(source):
-                hint = "RUN --mount=type=secret, or a mount at launch"
+                hint = "RUN --mount=type=secret with `build_secrets`, or a mount at launch"
                 yield Found(f"`{source}` is copied into the image", dockerfile.at(one), hint=hint)
     if any(_plain(source) in {"files", "", "."} for _, one in _each(subject, "COPY") for source in copied(one).sources):
         for path in _private_keys(subject.service.directory / "files"):
@@ -191,12 +191,31 @@ def dockerfile_secret(subject: Subject) -> Iterator[Found]:
     """Whoever has the image can read it in the image's history, and it stays in the history of the source."""
     for dockerfile, one in _each(subject, "ENV", "ARG"):
         for name, value in assignments(one):
-            where, write = dockerfile.at(one), "RUN --mount=type=secret,id=…, or `env` in settings.yaml"
+            where, write = (
+                dockerfile.at(one),
+                "RUN --mount=type=secret,id=… with `build_secrets`, or `env` in settings.yaml",
+            )
             if value and is_secret(name, value):
                 yield Found(f"`{one.name} {name}` holds a secret", where, write=write)
             elif one.name == "ARG" and not value and names_secret(name):
                 message = f"`ARG {name}` puts a secret into the image's history"
                 yield Found(message, where, write=write, severity=Severity.WARNING)
+
+
+@check("dockerfile-secret-missing", Severity.WARNING, "A secret that the build does not get")
+def dockerfile_secret_missing(subject: Subject) -> Iterator[Found]:
+    """The step runs without it: the engine mounts nothing, and refuses only if the mount says `required`."""
+    if not subject.settings:
+        return
+    parameters = subject.settings[BUILD_PARAMS]
+    flags = given_values(parameters, "--secret")
+    given = {secret.id for secret in subject.settings[BUILD_SECRETS]}
+    given |= {value.partition("=")[2] for flag in flags for value in flag.split(",") if value.startswith("id=")}
+    for dockerfile, one in _each(subject, "RUN"):
+        for secret in mounted_secrets(one):
+            if secret and secret not in given:
+                write = f"build_secrets: [{secret}]"
+                yield Found(f"the build gets no secret `{secret}`", dockerfile.at(one), write=write)
 
 
 # ------------------------------------------------------------------------------------------------------------------ RUN
