@@ -5,7 +5,8 @@ import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +17,12 @@ from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
 from dockyard.engine.identity import SOURCE_LABEL
 from dockyard.engine.models import Image, plain_id
-from dockyard.errors import DockyardError, NoSuchNameError, TestFailedError, UsageError
+from dockyard.errors import DockyardError, EngineError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
+    EARLIER,
     LATEST,
+    LIVE,
+    UNTRIMMED,
     ImageName,
     Promotion,
     build_command,
@@ -56,7 +60,8 @@ class Builder(NamedTuple):
     def build(self, tag: str = LATEST, *, force: bool = False, timeout: float | None = None) -> Image:
         """Build the image if its source has changed, push it where its repository is a registry, and return it.
 
-        `force` builds it in any case, and without the engine's cache; `timeout` is in seconds. Raises DockyardError
+        `force` builds it in any case, and without the engine's cache; `timeout` is in seconds. If an image of the same
+        source differs from the new one in nothing but times, the tag names the earlier one. Raises DockyardError
         where the build fails, with its transcript; the tag then names what it named before.
         """
         reference = self.name.tagged(tag)
@@ -64,7 +69,9 @@ class Builder(NamedTuple):
         if image:
             say(f"{self.service.name}: unchanged, {reference} is {image.id[:12]}")
         else:
-            image = self._built(reference, force=force, timeout=timeout)
+            with self._earlier(reference, force=force) as earlier:
+                image = self._built(reference, force=force, timeout=timeout)
+                image = self._without_duplicate(reference, image, earlier)
         if self.name.in_registry:
             push(self.engine, [reference])
         return image
@@ -79,6 +86,48 @@ class Builder(NamedTuple):
             raise DockyardError(f"{self.service.name}: built, but there is no image {reference}", hint)
         return image
 
+    @contextmanager
+    def _earlier(self, reference: str, *, force: bool) -> Iterator[Collection[Image]]:
+        """Yield the images that a build may turn out to equal, and have them exist until the end of the block."""
+        images = self.engine.images([reference, self.name.tagged(UNTRIMMED), self.name.tagged(LIVE)])
+        held = self.name.tagged(EARLIER) if force and reference in images else ""
+        if held:
+            self.engine.call("tag", images[reference].id, held)
+        try:
+            yield images.values()
+        finally:
+            if held:
+                with suppress(EngineError):  # a container runs it
+                    self.engine.call("rmi", held)
+
+    def _without_duplicate(self, reference: str, new: Image, earlier: Iterable[Image]) -> Image:
+        """Return an earlier image of the same source that the new one equals, which then has the tag; or the new one.
+
+        The new one is removed: it would only take up space.
+        """
+        same_source = [one for one in earlier if one.source == new.source and not one.trimmed] if new.source else []
+        if any(one.id == new.id for one in same_source):
+            return new
+        before = next((one for one in same_source if self._has_same_files(new, one)), None)
+        if not before:
+            return new
+        self.engine.call("tag", before.id, reference)
+        left = self.engine.image(new.id)
+        if left and not left.tags:
+            with suppress(EngineError):  # something uses it in the meantime
+                self.engine.call("rmi", new.id)
+        say(f"{self.service.name}: the build changed nothing, {reference} is {before.id[:12]}")
+        return before
+
+    def _has_same_files(self, new: Image, before: Image) -> bool:
+        from dockyard.surface.same import has_same_files
+
+        try:
+            return has_same_files(self.engine, new, before)
+        except DockyardError as error:
+            say(f"{self.service.name}: not compared with {before.id[:12]}: {error}")
+            return False
+
     def is_current(self, tag: str = LATEST) -> Image | None:
         """Return the image of a tag if it is made from what the source is now; None where it is to be built."""
         image = self._image(self.name.tagged(tag))
@@ -88,8 +137,8 @@ class Builder(NamedTuple):
     def source(self) -> str:
         """A hash of all that the image is made from, as it is now. Raises DockyardError where it cannot be built."""
         bases = self.engine.images(self.bases)
-        ids = {name: bases[name].id if name in bases else "" for name in self.bases}
-        return source_hash(self.service, (*self._all_parameters, *secret_names(self.settings)), ids)
+        contents = {name: bases[name].content if name in bases else "" for name in self.bases}
+        return source_hash(self.service, (*self._all_parameters, *secret_names(self.settings)), contents)
 
     @property
     def decides_on_trimming(self) -> str:
@@ -105,15 +154,27 @@ class Builder(NamedTuple):
     def _all_parameters(self) -> tuple[str, ...]:
         return (*build_parameters(self.settings, self.engine.dialect), *self.parameters)
 
-    def shell(self, tag: str = LATEST) -> tuple[str, ...]:
-        """Return what builds it, as lines to paste into a shell."""
+    def shell(self, tag: str = LATEST, *, force: bool = False) -> tuple[str, ...]:
+        """Return what builds it, as lines to paste into a shell; `force` as in `build`."""
         reference = self.name.tagged(tag)
         directory = shlex.quote(str(self.service.directory))
         script = (f"(cd {directory} && IMAGE={reference} ./Build)",) if self.service.program("Build") else ()
         if not self.service.file("Dockerfile"):
             return script
-        command = build_command(str(self.service.directory), reference, "", self._labelled(), self.settings)
-        return (*script, command.shell(self.engine.program))
+        parameters = self._parameters_of_build(force=force)
+        command = build_command(str(self.service.directory), reference, "", parameters, self.settings)
+        environment = (f"{name}={shlex.quote(value)}" for name, value in self._environment.items())
+        return (*script, " ".join((*environment, command.shell(self.engine.program))))
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """What a build has in its environment and we do not."""
+        return {name: value for name, value in self.engine.dialect.build_environment if name not in os.environ}
+
+    def _parameters_of_build(self, *, force: bool) -> tuple[str, ...]:
+        named = os.environ.get("BUILDX_BUILDER", "")
+        loading = loading_flags(self._all_parameters, named, self.engine.dialect)
+        return (*self._labelled(), *loading, *(("--no-cache",) if force else ()))
 
     def _labelled(self) -> tuple[str, ...]:
         return (*self._all_parameters, "--label", f"{SOURCE_LABEL}={self.source}")
@@ -124,7 +185,7 @@ class Builder(NamedTuple):
     def _run_script(self, script: Path, reference: str) -> bool:
         """Run ./Build; returns whether the standard build follows."""
         last = ""
-        environment = {"IMAGE": reference, "DOCKYARD_SOURCE": self.source}
+        environment = {**self._environment, "IMAGE": reference, "DOCKYARD_SOURCE": self.source}
         try:
             command, place = (str(script),), self.service.directory
             for line in process.lines(command, cwd=place, extra_environment=environment, hidden=CONTINUE):
@@ -138,23 +199,21 @@ class Builder(NamedTuple):
     def _standard_build(self, reference: str, *, force: bool, timeout: float | None) -> None:
         if not self.service.file("Dockerfile"):
             raise DockyardError(f"{self.service.directory}: no Dockerfile", hint="write one, or a ./Build")
-        named = os.environ.get("BUILDX_BUILDER", "")
-        loading = loading_flags(self._all_parameters, named, self.engine.dialect)
-        parameters = (*self._labelled(), *loading, *(("--no-cache",) if force else ()))
+        parameters = self._parameters_of_build(force=force)
         with (
             build_context(self.service.directory) as context,
             tempfile.TemporaryDirectory(prefix="dockyard-") as scratch,
         ):
             id_file = Path(scratch, "id")
             self._run_build(build_command(str(context), reference, str(id_file), parameters, self.settings), timeout)
-            self._check_tag(reference, plain_id(id_file.read_text(encoding="ascii").strip()))
+            self._check_tag(reference, plain_id(id_file.read_text(encoding="ascii").strip()), parameters)
 
     def _run_build(self, command: Command, timeout: float | None) -> None:
         """Run the engine's build, and show what it writes. Raises DockyardError, with the transcript."""
         values = values_of(command.secrets, self.settings)
         with telling.build_display() as show:
             output = BuildOutput(show, self.engine.dialect.builder_notice, values.values())
-            environment = {**_PLAIN_OUTPUT, **values}
+            environment = {**self._environment, **_PLAIN_OUTPUT, **values}
             try:
                 ran = self.engine.tee(*command.argv, timeout=timeout, environment=environment, output=output)
             except process.LateError as error:
@@ -173,11 +232,24 @@ class Builder(NamedTuple):
         message = f"{self.service.name}: the build failed with exit code {ran.exit_code}"
         return DockyardError(message, hint="the engine says why, above")
 
-    def _check_tag(self, reference: str, built: str) -> None:
+    def _check_tag(self, reference: str, built: str, parameters: tuple[str, ...]) -> None:
+        """Raise DockyardError if a tag does not name what was built.
+
+        With a containerd image store `built` may be the digest of the image's configuration instead of its id (buildx
+        before 0.36). The engine does not always report that digest: then the label says whether it is of this source.
+        """
         image = self._image(reference)
-        if not image or image.id != built:
+        is_ours = image and (
+            built in {image.id, image.config_digest}
+            or (f"{SOURCE_LABEL}={image.source}" in parameters and self._is_unknown_digest(image, built))
+        )
+        if not is_ours:
             message = f"{reference} is not the image that was built"
             raise DockyardError(message, hint="another build came in between; build again")
+
+    def _is_unknown_digest(self, image: Image, digest: str) -> bool:
+        """Return whether the engine reports no image of this digest, neither as an id nor beside this image's id."""
+        return not image.config_digest and not self.engine.image(digest)
 
     def test(self, image: str, *, timeout: float | None = None, environment: Mapping[str, str] | None = None) -> bool:
         """Run the service's Test on an image id, with a further environment. Returns False where there is none to run.
@@ -236,9 +308,11 @@ class Builder(NamedTuple):
     def promote(self, tested: str | None) -> Promotion:
         """Make the latest image live, and what was live the previous one; `tested` is the id that passed, if any did.
 
-        Raises DockyardError where what would be promoted is not what was tested.
+        Nothing changes if what is live has the same content. Raises DockyardError where what would be promoted has
+        another content than what was tested.
         """
-        return self._carry_out(plan_promotion(self.name, self.tags(), tested))
+        image = (self.engine.image(tested) or Image(tested)) if tested else None
+        return self._carry_out(plan_promotion(self.name, self.tags(), image))
 
     def rollback(self) -> Promotion:
         """Make the previous image live again, and what was live the previous one. Raises NoSuchNameError."""

@@ -76,13 +76,16 @@ def events(service: str = "", limit: int = 50) -> list[Event]:
     return _select(f"{where} ORDER BY number DESC LIMIT ?", wanted)
 
 
-def failed_switch(service: str, image: str, launch: str) -> Event | None:
-    """Return the newest upgrade to an image with these settings if it failed; None where it did not, or never was."""
+def failed_switch(service: str, image: str, content: str, launch: str) -> Event | None:
+    """Return the newest upgrade to an image with these settings if it failed; None where it did not, or never was.
+
+    The image is the one with this id of the engine, or any other one of the same content.
+    """
     try:
         found = _select(
-            "WHERE service = ? AND image = ? AND action = 'upgrade' AND json_extract(detail, '$.launch') = ? "
-            "ORDER BY number DESC LIMIT 1",
-            (service, image, launch),
+            "WHERE service = ? AND action = 'upgrade' AND json_extract(detail, '$.launch') = ? "
+            "AND (image = ? OR json_extract(detail, '$.content') = nullif(?, '')) ORDER BY number DESC LIMIT 1",
+            (service, launch, image, content),
         )
     except DockyardError as error:
         warn(str(error))

@@ -137,7 +137,9 @@ class Replacement(NamedTuple):
 
     def _record(self, result: str, **detail: object) -> None:
         detail = {"launch": trial(self.service, self.plan.launch), **detail}
-        history.record(self.service.name, self.action, result, image=self.plan.launch.image_id, **detail)
+        image = self.plan.launch.image_id
+        content = self.yard.engine.content(image)
+        history.record(self.service.name, self.action, result, image=image, content=content, **detail)
 
 
 def trial(service: Service, plan: LaunchPlan) -> str:

@@ -35,7 +35,7 @@ def each(*tells: Tell) -> Tell:
 
 
 class Wanted(NamedTuple):
-    """How an upgrade is to go: `force` builds what has not changed and retries what failed; `timeout` in seconds."""
+    """How an upgrade is to go: `force` builds without a cache and retries what failed; `timeout` in seconds."""
 
     force: bool = False
     timeout: float | None = None
@@ -85,12 +85,10 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
     builder = builder_for(yard, service)
     tell("building")
     made = built(yard, builder, wanted)
-    image = made.image
-    ready = look(yard, builder, image)
+    ready = look(yard, builder, made.image)
+    image = ready.image
     if not ready.reasons and not _to_promote(ready):
-        if not wanted.force:
-            return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
-        ready = ready._replace(reasons=("it was forced",) if ready.runs else ())
+        return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
     _refuse_failed(yard, service, ready, wanted)
     if made.is_tested:
         return ready._replace(tested=image)
@@ -132,14 +130,8 @@ def trimmed(yard: Yard, builder: Builder, wanted: Wanted) -> "Trimmed":
 
     with remembered(builder, "trim"):
         done = trim(builder, built_from(yard, builder.service.name), timeout=wanted.timeout)
-    history.record(builder.service.name, "trim", "ok", image=done.image, content=_content(builder, done.image))
+    history.record(builder.service.name, "trim", "ok", image=done.image, content=builder.engine.content(done.image))
     return done
-
-
-def _content(builder: Builder, image: str) -> str:
-    """Return the content of an image by its id; empty if the image no longer exists."""
-    found = next(iter(builder.engine.images([f"sha256:{image}"]).values()), None)
-    return found.content if found else ""
 
 
 def current(builder: Builder) -> Image | None:
@@ -155,7 +147,8 @@ def tested(builder: Builder, image: str, wanted: Wanted) -> str | None:
     service = builder.service.name
     with remembered(builder, "test", image):
         passed = builder.test(image, timeout=wanted.timeout)
-    history.record(service, "test", "ok" if passed else "no test", image=image)
+    content = builder.engine.content(image)
+    history.record(service, "test", "ok" if passed else "no test", image=image, content=content)
     return image if passed else None
 
 
@@ -194,7 +187,8 @@ def promote(ready: Ready) -> Report:
     """Make what passed live where nothing runs. Raises DockyardError."""
     builder = ready.builder
     builder.promote(ready.tested or ready.image)
-    history.record(builder.service.name, "promote", "ok", image=ready.image)
+    content = builder.engine.content(ready.image)
+    history.record(builder.service.name, "promote", "ok", image=ready.image, content=content)
     builder.publish()
     text = f"{builder.name.tagged(LIVE)} is {ready.image[:12]}"
     return Report(builder.service.name, "promoted", text, ready.image)
@@ -204,7 +198,7 @@ def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: 
     """Return the switch to an image that has passed. Raises DockyardError where something else came in between."""
     builder = ready.builder
     latest = builder.tags().get(builder.name.tagged(LATEST))
-    if not latest or latest.id != ready.image:
+    if not latest or not _have_same_content(yard, latest.id, ready.image):
         now = latest.id[:12] if latest else "gone"
         raise DockyardError(
             f"{builder.name.tagged(LATEST)} is {now}, but {ready.image[:12]} was tested",
@@ -225,9 +219,13 @@ def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: 
 
 
 def look(yard: Yard, builder: Builder, image: str) -> Ready:
-    """Return what there is to do to have production run an image, as things are. Raises DockyardError."""
+    """Return what there is to do to have production run an image, as things are. Raises DockyardError.
+
+    If what is live has the same content, it is the image to run: so no tag moves between two equal images.
+    """
     tags = builder.tags()
     live, previous = (tags.get(builder.name.tagged(tag)) for tag in (LIVE, PREVIOUS))
+    image = live.id if live and _have_same_content(yard, live.id, image) else image
     there = Tags(builder.name.untagged, live.id if live else "", previous.id if previous else "")
     here = production(yard, builder.service)
     runs = bool(here and here.is_up) or starts_here(builder.settings, host_facts().name)
@@ -235,16 +233,26 @@ def look(yard: Yard, builder: Builder, image: str) -> Ready:
     if runs:
         launch = planned(yard, builder.service, image, builder.name.tagged(LIVE))
         check_start_first(launch, here, yard.engine.dialect)
-        reasons = _reasons(here, launch, there)
+        is_running = here is not None and _have_same_content(yard, here.image_id, image)
+        reasons = _reasons(here, launch, there, is_running=is_running)
     return Ready(builder, image, None, reasons, there, runs)
 
 
-def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags) -> tuple[str, ...]:
-    """Return why production is not as its source says."""
+def _have_same_content(yard: Yard, one: str, other: str) -> bool:
+    """Return whether two images, by their ids, have the same content."""
+    if one == other:
+        return True
+    found = yard.engine.images([f"sha256:{one}", f"sha256:{other}"])
+    image = found.get(f"sha256:{one}")
+    return image is not None and image.equals(found.get(f"sha256:{other}"))
+
+
+def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags, *, is_running: bool) -> tuple[str, ...]:
+    """Return why production is not as its source says; `is_running`: its image is the right one."""
     if not here or not here.is_up:
         return ("it is not up",)
     found = []
-    if here.image_id != launch.image_id:
+    if not is_running:
         found.append(f"it runs {here.image_id[:12]}")
     if here.is_apart:
         found.append("it is on no network")
@@ -264,7 +272,8 @@ def _refuse_failed(yard: Yard, service: Service, ready: Ready, wanted: Wanted) -
     if wanted.force or not ready.reasons:
         return
     launch = planned(yard, service, ready.image, ready.live)
-    failed = history.failed_switch(service.name, ready.image, trial(service, launch))
+    content = yard.engine.content(ready.image)
+    failed = history.failed_switch(service.name, ready.image, content, trial(service, launch))
     if failed:
         raise DockyardError(
             f"{service.name}: {ready.image[:12]} failed in production on {failed.when}, and nothing has changed since: "
@@ -285,7 +294,8 @@ def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report
     here = production(yard, service)
     if not here or not here.is_up:
         builder.rollback()
-        history.record(service.name, "rollback", "ok", image=promotion.live)
+        content = yard.engine.content(promotion.live)
+        history.record(service.name, "rollback", "ok", image=promotion.live, content=content)
         text = f"{builder.name.tagged(LIVE)} is {promotion.live[:12]}"
         return Report(service.name, "promoted", text, promotion.live)
     tags = Tags(builder.name.untagged, promotion.previous, promotion.live)
@@ -296,6 +306,9 @@ def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report
     switched = pending.carry_out()
     builder.publish()
     return upgraded(pending, str(switched), switched.outage)
+
+
+IF_DIFFERENT = "# the rest only if the new image differs from what is live in more than times:"
 
 
 class Outline(NamedTuple):
@@ -319,6 +332,8 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     word = "" if there else builder.name.tagged(LATEST)
     program = yard.engine.program
     making = _making(builder, wanted)
+    if not there and not ready.reasons:
+        making = (*making, IF_DIFFERENT)
     if not ready.reasons and (there or not ready.runs):
         promotion = moving_tags(ready.tags.repository, ready.tags.live, builder.name.tagged(LATEST))
         return Outline((*making, *(step.shell(program) for step in promotion)), reasons or ("it is not live",))
@@ -345,7 +360,7 @@ def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> Sw
 def _making(builder: Builder, wanted: Wanted) -> tuple[str, ...]:
     from shlex import quote
 
-    lines = builder.shell() if wanted.force or not builder.is_current(LATEST) else ()
+    lines = builder.shell(force=wanted.force) if wanted.force or not builder.is_current(LATEST) else ()
     place = quote(str(builder.service.directory))
     if builder.settings[TRIM] and (wanted.force or not current(builder)):
         return (*lines, f"(cd {place} && d-build --trim)")

@@ -48,13 +48,21 @@ def test_contents_that_were_built_here_are_known() -> None:
 
 
 def test_failed_switch_is_remembered_until_one_is_good() -> None:
-    """The newest upgrade of the very image with the very settings decides."""
-    history.record("web", "upgrade", "failed", image="2", launch="x")
-    assert history.failed_switch("web", "2", "x")
-    assert not history.failed_switch("web", "2", "y")
-    assert not history.failed_switch("web", "3", "x")
-    history.record("web", "upgrade", "ok", image="2", launch="x")
-    assert not history.failed_switch("web", "2", "x")
+    """The newest upgrade of the image with the settings decides; another id of the same content is the same image."""
+    history.record("web", "upgrade", "failed", image="2", content="b", launch="x")
+    assert history.failed_switch("web", "2", "", "x")
+    assert history.failed_switch("web", "4", "b", "x")
+    assert not history.failed_switch("web", "2", "b", "y")
+    assert not history.failed_switch("web", "3", "c", "x")
+    history.record("web", "upgrade", "ok", image="4", content="b", launch="x")
+    assert not history.failed_switch("web", "2", "b", "x")
+
+
+def test_a_switch_without_a_recorded_content_is_known_by_its_id() -> None:
+    """An image that is gone has no content: nothing else is equal to it."""
+    history.record("web", "upgrade", "failed", image="2", content="", launch="x")
+    assert history.failed_switch("web", "2", "", "x")
+    assert not history.failed_switch("web", "3", "", "x")
 
 
 def _write(number: int, count: int) -> None:

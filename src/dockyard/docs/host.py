@@ -29,6 +29,11 @@ VARIABLES = (
     ),
     Variable("BUILDX_BUILDER", "The builder that buildx takes; what it builds is handed over to the engine."),
     Variable("TERM", "`dumb`: a build is shown as its engine writes it, not condensed to a line for each step."),
+    Variable(
+        "BUILDX_NO_DEFAULT_ATTESTATIONS",
+        "`1` for each build, unless it is set already: with attestations the same source has another id each time.",
+        set_by_us=True,
+    ),
     Variable("BUILDKIT_PROGRESS", "`plain` for each build: its steps are read from that.", set_by_us=True),
     Variable("PATH", "Where programs are looked up: the engine's client above all."),
     Variable("HOME", "Where a user's own files are, where the variables below say nothing."),

@@ -76,6 +76,8 @@ class Dialect(NamedTuple):
     """What every build gets, so that a failed one leaves no container behind."""
     load_flag: tuple[str, ...] = ()
     """Has a builder other than the engine's own hand over what it has built, which buildx leaves in its cache."""
+    build_environment: tuple[tuple[str, str], ...] = ()
+    """What every build has in its environment, unless the user has set it to something else."""
     needs_buildkit: str = ""
     """Matches what the client writes if a build needs BuildKit and the client has used its legacy builder."""
     builder_notice: tuple[str, ...] = ()
@@ -179,6 +181,8 @@ DOCKER = Dialect(
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
     load_flag=("--load",),
+    # Attestations that nobody has asked for hold times: with them, each build has another id (buildx 0.10).
+    build_environment=(("BUILDX_NO_DEFAULT_ATTESTATIONS", "1"),),
     needs_buildkit=r"the --mount option requires BuildKit|unknown flag: --secret",
     builder_notice=(
         "DEPRECATED: The legacy builder is deprecated and will be removed in a future release.",

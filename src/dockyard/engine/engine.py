@@ -277,6 +277,15 @@ class Engine:
             found |= {reference: image for reference in wanted if _names(image, reference)}
         return found
 
+    def image(self, identifier: str) -> Image | None:
+        """Return an image by its id, or None if there is none."""
+        return next(iter(self.images([f"sha256:{identifier}"]).values()), None)
+
+    def content(self, identifier: str) -> str:
+        """Return the content of an image by its id; empty if there is none."""
+        image = self.image(identifier)
+        return image.content if image else ""
+
     def steps(self, image: str) -> list[BuildStep]:
         """Return the steps by which an image was made, the last one first."""
         form = "{{json .CreatedBy}}\t{{json .Comment}}"

@@ -37,14 +37,22 @@ def content_of(answer: Answer) -> str:
     layers = (answer.get("RootFS") or {}).get("Layers")
     if layers is None:
         return str(answer["Id"]).removeprefix("sha256:")
-    everything = {"layers": list(layers), "platform": _platform(answer), **configuration_of(answer)}
+    return _hash({"layers": list(layers), "configuration": configuration_of(answer)})
+
+
+def configuration_of(answer: Answer) -> str:
+    """Return a hash of all that an image is, except its files: its platform, and how its containers run."""
+    return _hash({"platform": _platform(answer), **_normalised(answer)})
+
+
+def _hash(value: Mapping[str, Any]) -> str:
     import json
 
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def configuration_of(answer: Answer) -> dict[str, Any]:
-    """Return what an image says of how its containers run, spelled in one way, without what is empty."""
+def _normalised(answer: Answer) -> dict[str, Any]:
+    """Return how an image's containers run, spelled in one way, without what is empty."""
     config = answer.get("Config") or {}
     directory = config.get("WorkingDir") or ""
     found = {

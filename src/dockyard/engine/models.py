@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dockyard.engine.entries import INIT, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
-from dockyard.engine.identity import SOURCE_LABEL, TRIMMED_FOR_LABEL, TRIMMED_LABEL, content_of
+from dockyard.engine.identity import SOURCE_LABEL, TRIMMED_FOR_LABEL, TRIMMED_LABEL, configuration_of, content_of
 from dockyard.settings.values import Mode
 
 SERVICE_LABEL = "dockyard.service"
@@ -39,6 +39,9 @@ class Image(NamedTuple):
     `layers` are directories of the host, the uppermost first, none where the engine does not say: layers/store.py finds
     them then, by the storage `driver` and the `diffs`, digests of the layers' tars, the lowest first. `environment`
     holds lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
+
+    `configuration` is the part of `content` that is not files. `config_digest` is the digest of the OCI configuration,
+    if the engine reports it beside an id that is another digest.
     """
 
     id: str
@@ -57,6 +60,7 @@ class Image(NamedTuple):
     diffs: tuple[str, ...] = ()
     content: str = ""
     configuration: str = ""
+    config_digest: str = ""
 
     def equals(self, other: "Image | None") -> bool:
         """Whether a container of one image and a container of the other run the same."""
@@ -345,7 +349,8 @@ def image_from(answer: Answer) -> Image:
         driver=storage.get("Name") or "",
         diffs=tuple((answer.get("RootFS") or {}).get("Layers") or ()),
         content=content_of(answer),
-        configuration=_configuration_digest(answer),
+        configuration=configuration_of(answer) if "RootFS" in answer else "",
+        config_digest=_config_digest(answer),
     )
 
 
@@ -356,7 +361,7 @@ def step_from(created_by: str, comment: str) -> BuildStep:
     return BuildStep(json.loads(created_by) or "", json.loads(comment) or "")
 
 
-def _configuration_digest(answer: Answer) -> str:
+def _config_digest(answer: Answer) -> str:
     """Return the digest of an image's configuration, if a containerd image store reports it beside the manifest's."""
     annotations = (answer.get("Descriptor") or {}).get("annotations") or {}
     return plain_id(annotations.get("config.digest") or "")

@@ -13,6 +13,9 @@ from dockyard.settings.resolve import Settings
 LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
 UNTRIMMED = "untrimmed"
 """The tag of the image that a trimmed one was made from: with other settings it can be trimmed anew."""
+EARLIER = "earlier"
+"""The tag of what a forced build may turn out to equal, until that is known: a containerd image store removes an image
+with its last tag."""
 APK_CACHE = "/var/cache/apk"
 _SECRET_VARIABLE = "DOCKYARD_BUILD_SECRET"  # noqa: S105 - how variables begin
 
@@ -94,23 +97,23 @@ class Promotion(NamedTuple):
     previous: str
 
 
-def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: str | None) -> Promotion:
+def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: Image | None) -> Promotion:
     """Plan `:live` → `:prev`, `:latest` → `:live`; nothing where the latest is live already.
 
-    `images` are those of latest, live and prev that exist, by reference; `tested` is the id that passed its tests, None
-    where it is promoted untested. `:prev` only ever gets an image that was live and differs. Raises NoSuchNameError
-    where nothing is built, DockyardError where the latest is not what was tested.
+    `images` are those of latest, live and prev that exist, by reference; `tested` is the image that passed its
+    tests, None where it is promoted untested. `:prev` only ever gets an image that was live and has another content.
+    Raises NoSuchNameError where nothing is built, DockyardError where the latest is not what was tested.
     """
     latest, live, previous = (images.get(name.tagged(tag)) for tag in (LATEST, LIVE, PREVIOUS))
     if not latest:
         raise NoSuchNameError(f"no image {name.tagged(LATEST)}", hint="build it first, with d-build")
-    if tested is not None and tested != latest.id:
+    if tested and not latest.equals(tested):
         raise DockyardError(
-            f"{name.tagged(LATEST)} is {latest.id[:12]}, but {tested[:12]} was tested: not promoted",
+            f"{name.tagged(LATEST)} is {latest.id[:12]}, but {tested.id[:12]} was tested: not promoted",
             hint="another build came in between; build and test again",
         )
-    if live and live.id == latest.id:
-        return Promotion((), latest.id, previous.id if previous else "")
+    if live and live.equals(latest):
+        return Promotion((), live.id, previous.id if previous else "")
     keep = (_tag(live.id, name.tagged(PREVIOUS)),) if live else ()
     return Promotion((*keep, _tag(latest.id, name.tagged(LIVE))), latest.id, live.id if live else "")
 

@@ -48,7 +48,7 @@ def test_promoting_keeps_what_was_live_and_never_loses_the_way_back(
     before: dict[str, str], tags: list[tuple[str, str]]
 ):
     """Each tag is set to an image id, the way back first; promoting the same again changes nothing."""
-    assert _argvs(plan_promotion(WEB, _images(**before), before["latest"]).commands) == _tags(*tags)
+    assert _argvs(plan_promotion(WEB, _images(**before), Image(before["latest"])).commands) == _tags(*tags)
 
 
 def test_promoting_tells_what_is_live_and_what_was():
@@ -58,12 +58,12 @@ def test_promoting_tells_what_is_live_and_what_was():
 
 def test_what_was_not_tested_is_not_promoted():
     with pytest.raises(DockyardError, match="ktools/web:latest is b, but a was tested: not promoted"):
-        plan_promotion(WEB, _images(latest="b", live="a"), "a")
+        plan_promotion(WEB, _images(latest="b", live="a"), Image("a"))
 
 
 def test_what_was_not_tested_is_not_promoted_though_it_is_live_already():
     with pytest.raises(DockyardError, match="not promoted"):
-        plan_promotion(WEB, _images(latest="b", live="b"), "a")
+        plan_promotion(WEB, _images(latest="b", live="b"), Image("a"))
 
 
 def test_nothing_built_nothing_promoted():

@@ -51,7 +51,11 @@ def test(yard: Yard, name: str, *, timeout: float | None) -> Result:
     report=True,
     locks=True,
     options=(
-        flag("-f", "--force", help="even if nothing has changed, and what failed before"),
+        flag(
+            "-f",
+            "--force",
+            help="build without the engine's cache, and retry what failed; what comes out equal is not switched to",
+        ),
         TIMEOUT,
         flag("-n", "--dry-run", help="show the commands, in order, and change nothing"),
         flag("--exit-code", help="with --dry-run: exit code 1 if anything would change"),
