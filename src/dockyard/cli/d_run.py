@@ -2,8 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from dockyard import launch, secrets
@@ -12,15 +12,15 @@ from dockyard.cli.explain import Row, explained, explained_copies, explained_ope
 from dockyard.cli.main import program
 from dockyard.cli.output import Result, announce, say
 from dockyard.cli.parser import Parser
-from dockyard.engine.engine import Engine
-from dockyard.engine.limits import default_open_files
-from dockyard.errors import UsageError
+from dockyard.errors import EngineUnreachableError, UsageError
 from dockyard.lock import held
+from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name
 from dockyard.plan.values import Step
 from dockyard.settings.key import Key
-from dockyard.settings.keys import KEYS, TAG
+from dockyard.settings.keys import ENGINE, KEYS, TAG
 from dockyard.settings.load import Flags
+from dockyard.settings.resolve import Settings
 from dockyard.settings.types import Boolean, Words
 from dockyard.settings.values import Mode
 from dockyard.yard import RUN, Yard
@@ -81,7 +81,7 @@ def d_run(arguments: list[str]) -> Result | int:
     if given.reveal:
         return Result([secrets.reveal(given.reveal, settings)])
     if given.explain and not given.dry:
-        rows = [*explained(settings), *explained_copies(launch.copies(service, settings))]
+        rows = _explained(yard, settings, launch.copies(service, settings))
         return Result(explanation(rows), rows, as_json=given.as_json)
     options = LaunchOptions(
         directory=str(service.directory),
@@ -95,7 +95,7 @@ def d_run(arguments: list[str]) -> Result | int:
     if given.dry:
         plan = launch.plan(yard, service, settings, options)
         announce(plan)
-        rows = _explained(plan, yard.engine) if given.explain else []
+        rows = _explained(yard, plan.settings, plan.copies) if given.explain else []
         return _shown(plan, yard.engine.program, rows, as_json=given.as_json)
     with held(yard.engine, container_name(settings)) if mode.isolated else nullcontext():
         plan = launch.plan(yard, service, settings, options)
@@ -134,10 +134,15 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _explained(plan: LaunchPlan, engine: Engine) -> list[Row]:
+def _explained(yard: Yard, settings: Settings, copies: Iterable[ChosenCopy]) -> list[Row]:
     """Return where each value of a launch comes from."""
-    limits = explained_open_files(plan.flags, default_open_files(engine.dialect))
-    return [*explained(plan.settings), *explained_copies(plan.copies), *limits]
+    from dockyard.engine.engine import find_engine
+    from dockyard.engine.limits import default_open_files
+
+    limits: list[Row] = []
+    with suppress(EngineUnreachableError):  # settings can be explained without an engine
+        limits = explained_open_files(settings, default_open_files(find_engine(yard.settings[ENGINE]).dialect))
+    return [*explained(settings), *explained_copies(copies), *limits]
 
 
 def _shown(plan: LaunchPlan, engine: str, settings: list[Row], *, as_json: bool) -> Result:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.flags import flag_values
 from dockyard.settings.acceptance_type import Acceptance
-from dockyard.settings.keys import NOTIFY, PUID
+from dockyard.settings.keys import EXTRA_DOCKER, NOTIFY, PUID, ULIMITS
 from dockyard.settings.resolve import Settings
 from dockyard.settings.rule_type import Rule
 from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Volume, VolumeDefaults, Wave
@@ -30,9 +30,11 @@ def explained_copies(copies: Iterable[ChosenCopy]) -> list[Row]:
     ]
 
 
-def explained_open_files(flags: Sequence[str], default: int | None) -> list[Row]:
-    """Return a row with the limit of open files that a container inherits, if its launch sets none."""
-    if default is None or any(value.startswith("nofile=") for value in flag_values(flags, "ulimit")):
+def explained_open_files(settings: Settings, default: int | None) -> list[Row]:
+    """Return a row with the limit of open files that a container inherits, if its settings set none."""
+    flags: tuple[str, ...] = settings[EXTRA_DOCKER]
+    raw = (value.partition("=")[0] for value in flag_values(flags, "ulimit"))
+    if default is None or "nofile" in {*(name for name, _ in settings[ULIMITS]), *raw}:
         return []
     return [{"key": "open files", "value": str(default), "source": "the engine's own; `ulimits: nofile=…` sets it"}]
 
