@@ -151,7 +151,7 @@ class Rootless(World):
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)  # podman's own, that holds the namespace
         if GROUP.exists():
-            wait_for(lambda: not (GROUP / "cgroup.procs").read_text(), "the end of the user's processes")
+            wait_for(lambda: "populated 0" in (GROUP / "cgroup.events").read_text(), "the end of the user's processes")
             for place in sorted((one for one in GROUP.rglob("*") if one.is_dir()), reverse=True):
                 place.rmdir()
             GROUP.rmdir()
