@@ -207,7 +207,7 @@ def test_moving_file_is_never_missed(engine: World, image: str, record_property:
         missed = paused = 0.0
         for one in scans(engine, "dyt-cow-move", count, freeze=how == "frozen"):
             paused = max(paused, one.paused)
-            assert one.how == how
+            assert one.how == how, one.notes
             is_told = any(finding.change.path.endswith("/moving") for finding in one.findings)
             missed += not is_told and one.verdict != "INCOMPLETE" and not one.unjudged
         assert missed == 0

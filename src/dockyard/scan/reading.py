@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dockyard.scan.fanotify import Journal
 
 ROUNDS = 5  # how often what moved during a walk is read again
+TRIES = 3  # of freezing a container
 RESERVE = 0.01  # seconds of a pause that are kept to begin a journal
 OFTEN = 2000  # changes after which the journal is read
 MOVED = 100_000  # paths that moved and are remembered
@@ -121,7 +122,7 @@ def reading_of(
     try:
         group = group_of(container.id, container.pid)
         if freezer and container.status != "paused":
-            frozen = _frozen(container, place, freezer, group, proof, budget)
+            frozen = _frozen_at_last(container, place, freezer, group, proof, budget)
             if frozen:
                 return frozen
     except DockyardError as error:
@@ -136,6 +137,23 @@ def _still(place: Place, budget: Budget) -> Reading:
     reading = Reading(place, budget, defer=False)
     reading.changes = reading.walk.changes()
     return reading
+
+
+def _frozen_at_last(  # noqa: PLR0913, PLR0917 - what is read, and how
+    container: Container, place: Place, freezer: Freezer, group: Group, proof: Proof, budget: Budget
+) -> Reading | None:
+    """Do as `_frozen`, several times where the host is too busy to read while the container stands still.
+
+    Raises DockyardError where it could not be frozen at the last try.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            if frozen := _frozen(container, place, freezer, group, proof, budget):
+                return frozen
+        except DockyardError:
+            if not left:
+                raise
+    return None
 
 
 def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
