@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from dockyard.engine.models import Container as Known
+from dockyard.errors import DockyardError
 from dockyard.scan import reading
 from dockyard.scan.fanotify import Batch, Event
 from dockyard.scan.freeze import Freezer, Group, Pause
@@ -113,3 +114,37 @@ def test_a_picture_is_begun_anew_where_the_pause_ended_before_the_journal_began(
     with closing(read(_Untrue(0, was_whole=False))) as found:
         assert {"/new", "/late"} <= {change.path for change in found.changes}
         assert (found.how, found.paused) == (WATCHED, 0)
+
+
+class _Busy(_Untrue):
+    """Cannot hold anything still, or not for long enough, as often as that; then it can."""
+
+    def __init__(self, *faults: type[Exception] | None) -> None:
+        super().__init__(60.0)
+        self.faults = list(faults)
+
+    @contextmanager
+    def frozen(self, group: Group) -> Iterator[Pause]:
+        is_cut = bool(self.faults)
+        if is_cut and (fault := self.faults.pop(0)):
+            raise fault("it could not be frozen")
+        with super().frozen(group) as pause:
+            yield pause
+        pause.was_whole = not is_cut
+
+
+@pytest.mark.parametrize("faults", [(DockyardError,), (None,), (None, DockyardError), (DockyardError, None)])
+def test_freezing_is_tried_again(
+    read: Callable[[Freezer], Reading], faults: tuple[type[Exception] | None, ...]
+) -> None:
+    """A host that was too busy for a moment is no reason to watch: nothing is said of it."""
+    with closing(read(_Busy(*faults))) as found:
+        assert found.how == FROZEN
+        assert found.notes == []
+
+
+def test_freezing_is_given_up(read: Callable[[Freezer], Reading]) -> None:
+    """What cannot be frozen is watched, and the reason is noted."""
+    with closing(read(_Busy(*[DockyardError] * 9))) as found:
+        assert found.how == WATCHED
+        assert found.notes == ["it could not be frozen"]
