@@ -126,15 +126,22 @@ def bound(root: Path, _: int) -> None:
 
 
 def in_memory(root: Path, pid: int) -> None:
-    """Run a program that is in no file, in the container's control groups."""
-    program = (
-        "import os, sys; memory = os.memfd_create('payload'); os.write(memory, open(sys.argv[1], 'rb').read()); "
-        "[open(f'{group}/cgroup.procs', 'w').write(str(os.getpid())) for group in sys.argv[2:]]; "
-        "os.execve(memory, ['sleep', '1000'], {})"
-    )
-    groups = map(str, groups_of_process(pid))
-    payload = shutil.which("sleep") or str(root / "usr/bin/busybox")
-    child = subprocess.Popen((sys.executable, "-c", program, payload, *groups))
+    """Run a program that is in no file, in the control groups of a container, and as its root."""
+    program = """if True:
+        import ctypes, os, sys
+        payload, namespace, *groups = sys.argv[1:]
+        for group in groups:
+            open(f"{group}/cgroup.procs", "w").write(str(os.getpid()))
+        if namespace and ctypes.CDLL(None).setns(os.open(namespace, os.O_RDONLY), 0) == 0:
+            os.setgid(0)
+            os.setuid(0)
+        memory = os.memfd_create("payload")
+        os.write(memory, open(payload, "rb").read())
+        os.execve(memory, ["sleep", "1000"], {})
+    """
+    is_users = Path(f"/proc/{pid}/ns/user").readlink() != Path("/proc/self/ns/user").readlink()
+    words = (shutil.which("sleep") or str(root / "usr/bin/busybox"), f"/proc/{pid}/ns/user" if is_users else "")
+    child = subprocess.Popen((sys.executable, "-c", program, *words, *map(str, groups_of_process(pid))))
     wait_for(lambda: str(Path(f"/proc/{child.pid}/exe").readlink()).startswith("/memfd:"), "a program in memory")
     CHILDREN.append(child)
 
@@ -211,7 +218,7 @@ ATTACKS: dict[str, Attack] = {
     "a pipe": Attack("mkfifo /app/pipe", ("/app/pipe",)),
     "a device": Attack("mknod /app/null c 1 3", ("/app/null",), needs="devices"),
     "a hidden name": Attack("echo x >/app/.hidden", ("/app/.hidden",)),
-    "a name like a whiteout": Attack("echo x >/app/.wh.x", ("/app/.wh.x",)),
+    "a name like a whiteout": Attack("echo x >/app/.wh.x", ("/app/.wh.x",), needs="names of marks"),
     "a name with a line break": Attack("echo x >'/app/a\nall ok'", ("/app/a\nall ok",)),
     "a name with an escape": Attack("echo x >\"$(printf '/app/\\033[2J')\"", ("/app/\x1b[2J",)),
     "a name that is no text": Attack("echo x >\"$(printf '/app/\\377')\"", ("/app/\udcff",)),
@@ -230,12 +237,14 @@ ATTACKS: dict[str, Attack] = {
     "in /tmp": Attack("mkdir -p /tmp; echo x >/tmp/x", ("/tmp/x",)),  # noqa: S108 - inside
     "in /run": Attack("mkdir -p /run/y; echo x >/run/y/x", ("/run/y/x",)),
     "a disk of the host's": Attack("mknod /app/disk b 254 0", ("/app/disk",), needs="devices"),
-    "a name like an opaque mark": Attack("mkdir /app/o; echo x >/app/o/.wh..wh..opq", ("/app/o/.wh..wh..opq",)),
+    "a name like an opaque mark": Attack(
+        "mkdir /app/o; echo x >/app/o/.wh..wh..opq", ("/app/o/.wh..wh..opq",), needs="names of marks"
+    ),
     "a name that a rule of substrings ignores": Attack(
         "mkdir -p /root/x:; echo x >'/root/x:/var log y'", ("/root/x:/var log y",)
     ),
     "a name of spaces": Attack("echo x >'/app/   '", ("/app/   ",)),
-    "a name of 255 bytes": Attack("echo x >/app/$(printf %0255d 0)", (f"/app/{'0' * 255}",)),
+    "a name of 255 bytes": Attack("echo x >/app/$(printf %0255d 0)", (f"/app/{'0' * 255}",), needs="names of marks"),
     "hundreds of levels deep": Attack(
         "cd /app; for i in $(seq 400); do mkdir d; cd d; done; echo x >payload", ("/app" + "/d" * 400 + "/payload",)
     ),

@@ -278,9 +278,10 @@ def test_corpus_of_a_users_podman(mounting: str, record_property: Record) -> Non
         world.build_base()
         with attackable(world) as image:
             parent = ("--cgroup-parent", f"/{GROUP.name}") if GROUP.exists() else ()
+            names = ("names of marks",) if program else ()
             groups = () if GROUP.exists() else ("control groups",)
             found = Corpus(
-                world, image, {*lacking(world), "capabilities", "trusted attributes", *groups}, options=parent
+                world, image, {*lacking(world), "capabilities", "trusted attributes", *groups, *names}, options=parent
             )
             try:
                 found.judge(f"running, {case}", record_property, unwatched=not GROUP.exists())

@@ -11,7 +11,7 @@ class About(NamedTuple):
     """An engine: `version` as it writes it, `root` the directory of the host that it keeps its data in.
 
     `has_buildx` is None for an engine that builds without it; `containerd` is the socket of docker's containerd, and
-    `driver` is what stores layers.
+    `driver` is what stores layers. `mounts_by_program`: a program of the user's mounts them, and not the kernel.
     """
 
     version: str = ""
@@ -21,6 +21,7 @@ class About(NamedTuple):
     uses_containerd_store: bool = False
     containerd: str = ""
     driver: str = ""
+    mounts_by_program: bool = False
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
@@ -47,4 +48,10 @@ def about_podman(answer: Mapping[str, Any]) -> About:
     """Read podman's `info`."""
     version = (answer.get("version") or {}).get("Version") or ""
     store = answer.get("store") or {}
-    return About(version, version, store.get("graphRoot") or "", driver=store.get("graphDriverName") or "")
+    return About(
+        version,
+        version,
+        store.get("graphRoot") or "",
+        driver=store.get("graphDriverName") or "",
+        mounts_by_program="overlay.mount_program" in (store.get("graphOptions") or {}),
+    )

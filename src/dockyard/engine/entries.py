@@ -12,15 +12,17 @@ FILE, DIRECTORY, LINK, LINES, WORKING = "file", "directory", "link", "lines", "w
 """Kinds: an empty file and an empty directory to mount something on; a link; a file with a line for the container's
 user after what the image has in it; the directory in which the container starts."""
 
-INIT, READ_ONLY, SYSTEMD, SECRETS, TIME_ZONE, NUMERIC_USER = (
+INIT, READ_ONLY, SYSTEMD, SECRETS, TIME_ZONE, NUMERIC_USER, KEPT_USER = (
     "init",
     "read-only",
     "systemd",
     "secrets",
     "time zone",
     "numeric user",
+    "kept user",
 )
-"""Features of a container, as its engine's options have it."""
+"""Features of a container, as its engine's options have it. With a kept user, a rootless engine's user has the same id in
+the container as on the host."""
 
 
 class EngineEntry(NamedTuple):
@@ -61,7 +63,7 @@ PODMAN_ENTRIES = (
     EngineEntry("/etc/localtime", FILE, TIME_ZONE),
     *(EngineEntry(path, DIRECTORY, READ_ONLY) for path in ("/run", "/tmp", "/var/tmp")),  # noqa: S108 - in containers
     *(EngineEntry(path, DIRECTORY, SYSTEMD) for path in ("/run", "/run/lock", "/tmp", "/var/log/journal")),  # noqa: S108
-    *(EngineEntry(path, LINES, NUMERIC_USER) for path in ("/etc/passwd", "/etc/group")),
+    *(EngineEntry(path, LINES, user) for path in ("/etc/passwd", "/etc/group") for user in (NUMERIC_USER, KEPT_USER)),
 )
 
 INITS = frozenset(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dockyard.engine.entries import INIT, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
+from dockyard.engine.entries import INIT, KEPT_USER, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
 from dockyard.engine.identity import SOURCE_LABEL, TRIMMED_FOR_LABEL, TRIMMED_LABEL, configuration_of, content_of
 from dockyard.settings.values import Mode
 
@@ -409,6 +409,12 @@ def container_from(answer: Answer) -> Container:
     )
 
 
+def kept_user(ids: IdMap) -> tuple[int, int] | None:
+    """Return the ids that the user of a rootless engine has in a container that keeps them, as `--userns=keep-id`."""
+    uid, gid = (next((one.inside for one in ranges if one.outside == 0), 0) for ranges in ids)
+    return (uid, gid) if uid else None
+
+
 def _ids(answer: Answer) -> IdMap:
     """Return the map that podman lists of a container with its own: `0:100000:65536`."""
     lists = (answer.get(kind) or () for kind in ("UidMap", "GidMap"))
@@ -428,6 +434,7 @@ def _features(config: Answer, host: Answer) -> dict[str, object]:
         SECRETS: config.get("Secrets"),
         TIME_ZONE: config.get("Timezone"),
         NUMERIC_USER: (config.get("User") or "").partition(":")[0].isdecimal(),
+        KEPT_USER: kept_user(_ids(host.get("IDMappings") or {})),
     }
 
 

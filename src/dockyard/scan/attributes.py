@@ -11,12 +11,16 @@ from dockyard.privilege import in_namespace
 
 KERNELS: tuple[str, ...] = ("trusted.overlay.",)
 KERNELS_OF_USERS: tuple[str, ...] = ("user.overlay.",)
-USERS: tuple[str, ...] = (*KERNELS_OF_USERS, "user.fuseoverlayfs.")
+_PROGRAMS = "user.fuseoverlayfs."
+USERS: tuple[str, ...] = (*KERNELS_OF_USERS, _PROGRAMS)
 """What the names of the overlay's marks begin with: of the kernel's overlay, and of one that a user mounted.
 
 Only where an overlay is of the kind in question are they its own, and no container can write them: elsewhere they are
 attributes like others, and say nothing.
 """
+DELETION, OPAQUE = ".wh.", (".wh..wh..opq", ".wh..opq")
+"""How names begin by which fuse-overlayfs marks what is deleted, and its names for marks of opaque directories: there, no
+container can give such names. See the image specification of OCI."""
 NESTED = "overlay."
 """What begins an attribute that was set from within in the overlay's own namespace: it is put one level down."""
 
@@ -37,6 +41,11 @@ NONE = Attributes({}, frozenset())
 def namespaces() -> tuple[str, ...]:
     """Return what begins the marks of an overlay of which nothing is known: only root has the kernel's."""
     return USERS if os.geteuid() or in_namespace() else KERNELS
+
+
+def has_named_marks(marks: tuple[str, ...]) -> bool:
+    """Return whether an overlay also marks by names what is deleted: that of a program of the user's does."""
+    return _PROGRAMS in marks
 
 
 def attributes_of(above: int, name: str, marks: tuple[str, ...]) -> Attributes:

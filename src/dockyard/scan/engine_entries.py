@@ -1,11 +1,13 @@
 """What the engine created in a container's upper directory: known by content, mode and owner, never by name alone."""
 
+import grp
 import os
 import pwd
+from collections.abc import Iterator
 from contextlib import suppress
 
 from dockyard.engine.entries import DIRECTORY, FILE, LINES, LINK, WORKING, EngineEntry, entries_in, modes_of
-from dockyard.engine.models import Container
+from dockyard.engine.models import Container, kept_user
 from dockyard.plan.places import above_in, is_within
 from dockyard.scan.content import Content
 from dockyard.scan.layer import EDITED, NEW, REPLACED, Change
@@ -29,7 +31,7 @@ class EngineEntries:
         self._leading = frozenset(above for point in self._points | working for above in above_in(point, "/"))
         self._directories = self._points | self._leading | working
         self._links = {one.path: one.target for one in there if one.kind == LINK}
-        self._lines = {one.path: _line_of_user(one.path, container) for one in there if one.kind == LINES}
+        self._lines = {one.path: _lines_of_users(one.path, container) for one in there if one.kind == LINES}
         self.paths = self._directories | self._links.keys() | self._lines.keys()
 
     def has(self, change: Change, content: Content) -> bool:
@@ -58,23 +60,40 @@ class EngineEntries:
         return False
 
 
-def _line_of_user(path: str, container: Container) -> frozenset[bytes]:
-    """Return what podman may append to a file for a numeric user: by his name on the host, where he has one there.
+def _lines_of_users(path: str, container: Container) -> frozenset[bytes]:
+    """Return what podman may append to a file for a numeric user, and for its own: by their names on the host.
 
-    See generateUserPasswdEntry and generateUserGroupEntry in libpod/container_internal_common.go of podman.
+    See generatePasswdEntry and generateGroupEntry in libpod/container_internal_common.go of podman.
     """
+    lines = _group_lines(container) if path.endswith("group") else _user_lines(container)
+    return frozenset(os.fsencode(f"{line}\n") for line in lines)
+
+
+def _user_lines(container: Container) -> Iterator[str]:
+    rest = f"{container.working_directory or '/'}:/bin/sh"
+    if numbers := _numbers(container):
+        user, group = numbers
+        yield f"{user}:*:{user}:{group}:container user:{rest}"
+    for user, group in filter(None, (numbers, kept_user(container.ids))):
+        with suppress(KeyError):
+            known = pwd.getpwuid(user)
+            yield f"{known.pw_name}:*:{user}:{group}:{known.pw_gecos.partition(',')[0]}:{rest}"
+
+
+def _group_lines(container: Container) -> Iterator[str]:
+    if numbers := _numbers(container):
+        user, group = numbers
+        yield f"{group}:x:{group}:{user}"
+    if kept := kept_user(container.ids):
+        with suppress(KeyError):
+            yield f"{grp.getgrgid(kept[1]).gr_name}:x:{kept[1]}:{pwd.getpwuid(kept[0]).pw_name}"
+
+
+def _numbers(container: Container) -> tuple[int, int] | None:
+    """Return the user and the group of a container that has numbers for both."""
     user, _, group = container.user.partition(":")
     group = group or "0"
-    if not (user.isdecimal() and group.isdecimal()):
-        return frozenset()
-    if path.endswith("group"):
-        return frozenset({f"{group}:x:{group}:{user}\n".encode()})
-    rest = f"{container.working_directory or '/'}:/bin/sh\n"
-    lines = {f"{user}:*:{user}:{group}:container user:{rest}"}
-    with suppress(KeyError):
-        known = pwd.getpwuid(int(user))
-        lines.add(f"{known.pw_name}:*:{user}:{group}:{known.pw_gecos.partition(',')[0]}:{rest}")
-    return frozenset(map(os.fsencode, lines))
+    return (int(user), int(group)) if user.isdecimal() and group.isdecimal() else None
 
 
 def may_be_created(path: str, container: Container, known: tuple[EngineEntry, ...]) -> bool:

@@ -53,6 +53,11 @@ class Judge:
         change = self._compared(frame, path, name, status, under)
         return (change,) if change else ()
 
+    def marked(self, frame: Frame, path: str, name: str) -> Iterator[Change]:
+        """Yield what a mark beside it says is deleted of the image; nothing for a mark that says no name."""
+        if name and (under := found(frame.layers, name, self.marks)):
+            yield self._deleted(f"{path}/{name}", under, name, os.fstat(frame.here))
+
     def hidden(self, frame: Frame, path: str, only: str | None = None) -> Iterator[Change]:
         """Yield what the image has in a directory that hides it, and what is not there again; or `only` that."""
         status = os.fstat(frame.here)

@@ -18,6 +18,7 @@ from dockyard.scan.change import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCH
 from dockyard.scan.compare import Pending
 from dockyard.scan.descent import Descent, Frame
 from dockyard.scan.judge import Judge
+from dockyard.scan.lower import deleted_by, is_named_mark
 
 __all__ = [
     "BUDGET",
@@ -156,6 +157,10 @@ class Walk:
                     name = entry.name
                     try:
                         status = entry.stat(follow_symlinks=False)
+                        if is_named_mark(name, status, self.marks):
+                            if has_image:
+                                yield from judge.marked(frame, path, deleted_by(name))
+                            continue
                         if stat.S_ISDIR(status.st_mode):
                             self._wait(way, path, name)
                         if has_image:

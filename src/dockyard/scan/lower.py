@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
 from dockyard.copying.opening import directory, opened, pin
-from dockyard.scan.attributes import attributes_of, mark_of
+from dockyard.scan.attributes import DELETION, OPAQUE, attributes_of, has_named_marks, mark_of
 
 MOST = 10_000  # entries of a deleted directory that are counted
 
@@ -27,15 +27,17 @@ def is_whiteout(status: os.stat_result) -> bool:
 
 def found(layers: Sequence[int], name: str, marks: tuple[str, ...]) -> Lower | None:
     """Return what the image has under a name, or None."""
-    under = _uppermost(layers, name)
+    under = _uppermost(layers, name, marks)
     return None if under and _is_hidden(*under, name, marks) else under
 
 
-def _uppermost(layers: Sequence[int], name: str) -> Lower | None:
+def _uppermost(layers: Sequence[int], name: str, marks: tuple[str, ...]) -> Lower | None:
     for layer in layers:
         status = _status(layer, name)
         if status:
             return Lower(layer, status)
+        if is_deleted_by_name(layer, name, marks):
+            return None
     return None
 
 
@@ -44,6 +46,30 @@ def _status(layer: int, name: str) -> os.stat_result | None:
         return os.stat(name, dir_fd=layer, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def is_named_mark(name: str, status: os.stat_result, marks: tuple[str, ...]) -> bool:
+    """Return whether an entry is nothing but a mark of a deletion, or of an opaque directory."""
+    is_empty = is_whiteout(status) or (stat.S_ISREG(status.st_mode) and not status.st_size)
+    return is_empty and name.startswith(DELETION) and has_named_marks(marks)
+
+
+def deleted_by(name: str) -> str:
+    """Return the name of what a mark says is deleted; empty for that of an opaque directory."""
+    return "" if name in OPAQUE else name.removeprefix(DELETION)
+
+
+def is_deleted_by_name(layer: int, name: str, marks: tuple[str, ...]) -> bool:
+    """Return whether a directory of a layer has a mark that what is below has a name no more."""
+    if not has_named_marks(marks):
+        return False
+    try:
+        status = _status(layer, f"{DELETION}{name}")
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
+    return status is not None and is_named_mark(f"{DELETION}{name}", status, marks)
 
 
 def _is_hidden(layer: int, status: os.stat_result, name: str, marks: tuple[str, ...]) -> bool:
@@ -63,6 +89,8 @@ def directories(layers: Sequence[int], name: str, marks: tuple[str, ...], stack:
         status = _status(layer, name)
         if not status:
             _check_absent(layer, name)
+            if is_deleted_by_name(layer, name, marks):
+                break
             continue
         if not stat.S_ISDIR(status.st_mode):
             break
@@ -73,9 +101,16 @@ def directories(layers: Sequence[int], name: str, marks: tuple[str, ...], stack:
         noted = attributes_of(layer, name, marks).noted
         if "redirect" in noted:
             raise OSError(errno.ENOTSUP, "a renamed directory within the image: what is in it is elsewhere")
-        if "opaque" in noted and _is_opaque(layer, name, marks):
+        if ("opaque" in noted and _is_opaque(layer, name, marks)) or _is_opaque_by_name(inner, marks):
             break
     return below
+
+
+def _is_opaque_by_name(inner: int, marks: tuple[str, ...]) -> bool:
+    return has_named_marks(marks) and any(
+        status is not None and is_named_mark(name, status, marks)
+        for name, status in ((name, _status(inner, name)) for name in OPAQUE)
+    )
 
 
 def _is_opaque(layer: int, name: str, marks: tuple[str, ...]) -> bool:
@@ -104,7 +139,11 @@ def missing(layers: Sequence[int], here: int | None, marks: tuple[str, ...]) -> 
     for number, layer in enumerate(layers, 1):
         with opened(directory(".", layer)) as inner, os.scandir(inner) as entries:
             for entry in entries:
-                under = _uppermost(layers[:number], entry.name)
+                if is_named_mark(entry.name, entry.stat(follow_symlinks=False), marks):
+                    continue
+                if any(is_deleted_by_name(above, entry.name, marks) for above in layers[: number - 1]):
+                    continue
+                under = _uppermost(layers[:number], entry.name, marks)
                 if not under:
                     raise OSError(errno.ESTALE, "the image changed while it was read")
                 is_first = under.layer == layer and not _is_hidden(*under, entry.name, marks)

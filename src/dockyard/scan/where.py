@@ -11,7 +11,7 @@ from dockyard.errors import DockyardError
 from dockyard.layers.directories import Directories, Overlay, completed, octal, overlays_in
 from dockyard.layers.store import Store
 from dockyard.privilege import in_namespace
-from dockyard.scan.attributes import KERNELS, KERNELS_OF_USERS
+from dockyard.scan.attributes import KERNELS, KERNELS_OF_USERS, USERS
 from dockyard.scan.running import Mounted
 
 
@@ -105,8 +105,14 @@ def _place(container: Container, told: Directories, store: Store | None) -> Plac
         table = Path(f"/proc/{container.pid}/mountinfo").read_bytes()
         points |= {mount.point for mount in _mounts(table)} - {"/"}
     ids = _ids(container, store)
-    place = Place(told.upper, told.lowers, points, ids, is_whole=told.is_whole, is_copy=told.is_copy)
+    marks = _marks(store) if store and in_namespace() else None
+    place = Place(told.upper, told.lowers, points, ids, marks=marks, is_whole=told.is_whole, is_copy=told.is_copy)
     return _with_mapped_image(container, place)
+
+
+def _marks(store: Store) -> tuple[str, ...]:
+    """Return the marks of a user's overlay: a program has mounted it, or the kernel."""
+    return USERS if store.engine.about.mounts_by_program else KERNELS_OF_USERS
 
 
 def _with_mapped_image(container: Container, place: Place) -> Place:

@@ -1,13 +1,14 @@
 """What an engine creates in a container's layer: known by all that it is, and by nothing less."""
 
+import grp
 import os
 import pwd
 
 import pytest
 
 from dockyard.engine.dialect import DOCKER, PODMAN
-from dockyard.engine.entries import INIT, NUMERIC_USER, READ_ONLY, SECRETS, modes_of
-from dockyard.engine.models import Container, IdMap, IdRange
+from dockyard.engine.entries import INIT, KEPT_USER, NUMERIC_USER, READ_ONLY, SECRETS, modes_of
+from dockyard.engine.models import Container, IdMap, IdRange, kept_user
 from dockyard.scan.content import Content
 from dockyard.scan.engine_entries import EngineEntries, may_be_created
 from dockyard.scan.layer import DELETED, EDITED, METADATA, NEW, Change
@@ -169,6 +170,23 @@ def test_line_of_a_user_whom_the_host_knows() -> None:
     edited = Change("/etc/passwd", EDITED, "file", size=99, mode=0o644)
     assert is_podmans(edited, user, added=line)
     assert not is_podmans(edited, USER, added=line)
+
+
+def test_line_of_the_user_of_the_engine() -> None:
+    """A container that keeps the id of a rootless engine's user gets his line, and his group's."""
+    ours = pwd.getpwuid(33)
+    ids = IdMap(*2 * ((IdRange(0, 1, 33), IdRange(33, 0, 1), IdRange(34, 34, 99)),))
+    kept = STOPPED._replace(ids=ids, working_directory="/", features=frozenset({KEPT_USER}))
+    for path, line in (
+        ("/etc/passwd", f"{ours.pw_name}:*:33:33:{ours.pw_gecos.partition(',')[0]}:/:/bin/sh\n"),
+        ("/etc/group", f"{grp.getgrgid(33).gr_name}:x:33:{ours.pw_name}\n"),
+    ):
+        edited = Change(path, EDITED, "file", size=99, mode=0o644)
+        assert is_podmans(edited, kept, added=line.encode())
+        assert not is_podmans(edited, kept, added=line.replace("33", "0").encode())
+        assert not is_podmans(edited, added=line.encode())
+    assert kept_user(ids) == (33, 33)
+    assert kept_user(IdMap(*2 * ((IdRange(0, 0, 1), IdRange(1, 1, 99)),))) is None
 
 
 def test_file_that_cannot_be_read() -> None:
