@@ -21,8 +21,8 @@ INIT, READ_ONLY, SYSTEMD, SECRETS, TIME_ZONE, NUMERIC_USER, KEPT_USER = (
     "numeric user",
     "kept user",
 )
-"""Features of a container, as its engine's options have it. With a kept user, a rootless engine's user has the same id in
-the container as on the host."""
+"""Features of a container, as its engine's options have it. With a kept user, a rootless engine's user has the same id
+in the container as on the host."""
 
 
 class EngineEntry(NamedTuple):

@@ -19,8 +19,8 @@ Only where an overlay is of the kind in question are they its own, and no contai
 attributes like others, and say nothing.
 """
 DELETION, OPAQUE = ".wh.", (".wh..wh..opq", ".wh..opq")
-"""How names begin by which fuse-overlayfs marks what is deleted, and its names for marks of opaque directories: there, no
-container can give such names. See the image specification of OCI."""
+"""How names begin by which fuse-overlayfs marks what is deleted, and its names for marks of opaque directories: there,
+no container can give such names. See the image specification of OCI."""
 NESTED = "overlay."
 """What begins an attribute that was set from within in the overlay's own namespace: it is put one level down."""
 

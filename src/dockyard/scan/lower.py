@@ -50,8 +50,9 @@ def _status(layer: int, name: str) -> os.stat_result | None:
 
 def is_named_mark(name: str, status: os.stat_result, marks: tuple[str, ...]) -> bool:
     """Return whether an entry is nothing but a mark of a deletion, or of an opaque directory."""
-    is_empty = is_whiteout(status) or (stat.S_ISREG(status.st_mode) and not status.st_size)
-    return is_empty and name.startswith(DELETION) and has_named_marks(marks)
+    if not name.startswith(DELETION) or not has_named_marks(marks):
+        return False
+    return is_whiteout(status) or (stat.S_ISREG(status.st_mode) and not status.st_size)
 
 
 def deleted_by(name: str) -> str:
@@ -136,12 +137,11 @@ def redirected(
 
 def missing(layers: Sequence[int], here: int | None, marks: tuple[str, ...]) -> Iterator[tuple[str, Lower]]:
     """Yield what the image has in a directory, and what is not here, by name; each name once."""
+    is_named = has_named_marks(marks)
     for number, layer in enumerate(layers, 1):
         with opened(directory(".", layer)) as inner, os.scandir(inner) as entries:
             for entry in entries:
-                if is_named_mark(entry.name, entry.stat(follow_symlinks=False), marks):
-                    continue
-                if any(is_deleted_by_name(above, entry.name, marks) for above in layers[: number - 1]):
+                if is_named and _is_mark_or_marked(layers[: number - 1], entry, marks):
                     continue
                 under = _uppermost(layers[:number], entry.name, marks)
                 if not under:
@@ -149,6 +149,13 @@ def missing(layers: Sequence[int], here: int | None, marks: tuple[str, ...]) -> 
                 is_first = under.layer == layer and not _is_hidden(*under, entry.name, marks)
                 if is_first and (here is None or not _status(here, entry.name)):
                     yield entry.name, under
+
+
+def _is_mark_or_marked(above: Sequence[int], entry: "os.DirEntry[str]", marks: tuple[str, ...]) -> bool:
+    """Return whether an entry of a layer is a mark by its name, or one above it has a mark that it is deleted."""
+    if is_named_mark(entry.name, entry.stat(follow_symlinks=False), marks):
+        return True
+    return any(is_deleted_by_name(layer, entry.name, marks) for layer in above)
 
 
 def size_below(under: Lower, name: str, count: Callable[[], None]) -> int:
