@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 
 from dockyard.engine.models import IdMap
-from dockyard.scan.attributes import attributes_of, mark_of, metadata
+from dockyard.scan.attributes import attributes_of, has_named_marks, mark_of, metadata
 from dockyard.scan.budget import StoppedError, Tally
 from dockyard.scan.change import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Change, change_of, kind_of
 from dockyard.scan.compare import Copy, Pending, check_identity, identity_of, remembered, same_bytes
@@ -44,6 +44,8 @@ class Judge:
     def beside(self, frame: Frame, path: str, name: str, status: os.stat_result) -> Iterable[Change]:
         """Return what is told of an entry of a directory that the image has, too."""
         under = found(frame.layers, name, self.marks)
+        if not under and is_whiteout(status) and has_named_marks(self.marks):
+            return ()  # fuse-overlayfs leaves one of whatever was there
         if not under:
             return (self.new(frame, path, name, status),)
         if is_whiteout(status):

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from dockyard.engine.models import IdMap
-from dockyard.scan.attributes import namespaces
+from dockyard.scan.attributes import has_named_marks, namespaces
 from dockyard.scan.budget import BUDGET, Budget, StoppedError, Tally, is_within
 from dockyard.scan.change import DELETED, EDITED, METADATA, NEW, REPLACED, TOUCHED, TYPE, Change
 from dockyard.scan.compare import Pending
 from dockyard.scan.descent import Descent, Frame
 from dockyard.scan.judge import Judge
-from dockyard.scan.lower import deleted_by, is_named_mark
+from dockyard.scan.lower import deleted_by, is_named_mark, is_whiteout
 
 __all__ = [
     "BUDGET",
@@ -163,7 +163,7 @@ class Walk:
                             continue
                         if stat.S_ISDIR(status.st_mode):
                             self._wait(way, path, name)
-                        if has_image:
+                        if has_image or (is_whiteout(status) and has_named_marks(self.marks)):
                             yield from judge.beside(frame, path, name, status)
                         else:
                             yield judge.new(frame, path, name, status)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dockyard.scan.fanotify import Journal
 
 ROUNDS = 5  # how often what moved during a walk is read again
-TRIES = 3  # of freezing a container
+TRIES = 5  # of freezing a container
 RESERVE = 0.01  # seconds of a pause that are kept to begin a journal
 OFTEN = 2000  # changes after which the journal is read
 MOVED = 100_000  # paths that moved and are remembered

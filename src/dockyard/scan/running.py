@@ -105,7 +105,11 @@ def _parent(pid: int) -> int:
 
 def _run_the_same(pid: int, parent: int, *, copied: bool) -> bool:
     """Return whether both run one file or, if `copied`, files of the same bytes; the parent is a host's then."""
-    ours, theirs = (os.stat(f"/proc/{one}/exe") for one in (pid, parent))  # noqa: PTH116 - links of the kernel's
+    ours = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116 - a link of the kernel's
+    try:
+        theirs = os.stat(f"/proc/{parent}/exe")  # noqa: PTH116 - another one
+    except PermissionError:  # a user's runtime is the user's
+        return False
     if (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino):
         return True
     if not copied or ours.st_size != theirs.st_size:

@@ -80,6 +80,14 @@ def test_deletion(layers: Layers, mark: Callable[[Path], None]) -> None:
     assert layers.changes() == {"/etc/a": DELETED}
 
 
+def test_deletion_of_nothing(layers: Layers) -> None:
+    """The program leaves a mark of whatever was there, in the image's directories and in new ones."""
+    for name in ("etc/never", "new/never"):
+        (layers.upper / name).parent.mkdir()
+        os.mknod(layers.upper / name, stat.S_IFCHR, 0)
+    assert layers.changes() == {"/new": NEW}
+
+
 def test_image_without_what_it_deletes(layers: Layers) -> None:
     """What a layer of the image deletes is new where it is there again, whatever a layer below has."""
     for name in ("etc/old", "gone/x", "data/x", "srv/www/page"):
