@@ -59,6 +59,21 @@ def test_missing_buildx_is_said_once(host: Making, tmp_path: Path, about: About,
     assert report.score == min(one.score for one in report.services)
 
 
+def test_host_file_accepts_for_the_host(host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An accepted point of the host is not shown; one that is gone is named, as that of a service."""
+    file = tmp_path / "check.yaml"
+    file.write_text("- {id: buildx-missing, reason: the old builder will do}\n")
+    file.chmod(0o644)
+    monkeypatch.setenv("DOCKYARD_CHECK", str(file))
+    service(tmp_path, BUILT, dockerfile="FROM good:1\n")
+    report = run(host(engine=Answering(about=WITHOUT_BUILDX)), ["one"], TODAY)
+    assert (of_host(report), len(report.host), report.stale) == ([], 1, ())
+    service(tmp_path, GOOD)
+    (tmp_path / "src/one/Dockerfile").unlink()
+    has_it = Answering(about=WITHOUT_BUILDX._replace(has_buildx=True))
+    assert [point.where for point in run(host(engine=has_it), ["one"], TODAY).stale] == [f"{file}:1:3"]
+
+
 def test_nothing_is_built_without_a_dockerfile(host: Making, tmp_path: Path) -> None:
     service(tmp_path, GOOD)
     assert of_host(run(host(engine=Answering(about=WITHOUT_BUILDX)), ["one"], TODAY)) == []
