@@ -331,9 +331,7 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
         return Outline((), ())
     word = "" if there else builder.name.tagged(LATEST)
     program = yard.engine.program
-    making = _making(builder, wanted)
-    if not there and not ready.reasons:
-        making = (*making, IF_DIFFERENT)
+    making = _making(builder, wanted, () if there or ready.reasons else (IF_DIFFERENT,))
     if not ready.reasons and (there or not ready.runs):
         promotion = moving_tags(ready.tags.repository, ready.tags.live, builder.name.tagged(LATEST))
         return Outline((*making, *(step.shell(program) for step in promotion)), reasons or ("it is not live",))
@@ -357,14 +355,15 @@ def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> Sw
     return plan_switch(launch, old, ready.tags, yard.engine.dialect, image=word, test_production=test)
 
 
-def _making(builder: Builder, wanted: Wanted) -> tuple[str, ...]:
+def _making(builder: Builder, wanted: Wanted, condition: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return what builds and tests; `condition` follows what is done in any case."""
     from shlex import quote
 
     lines = builder.shell(force=wanted.force) if wanted.force or not builder.is_current(LATEST) else ()
     place = quote(str(builder.service.directory))
     if builder.settings[TRIM] and (wanted.force or not current(builder)):
-        return (*lines, f"(cd {place} && d-build --trim)")
+        return (*lines, f"(cd {place} && d-build --trim)", *condition)
     script = test_script(builder.service, builder.settings)
     if not script:
-        return (*lines, f"# {builder.service.name} has no Test")
-    return (*lines, f"(cd {place} && ./{script.name} -r)")
+        return (*lines, *condition, f"# {builder.service.name} has no Test")
+    return (*lines, *condition, f"(cd {place} && ./{script.name} -r)")

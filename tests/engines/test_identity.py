@@ -110,7 +110,8 @@ def test_a_dry_run_of_a_forced_upgrade_tells_what_is_done(engine: World) -> None
     condition = next(number for number, line in enumerate(lines) if "differs from what is live" in line)
     assert "--no-cache" in lines[built]
     assert ("BUILDX_NO_DEFAULT_ATTESTATIONS=1 " in lines[built]) == (engine.engine == "docker")
-    assert built < condition < next(number for number, line in enumerate(lines) if " create " in line)
+    tested = next(number for number, line in enumerate(lines) if "./Test" in line)
+    assert built < condition < tested < next(number for number, line in enumerate(lines) if " create " in line)
 
 
 @pytest.mark.matrix
