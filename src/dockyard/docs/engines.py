@@ -6,8 +6,8 @@ from dockyard.engine.differences import TABLES
 _HEAD = ("since", "what is different", "what dockyard does about it", "what to set")
 
 _INTRODUCTION = """\
-Docker works from 20.10 on, podman from 4.3 on; [the tested versions](tested-engines.md). This is what differs between
-them.
+Docker works from 20.10 on, podman from 4.3 on; [the tested versions](tested-engines.md). Docker 29 and podman 6 are
+tested with programs that answer as they do, not with the engines themselves. This is what differs between versions.
 """
 
 
