@@ -1,4 +1,4 @@
-"""Gathers what checks look at: settings of all services, what the host has, and three questions to the engine."""
+"""Gathers what checks look at: settings of all services, what the host has, and a few questions to the engine."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
