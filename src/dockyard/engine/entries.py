@@ -46,10 +46,14 @@ class EngineEntry(NamedTuple):
 _KERNELS = tuple(EngineEntry(path, DIRECTORY, is_tree=True) for path in ("/dev", "/proc", "/sys"))
 _HOSTS = tuple(EngineEntry(path, FILE) for path in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf"))
 
+_DOCKER_INIT, _PODMAN_INIT, _POD_INIT = "/sbin/docker-init", "/run/podman-init", "/catatonit"
+INITS = frozenset({"/dev/init", _DOCKER_INIT, _PODMAN_INIT, _POD_INIT})
+"""Where engines mount an init of the host's; the first is where podman 4 does, below a mount of its own."""
+
 DOCKER_ENTRIES = (
     *_KERNELS,
     *_HOSTS,
-    EngineEntry("/sbin/docker-init", FILE, INIT),
+    EngineEntry(_DOCKER_INIT, FILE),  # daemon.json may ask for it, and then no container says so
     EngineEntry("", WORKING),
 )
 PODMAN_ENTRIES = (
@@ -57,19 +61,14 @@ PODMAN_ENTRIES = (
     *_HOSTS,
     EngineEntry("/run/.containerenv", FILE),
     EngineEntry("/etc/mtab", LINK, target="/proc/mounts"),
-    EngineEntry("/run/podman-init", FILE, INIT),
-    EngineEntry("/catatonit", FILE),
+    EngineEntry(_PODMAN_INIT, FILE, INIT),
+    EngineEntry(_POD_INIT, FILE),
     EngineEntry("/run/secrets", DIRECTORY, SECRETS, is_tree=True),
     EngineEntry("/etc/localtime", FILE, TIME_ZONE),
     *(EngineEntry(path, DIRECTORY, READ_ONLY) for path in ("/run", "/tmp", "/var/tmp")),  # noqa: S108 - in containers
     *(EngineEntry(path, DIRECTORY, SYSTEMD) for path in ("/run", "/run/lock", "/tmp", "/var/log/journal")),  # noqa: S108
     *(EngineEntry(path, LINES, user) for path in ("/etc/passwd", "/etc/group") for user in (NUMERIC_USER, KEPT_USER)),
 )
-
-INITS = frozenset(
-    {"/dev/init", "/catatonit", *(one.path for one in (*DOCKER_ENTRIES, *PODMAN_ENTRIES) if one.feature == INIT)}
-)
-"""Where engines mount an init of the host's; the first is where podman 4 does, below a mount of its own."""
 
 MODES: Mapping[str, Mapping[str, frozenset[int]]] = {
     "runc": {DIRECTORY: frozenset({0o755}), FILE: frozenset({0o755, 0o644})},
