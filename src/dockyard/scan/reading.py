@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dockyard.scan.fanotify import Journal
 
 ROUNDS = 5  # how often what moved during a walk is read again
-TRIES = 5  # of freezing a container
+TRIES = 3  # of freezing a container
 RESERVE = 0.01  # seconds of a pause that are kept to begin a journal
 OFTEN = 2000  # changes after which the journal is read
 MOVED = 100_000  # paths that moved and are remembered
@@ -72,6 +72,7 @@ class Reading:
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.moved: list[str] = []
+        self.is_consistent = True
         self._journals = ExitStack()
 
     def follow(self) -> "Journal | None":
@@ -82,6 +83,7 @@ class Reading:
             return self._journals.enter_context(Journal([self.place.upper]))
         except DockyardError as error:
             self.problems.append(f"it was neither held still nor watched: {error}")
+            self.is_consistent = False
             return None
 
     def close(self) -> None:
@@ -144,12 +146,15 @@ def _frozen_at_last(  # noqa: PLR0913, PLR0917 - what is read, and how
 ) -> Reading | None:
     """Do as `_frozen`, several times where the host is too busy to read while the container stands still.
 
-    Raises DockyardError where it could not be frozen at the last try.
+    What was read once is read faster, which helps a user: only root can watch what there was no time for. Raises DockyardError where it could not be frozen at the last try.
     """
     for left in reversed(range(TRIES)):
         try:
-            if frozen := _frozen(container, place, freezer, group, proof, budget):
+            frozen = _frozen(container, place, freezer, group, proof, budget)
+            if frozen and (frozen.is_consistent or not left):
                 return frozen
+            if frozen:
+                frozen.close()
         except DockyardError:
             if not left:
                 raise

@@ -11,7 +11,7 @@ import pytest
 
 from dockyard.engine.models import Container as Known
 from dockyard.errors import DockyardError
-from dockyard.scan import reading
+from dockyard.scan import fanotify, reading
 from dockyard.scan.fanotify import Batch, Event
 from dockyard.scan.freeze import Freezer, Group, Pause
 from dockyard.scan.reading import FROZEN, WATCHED, Proof, Reading, reading_of
@@ -141,6 +141,30 @@ def test_freezing_is_tried_again(
     with closing(read(_Busy(*faults))) as found:
         assert found.how == FROZEN
         assert found.notes == []
+
+
+def test_without_a_journal_there_has_to_be_time(
+    read: Callable[[Freezer], Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user cannot watch: where the time was too short, it is read once more, and INCOMPLETE at the last try."""
+
+    def refuse(_: object) -> None:
+        raise DockyardError("its file system cannot be watched")
+
+    monkeypatch.setattr(fanotify, "Journal", refuse)
+    caps = [0.0, 60.0]
+
+    class Short(_Untrue):
+        @contextmanager
+        def frozen(self, group: Group) -> Iterator[Pause]:
+            with super().frozen(group) as pause:
+                yield pause
+            self.cap = caps.pop(0) if caps else 0.0
+
+    with closing(read(Short(0.0))) as found:
+        assert (found.how, found.problems) == (FROZEN, [])
+    with closing(read(Short(0.0))) as found:
+        assert found.problems == ["it was neither held still nor watched: its file system cannot be watched"]
 
 
 def test_freezing_is_given_up(read: Callable[[Freezer], Reading]) -> None:
