@@ -146,7 +146,8 @@ def _frozen_at_last(  # noqa: PLR0913, PLR0917 - what is read, and how
 ) -> Reading | None:
     """Do as `_frozen`, several times where the host is too busy to read while the container stands still.
 
-    What was read once is read faster, which helps a user: only root can watch what there was no time for. Raises DockyardError where it could not be frozen at the last try.
+    What was read once is read faster, which helps a user: only root can watch what there was no time for.
+    Raises DockyardError where it could not be frozen at the last try.
     """
     for left in reversed(range(TRIES)):
         try:
