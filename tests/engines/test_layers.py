@@ -1,9 +1,12 @@
 """Where the layers of images and containers are, on the store that the engine at hand has; and as copies."""
 
+import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from dockyard.layers.store import Store
 from dockyard.scan.scan import Options, scan
 from dockyard.surface.tree import Tree, read_tree
 from tests.engines.world import BASE, FORCED_REMOVAL, LABEL, World, write
+from tests.unit.layers.test_unpack import tar_of
 
 MANY = 70
 IMAGE = f"""\
@@ -162,16 +166,42 @@ def test_users_of_an_image_from_copies(engine: World, image: str) -> None:
     assert engine.listing() == before
 
 
+def with_more_layers(engine: World, image: str, name: str) -> None:
+    """Load an image with many layers of one file each on top of another's: a builder needs minutes for that."""
+    old, new = engine.root / "layers-old.tar", engine.root / "layers-new.tar"
+    engine.call("save", "--output", str(old), image)
+    with tarfile.open(old) as source, tarfile.open(new, "w") as target:
+        manifest = json.load(source.extractfile("manifest.json") or io.BytesIO())[0]
+        config = json.load(source.extractfile(manifest["Config"]) or io.BytesIO())
+        for member in source:
+            if member.name not in {"manifest.json", "index.json", "oci-layout", "repositories", manifest["Config"]}:
+                target.addfile(member, source.extractfile(member) if member.isreg() else None)
+        for number in range(MANY):
+            layer = tar_of(("many", None), (f"many/{number}", f"{number}\n".encode()))
+            digest = hashlib.sha256(layer).hexdigest()
+            config["rootfs"]["diff_ids"].append(f"sha256:{digest}")
+            config["history"].append({"created": config["created"], "created_by": f"layer {number}"})
+            manifest["Layers"].append(f"{digest}.tar")
+            _add(target, f"{digest}.tar", layer)
+        text = json.dumps(config).encode()
+        described = f"{hashlib.sha256(text).hexdigest()}.json"
+        _add(target, described, text)
+        _add(target, "manifest.json", json.dumps([{**manifest, "Config": described, "RepoTags": [name]}]).encode())
+    engine.call("load", "--input", str(new))
+    old.unlink()
+    new.unlink()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
 @pytest.mark.matrix
 def test_very_many_layers(engine: World, image: str) -> None:
     """More than the kernel's table has room for: the image and its container are read whole, running and stopped."""
-    directory = engine.root / "layers-many"
-    lines = [f"FROM {image}", "USER 0"]
-    for number in range(MANY):
-        write(directory / f"f{number}", f"{number}\n")
-        lines.append(f"COPY f{number} /many/{number}")
-    write(directory / "Dockerfile", "\n".join(lines) + "\n")
-    engine.call("build", "-t", "dytest/dyt-layers-many:latest", str(directory))
+    with_more_layers(engine, image, "dytest/dyt-layers-many:latest")
     client = find_engine(engine.engine)
     tree = tree_of(client, image_of(client, "dytest/dyt-layers-many:latest"))
     assert {f"/many/{number}" for number in range(MANY)} <= tree.keys()
