@@ -290,3 +290,22 @@ def test_an_interrupt_ends_a_build_on_a_terminal(engine: World, buildkit: Mappin
     assert done.returncode in {124, 130}, done.stdout
     assert engine.tags(service.name)["latest"] == ""
     assert not engine.run("pgrep", "-f", f"build --tag {REPO}/{service.name}", expect=None).stdout
+
+
+def test_another_builder_in_use_changes_nothing(engine: World) -> None:
+    """After `buildx create --use` builds still use the engine's own builder; a builder by name loads what it builds."""
+    if engine.engine == "podman" or engine.run(engine.engine, "buildx", "version", expect=None).exit_code:
+        pytest.skip("buildx is not installed")
+    service = engine.plain()
+    engine.call("buildx", "create", "--name", "dyt-builder", "--use")
+    try:
+        engine.d_build(service)
+        first = engine.tags(service.name)["latest"]
+        write(service / "files/version", "2")
+        by_name = {"BUILDX_BUILDER": "default"}
+        assert " --load " in engine.d("upgrade", "-n", service.name, env=by_name, expect=None).text
+        engine.d_build(service, env=by_name)
+    finally:
+        engine.call("buildx", "rm", "dyt-builder")
+    assert first
+    assert engine.tags(service.name)["latest"] not in {"", first}
