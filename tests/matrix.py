@@ -1,7 +1,8 @@
 """The engine tests on each engine: `python -m tests.matrix [--all] [--worlds] [NAME]... [-- ARGUMENT]...`.
 
-`--all` runs all of tests/engines in place of what is marked `matrix`, `--worlds` leaves out the host's own engines,
-NAME picks engines, ARGUMENTs go to pytest. `--record` writes the results into docs/reference/, and runs nothing.
+`--all` runs all of tests/engines, and the tests of units, not only what is marked `matrix`. `--worlds` leaves out the
+host's own engines, NAME picks engines, ARGUMENTs go to pytest. `--record` writes the results into docs/reference/, and
+runs nothing.
 """
 
 import argparse
@@ -98,7 +99,7 @@ def main(words: list[str]) -> int:
     chosen = [engine for engine in MATRIX if engine.name in (options.names or [engine.name])]
     if options.worlds:
         chosen = [engine for engine in chosen if engine.suite]
-    subset = ["tests/engines", *([] if options.all else ["-m", "matrix"])]
+    subset = ["tests/engines", "tests/unit/test_units.py", *([] if options.all else ["-m", "matrix"])]
     began = time.monotonic()
     parts = [part(engine, [*subset, *words[split + 1 :]]) for engine in chosen]
     return sum_up(parts, run(parts, options.jobs), time.monotonic() - began)

@@ -75,6 +75,7 @@ class Watch:
             time.sleep(0.05)
 
 
+@pytest.mark.matrix
 def test_a_secret_reaches_the_build_and_nothing_else(engine: World, buildkit: Mapping[str, str]) -> None:
     """A step can read it; no argument, output, dry run, history, image or file of ours holds it."""
     service = with_secret(engine)
@@ -129,6 +130,7 @@ def test_without_the_secret_nothing_is_built(engine: World, buildkit: Mapping[st
     assert engine.tags(service.name)["latest"] == ""
 
 
+@pytest.mark.matrix
 def test_the_legacy_builder_refuses_in_our_words(engine: World) -> None:
     """What needs BuildKit fails with what to do about it; nothing is tagged, and no notice of deprecation is shown."""
     if engine.engine == "podman":
@@ -168,6 +170,7 @@ COPY --from=MADE /one /two /builds /
 )
 
 
+@pytest.mark.matrix
 def test_what_buildkit_reads_we_read(engine: World, buildkit: Mapping[str, str]) -> None:
     """A byte order mark, another escape, defaults, names in any case, here-documents, caches, files of another image.
 
@@ -228,6 +231,7 @@ def _ticks(shown: str) -> int:
 NOISY = f"FROM {BASE}\nLABEL {LABEL}\nRUN for n in 1 2 3 4 5 6; do echo noise $n; sleep 0.2; done{{end}}\n"
 
 
+@pytest.mark.matrix
 def test_a_terminal_shows_steps_and_the_log_of_a_failure(engine: World, buildkit: Mapping[str, str]) -> None:
     """A line for each step while it goes well; the whole log if it fails, and nothing condensed elsewhere."""
     service = engine.service("", dockerfile=NOISY.format(end=""))

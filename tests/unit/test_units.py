@@ -12,6 +12,7 @@ from dockyard.errors import DockyardError, UsageError
 NEEDS_SYSTEMD = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 
 
+@pytest.mark.matrix
 @NEEDS_SYSTEMD
 def test_systemd_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`systemd-analyze verify` has nothing to say of them, whatever the places are called.
