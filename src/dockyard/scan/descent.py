@@ -71,6 +71,7 @@ class Descent:
         allow_descriptors()
         self.marks = marks
         self.frames: list[Frame] = []
+        self.path = ""  # from the top to here; nothing for the top
         self._waiting = 0
         with ExitStack() as stack:
             below = [stack.enter_context(opened(pin(layer, follow=True))) for layer in layers]
@@ -89,11 +90,6 @@ class Descent:
     def __exit__(self, *_: object) -> None:
         for frame in self.frames:
             frame.close()
-
-    @property
-    def path(self) -> str:
-        """The path from the top to here; nothing for the top."""
-        return "".join(f"/{frame.name}" for frame in self.frames[1:])
 
     @property
     def last(self) -> Frame:
@@ -124,6 +120,7 @@ class Descent:
                 raise
             frame.stack = stack.pop_all()
         self.frames.append(frame)
+        self.path += f"/{name}"
         if len(self.frames) > OPEN:
             self.frames[-OPEN - 1].shut()
         return frame
@@ -145,6 +142,7 @@ class Descent:
     def leave(self) -> None:
         """Go back to the directory above; one that was closed is opened anew, and has to be the same."""
         done = self.frames.pop()
+        self.path = self.path[: -len(done.name) - 1]
         self._waiting -= len(done.waiting)
         try:
             if self.frames and self.last.descriptor is None:
