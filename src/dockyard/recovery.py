@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dockyard import lock
 from dockyard.engine.models import SUFFIXES
-from dockyard.errors import DockyardError, EngineError, LockedError
+from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, LockedError
 from dockyard.plan.switch import Gone, KeepChanges, base_name, plan_recovery
 from dockyard.plan.values import Command
 from dockyard.telling import warn
@@ -111,6 +111,8 @@ def keep_changes(engine: "Engine", name: str) -> "Kept | None":
         return None
     try:
         kept = keep_changes(engine, container, dossier.place(container.service))
+    except EngineUnreachableError:
+        raise
     except DockyardError as error:
         warn(f"{base_name(name)}: what changed in the old container could not be kept: {error}")
         return None

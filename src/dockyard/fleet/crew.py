@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-from dockyard.errors import INTERRUPTED, WORK_FAILED, DockyardError
+from dockyard.errors import ENGINE_UNREACHABLE, INTERRUPTED, WORK_FAILED, DockyardError
 from dockyard.recovery import undisturbed
 
 KEPT = 64 * 1024  # bytes of a service's output that are kept, the last ones
@@ -73,6 +73,8 @@ class Done(NamedTuple):
     data: Mapping[str, Any] = {}
     took: float = 0.0
     output: str = ""
+    code: int = WORK_FAILED
+    """The exit code that its failure alone would have."""
 
     @property
     def is_ok(self) -> bool:
@@ -239,7 +241,7 @@ def _answer(task: Task, link: Link, mask: Iterable[int]) -> dict[str, Any]:
 def failure(error: DockyardError) -> dict[str, Any]:
     """Return how work ended that failed."""
     first, *more = error.lines()
-    return {"result": FAILED, "reason": first, "hint": "\n".join(more)}
+    return {"result": FAILED, "reason": first, "hint": "\n".join(more), "code": error.exit_code}
 
 
 class Crew:
@@ -357,8 +359,10 @@ def _is_over(worker: _Worker) -> bool:
 
 
 def exit_code(finished: Iterable[Done]) -> int:
-    """Return the exit code for how the work on many services ended."""
-    results = {done.result for done in finished}
+    """Return the exit code for how the work on many services ended; all failures may be that of one engine."""
+    every = list(finished)
+    results = {done.result for done in every}
+    codes = {done.code for done in every if done.result == FAILED}
     if results & {FAILED, TIMEOUT, SKIPPED}:
-        return WORK_FAILED
+        return ENGINE_UNREACHABLE if codes == {ENGINE_UNREACHABLE} and TIMEOUT not in results else WORK_FAILED
     return INTERRUPTED if STOPPED in results else 0

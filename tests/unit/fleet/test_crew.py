@@ -10,8 +10,21 @@ from typing import Any
 
 import pytest
 
-from dockyard.errors import DockyardError
-from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, STOPPED, TIMEOUT, Crew, Done, Link, Task, exit_code
+from dockyard.errors import DockyardError, EngineUnreachableError
+from dockyard.fleet.crew import (
+    FAILED,
+    OK,
+    PARKED,
+    SKIPPED,
+    STOPPED,
+    TIMEOUT,
+    Crew,
+    Done,
+    Link,
+    Task,
+    exit_code,
+    failure,
+)
 
 
 class Watching:
@@ -158,3 +171,11 @@ def test_interrupt_ends_all_of_them(watching: Watching, tmp_path: Path) -> None:
     assert {done.name for done in watching.ended} == {"waits", "interrupts"}
     assert exit_code([Done("x", STOPPED)]) == 130
     assert exit_code([Done("x", SKIPPED)]) == 1
+
+
+def test_engine_that_fails_all_of_them_has_its_own_exit_code() -> None:
+    """What one service did wrong beside it counts for more."""
+    silent = Done("x", **failure(EngineUnreachableError("docker does not answer")))
+    assert exit_code([silent, Done("y", OK), Done("z", SKIPPED)]) == 3
+    assert exit_code([silent, Done("y", FAILED)]) == 1
+    assert exit_code([silent, Done("y", TIMEOUT)]) == 1
