@@ -549,6 +549,9 @@ def upper_of(engine: World, name: str) -> str:
     return str(told["GraphDriver"]["Data"]["UpperDir"])  # one that a program of a user's has mounted
 
 
+UNWATCHED, TRIES = "neither held still nor watched", 20
+
+
 class Corpus:
     """A container for each attack that an engine lets happen, and for each benign script; each is done once."""
 
@@ -589,6 +592,8 @@ class Corpus:
         """
         is_stopped = "--all" in words
         told = scanned(self.engine, *words, expect=1)
+        if not unwatched:
+            self._scan_again(told, words)
         wanted = {name: one.found_after_stop if is_stopped else one.found for name, one in self.attacks.items()}
         wanted = {name: found for name, found in wanted.items() if found}
         found = {name: paths(told[self.names[name]], self.attacks[name].kind) for name in wanted}
@@ -605,12 +610,20 @@ class Corpus:
         record("figure", f"{first}: {counts['found']} of {len(wanted)} attacks, {last}")
         reasons = {name: [row["reason"] for row in one["incomplete"]] for name, one in told.items()}
         if unwatched:
-            assert all("neither held still nor watched" in one[0] for one in reasons.values()), reasons
+            assert all(UNWATCHED in one[0] for one in reasons.values()), reasons
             reasons = {name: one[1:] for name, one in reasons.items()}
         incomplete = {name: one for name, one in reasons.items() if one}
         assert missed == {}, f"not found: {missed}\nincomplete: {incomplete}"
         assert alarms == {}, f"false alarms: {alarms}"
         assert incomplete == {}, f"incomplete: {incomplete}"
+
+    def _scan_again(self, told: dict[str, Any], words: tuple[str, ...]) -> None:
+        """Scan what a user's scan was too slow for, and says so: on a busy host it takes several tries."""
+        for _ in range(TRIES):
+            names = [name for name, one in told.items() if any(UNWATCHED in row["reason"] for row in one["incomplete"])]
+            if not names:
+                return
+            told.update(scanned(self.engine, *words, *names))
 
     def compare(self, record: Record) -> None:
         """Record what others find of the same: the engine's own diff, and a walk of the upper directories."""
