@@ -84,6 +84,8 @@ def _group_lines(container: Container) -> Iterator[str]:
     if numbers := _numbers(container):
         user, group = numbers
         yield f"{group}:x:{group}:{user}"
+        if ":" not in container.user:  # podman to 5.4 takes the user's number for the group's then
+            yield f"{user}:x:{user}:{user}"
     if kept := kept_user(container.ids):
         with suppress(KeyError):
             yield f"{grp.getgrgid(kept[1]).gr_name}:x:{kept[1]}:{pwd.getpwuid(kept[0]).pw_name}"

@@ -155,11 +155,20 @@ def test_line_of_the_user(path: str, added: bytes | None, expected: bool) -> Non
     """Podman appends a numeric user to the image's files: exactly that line, and to nothing else about them."""
     edited = Change(path, EDITED, "file", size=99, mode=0o644)
     assert is_podmans(edited, USER, added=added) is expected
+
     assert is_podmans(entry(path, mode=0o600, size=40), USER, added=added) is expected
     assert not is_podmans(edited._replace(detail=("mode 0644 → 0666",)), USER, added=added)
     assert not is_podmans(entry(path, mode=0o644, size=40), USER, added=added)
     assert not is_podmans(edited, USER._replace(user="app", features=frozenset()), added=added)
     assert not EngineEntries(USER, PLACE, DOCKER.entries).has(edited, content(added))
+
+
+@pytest.mark.parametrize(("user", "is_known"), [("1234", True), ("1234:55", False), ("0", False)])
+def test_group_of_a_user_without_one(user: str, *, is_known: bool) -> None:
+    """Podman 5.4 adds a group of the user's number if the user has no group; newer ones take group 0."""
+    edited = Change("/etc/group", EDITED, "file", size=99, mode=0o644)
+    container = USER._replace(user=user)
+    assert is_podmans(edited, container, added=b"1234:x:1234:1234\n") is is_known
 
 
 def test_line_of_a_user_whom_the_host_knows() -> None:
