@@ -14,6 +14,7 @@ import pytest
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
 from dockyard.errors import EngineError
+from tests.engines.world import wait_for
 
 CONTAINER, OTHER = "ab" * 32, "cd" * 32
 REFUSAL = f"Error response from daemon: failed to create task for container: task {CONTAINER}: already exists: unknown"
@@ -70,7 +71,7 @@ def test_leftover_shim_is_ended_with_what_runs_below_it(tmp_path: Path, shim: Ca
     child = int(left.stdout.readline())
     assert engine_saying(tmp_path, "exited").end_leftover_shim(EngineError(("docker", "start"), 1, REFUSAL))
     assert left.wait(timeout=10) < 0
-    assert not is_running(child)
+    wait_for(lambda: not is_running(child), "the end of what ran below the shim")
     assert other.poll() is None, "the shim of another container was ended"
 
 
