@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Write the outcome to a file where that is asked for."""
     if path := config.getoption("--results"):
-        config.pluginmanager.register(Results(path, ENGINES[0], config.getoption("markexpr") or "all"))
+        is_part = config.getoption("keyword") or any("::" in word for word in config.args)
+        subset = "part" if is_part else config.getoption("markexpr") or "all"
+        config.pluginmanager.register(Results(path, ENGINES[0], subset))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -20,6 +20,8 @@ from tests.side_by_side import PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
 WORLD = str(REPOSITORY / "scripts/world")
 RESULTS_INSIDE = ".state/results.json"
 JOBS = 2
+WHOLE = ("all", "matrix")
+"""The subsets of the tests whose results are recorded."""
 
 
 class Engine(NamedTuple):
@@ -74,11 +76,16 @@ def part(engine: Engine, arguments: list[str]) -> Part:
 
 
 def record() -> int:
-    """Take the results of the last run into the documentation; engines that it left out stay as they were."""
+    """Take the results of the last run into the documentation; engines that it left out stay as they were.
+
+    So do those whose last run was of some tests alone.
+    """
     known: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
     for engine in MATRIX:
-        if (path := RESULTS / f"{engine.name}.json").is_file():
-            known[engine.name] = json.loads(path.read_text(encoding="utf-8"))
+        path = RESULTS / f"{engine.name}.json"
+        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if results.get("subset") in WHOLE:
+            known[engine.name] = results
     ordered = {engine.name: known[engine.name] for engine in MATRIX if engine.name in known}
     RECORD.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return write_docs([])
