@@ -1,14 +1,13 @@
 """Images are equal by their content: what was built again and is no different switches nothing and moves no tag."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from dockyard.engine.models import image_from
-from tests.engines.world import BASE, IDLE, LABEL, OURS, REPO, REPOSITORY, World, free_port, set_page, write
+from tests.engines.world import BASE, IDLE, LABEL, OURS, REPO, World, copy_example, free_port, set_page, write
 
 PASSES = "#!/bin/sh\nexit 0\n"
 WITH_RUN = (
@@ -20,10 +19,9 @@ def examples(engine: World) -> tuple[str, str]:
     """Have the examples web and redis on free ports, beside the base that is there."""
     web = engine.web(autostart=1, stop_timeout=1)
     redis = engine.source / f"{OURS}redis"
-    shutil.copytree(REPOSITORY / "examples/redis", redis)
+    copy_example("redis", redis)
     settings = (redis / "settings.yaml").read_text().replace("127.0.0.1:6379:6379", f"127.0.0.1:{free_port()}:6379")
-    limits = re.compile(r"^(memory|pids_limit): .*\n", re.MULTILINE)  # not every world has their controllers
-    write(redis / "settings.yaml", limits.sub("", settings))
+    write(redis / "settings.yaml", settings)
     return web.name, redis.name
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import struct
 import tarfile
 from pathlib import Path
@@ -19,9 +18,9 @@ from tests.engines.world import (
     LABEL,
     OURS,
     REPO,
-    REPOSITORY,
     World,
     await_page,
+    copy_example,
     free_port,
     service_port,
     write,
@@ -229,7 +228,7 @@ def test_the_example_web_ends_with_what_it_needs_and_no_shell(engine: World, rec
 def test_the_example_redis_ends_with_what_its_health_check_needs(engine: World, record_property: Any) -> None:  # noqa: ANN401
     """Its Test passes on the trimmed image, and production gets healthy, though its Test is over before any check."""
     redis = engine.source / f"{OURS}redis"
-    shutil.copytree(REPOSITORY / "examples/redis", redis)
+    copy_example("redis", redis)
     settings = (redis / "settings.yaml").read_text().replace("6379:6379", f"{free_port()}:6379")
     write(redis / "settings.yaml", settings)
     write(redis / "Dockerfile", f"{(redis / 'Dockerfile').read_text()}LABEL {LABEL}\n")

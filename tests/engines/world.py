@@ -256,7 +256,7 @@ class World:
         """Make the example's web server as a service of one's own, on a free port; `service_port` tells which."""
         name = f"{OURS}{next(self.numbers):03}"
         directory = self.source / name
-        shutil.copytree(REPOSITORY / "examples/web", directory)
+        copy_example("web", directory)
         dockerfile = (directory / "Dockerfile").read_text().replace("ktools/base:latest", BASE)
         write(directory / "Dockerfile", dockerfile.replace("FROM ${BASE}\n", f"FROM ${{BASE}}\nLABEL {LABEL}\n"))
         limits = possible_limits(memory="32m")
@@ -272,7 +272,8 @@ class World:
             directory.mkdir(parents=True)
         self.host_file.touch()
         shutil.copytree(REPOSITORY / "examples", self.source, ignore=shutil.ignore_patterns("web", "redis"))
-        (self.source / "base").rename(self.source / f"{OURS}base")
+        shutil.rmtree(self.source / "base")
+        copy_example("base", self.source / f"{OURS}base")
         self.kept.add(f"{OURS}base")
         self.d_build(f"{OURS}base")
 
@@ -344,6 +345,15 @@ CONTROLLERS = {"memory": "memory", "cpus": "cpu", "pids_limit": "pids"}
 def possible_limits(**limits: object) -> dict[str, object]:
     """Return those of some limits that can be had here; an engine may refuse the others."""
     return {name: value for name, value in limits.items() if CONTROLLERS[name] in controllers()}
+
+
+def copy_example(name: str, directory: Path) -> None:
+    """Copy a service of examples/, without the limits that cannot be had here."""
+    shutil.copytree(REPOSITORY / "examples" / name, directory)
+    settings = directory / "settings.yaml"
+    impossible = CONTROLLERS.keys() - possible_limits(**dict.fromkeys(CONTROLLERS)).keys()
+    lines = settings.read_text(encoding="utf-8").splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if line.partition(":")[0] not in impossible), encoding="utf-8")
 
 
 def need_limits(*names: str) -> None:
