@@ -494,6 +494,7 @@ def attacked(engine: World, image: str, name: str, script: str, *options: str) -
     for place in (volume, volume / "deep"):
         place.mkdir(exist_ok=True)
         place.chmod(0o777)
+    (volume / "done").unlink(missing_ok=True)  # of a container that had this name before
     mounts = ("-v", f"{volume}:/volume", "-v", f"{volume}:/mnt/one/two")
     done = "touch /volume/done"
     engine.call(
