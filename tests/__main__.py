@@ -11,13 +11,15 @@ from pathlib import Path
 from tests.side_by_side import LOGS, PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
 
 ENGINE_TESTS = ("tests/engines", "tests/faults")
-OTHER_TESTS = ("tests", *(f"--ignore={place}" for place in ENGINE_TESTS))
+STANDIN_TESTS = "tests/standins"  # they wait more than they work
+OTHER_TESTS = ("tests", *(f"--ignore={place}" for place in (*ENGINE_TESTS, STANDIN_TESTS)))
 
 
 def parts(arguments: list[str]) -> list[Part]:
     """Return the parts of the tests."""
     return [
         *(_part(engine, RESULTS / f"host-{engine}.json", engine, *ENGINE_TESTS, *arguments) for engine in ENGINES),
+        _part("standins", LOGS / "standins.json", "docker", STANDIN_TESTS, *arguments),
         _part("others", LOGS / "others.json", "docker", *OTHER_TESTS, *arguments),
     ]
 
