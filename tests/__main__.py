@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.side_by_side import LOGS, PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
+from tests.side_by_side import LOGS, PYTEST, REPOSITORY, RESULTS, STATE, Part, run, sum_up
 
 ENGINE_TESTS = ("tests/engines", "tests/faults")
 STANDIN_TESTS = "tests/standins"  # they wait more than they work
@@ -27,14 +27,31 @@ def parts(arguments: list[str]) -> list[Part]:
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
 
 
+WITH_OWN_STATE = """
+mkdir -p "$1/lib" "$1/run" /var/lib/dockyard /run/dockyard
+mount --bind "$1/lib" /var/lib/dockyard
+mount --bind "$1/run" /run/dockyard
+shift
+exec "$@"
+"""
+
+
 def _part(name: str, results: Path, engine: str, *arguments: str) -> Part:
     cache = f"cache_dir={LOGS}/{name}.cache"
-    return Part(
-        name,
-        (PYTEST, "--results", str(results), "-o", cache, *arguments),
-        {"DOCKYARD_TEST_ENGINES": engine},
-        results,
-    )
+    argv = (PYTEST, "--results", str(results), "-o", cache, *arguments)
+    return Part(name, (*_apart(name), *argv), {"DOCKYARD_TEST_ENGINES": engine}, results)
+
+
+def _apart(name: str) -> tuple[str, ...]:
+    """Return what gives a part a history, alerts and locks of its own.
+
+    Services have the same names on both engines. Only podman can have a mount namespace: docker's daemon must see what
+    the tests mount.
+    """
+    if name != "podman" or os.geteuid():
+        return ()
+    shell = ("sh", "-ec", WITH_OWN_STATE, "sh", str(STATE / "podman"))
+    return ("unshare", "--mount", "--propagation", "private", *shell)
 
 
 def main(arguments: list[str]) -> int:
