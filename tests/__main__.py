@@ -4,11 +4,12 @@ With a path among the arguments it is pytest alone, with just these.
 """
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
-from tests.side_by_side import LOGS, PYTEST, REPOSITORY, RESULTS, STATE, Part, run, sum_up
+from tests.side_by_side import LOGS, PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
 
 ENGINE_TESTS = ("tests/engines", "tests/faults")
 STANDIN_TESTS = "tests/standins"  # they wait more than they work
@@ -27,31 +28,38 @@ def parts(arguments: list[str]) -> list[Part]:
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
 
 
-WITH_OWN_STATE = """
-mkdir -p "$1/lib" "$1/run" /var/lib/dockyard /run/dockyard
-mount --bind "$1/lib" /var/lib/dockyard
-mount --bind "$1/run" /run/dockyard
+# podman has no daemon, so that its tests can have all that is of podman and of dockyard for themselves: beside those
+# of docker, which name things alike.
+PRIVATE = ("/var/lib/dockyard", "/run/dockyard", "/run/containers", "/run/libpod", "/var/lib/containers")
+PLACE = "/var/lib/containers/dockyard-tests"
+"""On a file system that holds containers; the last of the mounts hides it."""
+
+WITH_PRIVATE = """
+place=$1
 shift
+rm -rf "$place"
+for directory in {directories}; do
+    mkdir -p "$directory" "$place$directory"
+    chmod --reference="$directory" "$place$directory"
+    mount --bind "$place$directory" "$directory"
+done
 exec "$@"
 """
+
+
+def _apart(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command in a mount namespace with such directories of its own."""
+    script = WITH_PRIVATE.format(directories=" ".join(PRIVATE))
+    return ("unshare", "--mount", "--propagation=private", "sh", "-euc", script, "sh", PLACE, *argv)
 
 
 def _part(name: str, results: Path, engine: str, *arguments: str) -> Part:
     cache = f"cache_dir={LOGS}/{name}.cache"
     argv = (PYTEST, "--results", str(results), "-o", cache, *arguments)
-    return Part(name, (*_apart(name), *argv), {"DOCKYARD_TEST_ENGINES": engine}, results)
-
-
-def _apart(name: str) -> tuple[str, ...]:
-    """Return what gives a part a history, alerts and locks of its own.
-
-    Services have the same names on both engines. Only podman can have a mount namespace: docker's daemon must see what
-    the tests mount.
-    """
-    if name != "podman" or os.geteuid():
-        return ()
-    shell = ("sh", "-ec", WITH_OWN_STATE, "sh", str(STATE / "podman"))
-    return ("unshare", "--mount", "--propagation", "private", *shell)
+    environment = {"DOCKYARD_TEST_ENGINES": engine}
+    if engine != "podman" or os.geteuid():
+        return Part(name, argv, environment, results)
+    return Part(name, _apart(argv), environment, results, lambda: shutil.rmtree(PLACE, ignore_errors=True))
 
 
 def main(arguments: list[str]) -> int:

@@ -97,6 +97,8 @@ def test_addresses_are_fixed_as_it_is_told(engine: World):
     page = "docs/how-to/give-services-fixed-addresses.md"
     create = f"{engine.engine} network create --label {LABEL}"
     text = (REPOSITORY / page).read_text()
+    if engine.engine == "podman":  # whose tests run beside those of docker
+        text = text.replace("10.77.", "10.75.").replace("10.78.", "10.76.")
     made = steps(text, {"docker network create": create, "harbour": f"{OURS}harbour"})
     engine.run("sh", "-eu", stdin=script(made))
     host, _, own, *_ = yaml_blocks(text.replace("harbour", f"{OURS}harbour"))
@@ -108,8 +110,8 @@ def test_addresses_are_fixed_as_it_is_told(engine: World):
     finally:
         engine.host_file.write_text("")
     addresses = [engine.d("ip", name).stdout.strip() for name in (service.name, f"test-{service.name}")]
-    assert addresses[0] == "10.77.1.10"
-    assert addresses[1].startswith("10.78.")
+    assert addresses[0] in {"10.77.1.10", "10.75.1.10"}
+    assert addresses[1].startswith(("10.78.", "10.76."))
 
 
 def yaml_blocks(text: str) -> list[str]:

@@ -129,7 +129,7 @@ def test_device_and_volume(engine: World) -> None:
 def test_address_on_a_network(engine: World) -> None:
     """An address that production has is not given to a test on the same network; another is."""
     network = "dyt-net"
-    octets = {"docker": "10.213", "podman": "10.214"}[engine.engine]  # two sessions may run side by side
+    octets = engine.octets
     engine.call("network", "create", "--label", LABEL, "--subnet", f"{octets}.0.0/16", network)
     try:
         pinned = {"network": network, "test_network": network, "ip": f"{octets}.3.7"}

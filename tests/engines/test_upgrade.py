@@ -296,10 +296,10 @@ def test_health_counts_from_when_it_has_its_network(engine: World, web: Path) ->
 def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
     """On a network of its own it has the address and the names that it would have had, and finds the others."""
     network = f"{OURS}first"
-    engine.call("network", "create", "--label", LABEL, "--subnet", "10.213.0.0/24", network)
+    engine.call("network", "create", "--label", LABEL, "--subnet", f"{engine.octets}.0.0/24", network)
     serve = ["sh", "-c", "trap 'exit 0' TERM; mkdir -p /www; echo open >/www/index.html; httpd -f -p 80 -h /www & wait"]
     shared = {"network": network, "start_first": True}
-    shop = engine.idle(**shared, cmd=serve, ip="10.213.0.7", extra_docker="--network-alias till")
+    shop = engine.idle(**shared, cmd=serve, ip=f"{engine.octets}.0.7", extra_docker="--network-alias till")
     other = engine.idle(**shared)
     for service in (shop, other):
         engine.d("up", service.name)
@@ -308,12 +308,12 @@ def test_who_starts_first_is_found_by_its_names(engine: World) -> None:
         return engine.inside(service.name, f"{line} >/dev/null 2>&1 && echo found || echo lost").strip()
 
     def reached() -> dict[str, str]:
-        names = ("10.213.0.7", shop.name, "till")
+        names = (f"{engine.octets}.0.7", shop.name, "till")
         from_other = {name: tells(other, f"wget -qO- http://{name}/ | grep open") for name in names}
         return {**from_other, "back": tells(shop, f"nslookup {other.name}")}
 
     before, container = reached(), engine.container_id(shop.name)
-    assert before["10.213.0.7"] == "found"
+    assert before[f"{engine.octets}.0.7"] == "found"
     for service in (shop, other):
         engine.d("restart", service.name)
     assert engine.container_id(shop.name) != container

@@ -33,6 +33,10 @@ REPO, OURS, BASE = "dytest", "dyt-", "dytest/dyt-base:latest"
 LABEL = "dytest=1"  # on every image and network that the tests make
 PATIENCE = 20.0  # seconds until what is waited for counts as never
 
+OCTETS = {"docker": "10.213", "podman": "10.214"}
+FIRST_NUMBERS = {"docker": 1, "podman": 501}
+"""Addresses of networks and numbers of services that tests make: those of both engines run side by side."""
+
 PASSED_ON = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "http_proxy", "https_proxy", "no_proxy")
 # podman would give each container ten seconds to end by itself
 FORCED_REMOVAL = {"docker": ("rm", "-f", "-v"), "podman": ("rm", "-f", "-v", "-t", "0")}
@@ -69,7 +73,8 @@ class World:
         self.volumes = root / "vol"
         self.host_file = root / "host.yaml"
         self.locks = LOCKS
-        self.numbers = itertools.count(1)
+        self.octets = OCTETS[engine]
+        self.numbers = itertools.count(FIRST_NUMBERS[engine])
         self.kept: set[str] = set()
         self._removal: subprocess.Popen[bytes] | None = None
         self.environment = self._environment()
