@@ -12,7 +12,7 @@ from dockyard.service import Service
 CONTROL = ("settings.yaml", "Test", "Test-prod", "autostart", "Makefile")
 """Files of a service that say how it is run and tested, and are in no image unless a Dockerfile takes them by name."""
 
-VERSION = "2"  # of what is hashed: with another one everything is built anew
+VERSION = "2"  # of what is hashed: with another one everything is built again
 
 
 def source_hash(service: Service, parameters: Sequence[str], bases: Mapping[str, str]) -> str:

@@ -394,9 +394,9 @@ ATTACKS: dict[str, Attack] = {
         "true", ("/etc/group",), appended("etc/group", "evil:x:0:1234\n"), options=("--user", "1234:55")
     ),
     "a file in the engine's working directory": Attack(
-        "echo x >/work/deep/payload",
-        ("/work/deep/payload",),
-        options=("-w", "/work/deep"),
+        "echo x >/cwd/deep/payload",
+        ("/cwd/deep/payload",),
+        options=("-w", "/cwd/deep"),
         needs="working directories",
     ),
 }
@@ -438,7 +438,7 @@ BENIGN: dict[str, Benign] = {
     "a file of the host's": Benign(options=("-v", "/etc/passwd:/srv/conf/file:ro")),
     "a file of the host's over one of the image's": Benign(options=("-v", "/etc/passwd:/app/conf/two:ro")),
     "a working directory that the image does not have": Benign(
-        options=("-w", "/work/deep"), needs="working directories"
+        options=("-w", "/cwd/deep"), needs="working directories"
     ),
     "an init": Benign(options=("--init",), needs="init"),
     "a time zone": Benign(options=("--tz", "local"), needs="podman"),
@@ -489,7 +489,7 @@ def _is_removed(engine: World) -> bool:
 
 
 def attacked(engine: World, image: str, name: str, script: str, *options: str) -> None:
-    """Have a container in which a script has run, and that goes on."""
+    """Have a container in which a script has run, and that keeps running."""
     volume = engine.root / f"volume-{name}"
     for place in (volume, volume / "deep"):
         place.mkdir(exist_ok=True)

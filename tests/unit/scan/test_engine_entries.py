@@ -103,11 +103,11 @@ def test_modes_are_those_of_the_runtime() -> None:
 
 def test_engine_matters() -> None:
     """Docker creates none of podman's files; its working directories are no podman's."""
-    dockers = EngineEntries(STOPPED._replace(working_directory="/work/deep"), PLACE, DOCKER.entries)
+    dockers = EngineEntries(STOPPED._replace(working_directory="/cwd/deep"), PLACE, DOCKER.entries)
     assert not dockers.has(entry("/run/.containerenv"), content(None))
-    for path in ("/work", "/work/deep"):
+    for path in ("/cwd", "/cwd/deep"):
         assert dockers.has(entry(path, "directory", 0o755), content(None))
-        assert not is_podmans(entry(path, "directory", 0o755), STOPPED._replace(working_directory="/work/deep"))
+        assert not is_podmans(entry(path, "directory", 0o755), STOPPED._replace(working_directory="/cwd/deep"))
 
 
 @pytest.mark.parametrize(
