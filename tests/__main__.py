@@ -20,12 +20,14 @@ def parts(arguments: list[str]) -> list[Part]:
     """Return the parts of the tests."""
     return [
         *(_part(engine, RESULTS / f"host-{engine}.json", engine, *ENGINE_TESTS, *arguments) for engine in ENGINES),
-        _part("standins", LOGS / "standins.json", "docker", STANDIN_TESTS, *arguments),
         _part("others", LOGS / "others.json", "docker", *OTHER_TESTS, *arguments),
+        _part("standins", LOGS / "standins.json", "docker", STANDIN_TESTS, *arguments),
     ]
 
 
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
+JOBS = max(2, os.cpu_count() or 1)
+"""Parts that run at a time. More would end no sooner, and would have tests wait for things that are late."""
 
 
 # podman has no daemon, so that its tests can have all that is of podman and of dockyard for themselves: beside those
@@ -68,7 +70,7 @@ def main(arguments: list[str]) -> int:
         os.execv(PYTEST, [PYTEST, *arguments])  # noqa: S606 - no shell is wanted
     began = time.monotonic()
     every = parts(arguments)
-    return sum_up(every, run(every, len(every)), time.monotonic() - began)
+    return sum_up(every, run(every, JOBS), time.monotonic() - began)
 
 
 if __name__ == "__main__":
