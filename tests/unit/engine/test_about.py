@@ -31,7 +31,13 @@ def test_graph_drivers_keep_images_below_the_data_root() -> None:
 def test_containerd_store_is_read_off_the_driver() -> None:
     socket = "/run/containerd/containerd.sock"
     assert about_docker(NEW) == About(
-        "29.7.2", "29.7.2", "/var/lib/docker", has_buildx=True, uses_containerd_store=True, containerd=socket
+        "29.7.2",
+        "29.7.2",
+        "/var/lib/docker",
+        has_buildx=True,
+        uses_containerd_store=True,
+        containerd=socket,
+        driver="overlayfs",
     )
 
 
