@@ -491,10 +491,11 @@ def _is_removed(engine: World) -> bool:
 def attacked(engine: World, image: str, name: str, script: str, *options: str) -> None:
     """Have a container in which a script has run, and that keeps running."""
     volume = engine.root / f"volume-{name}"
+    if volume.exists():  # of a container that had this name before: what it wrote may be another user's
+        shutil.rmtree(volume)
     for place in (volume, volume / "deep"):
-        place.mkdir(exist_ok=True)
+        place.mkdir()
         place.chmod(0o777)
-    (volume / "done").unlink(missing_ok=True)  # of a container that had this name before
     mounts = ("-v", f"{volume}:/volume", "-v", f"{volume}:/mnt/one/two")
     done = "touch /volume/done"
     engine.call(
