@@ -34,7 +34,7 @@ def test_unknown_field_of_a_template_is_refused(docker: StandInWorld) -> None:
 
 
 def test_port_of_another_process_does_not_blame_the_image(docker: StandInWorld) -> None:
-    """29 says `failed to bind host port ADDRESS:PORT/tcp`: production comes back, and the image is tried again."""
+    """29 says `failed to bind host port ADDRESS:PORT/tcp`: production is restored, and the image is tried again."""
     port = free_port()
     service = docker.waiting()
     docker.go_live(service)

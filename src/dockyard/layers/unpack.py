@@ -1,9 +1,9 @@
-"""Archives of images and containers, unpacked into a private directory, whoever wrote them.
+"""Archives of images and containers, unpacked into a private directory; they are not trusted.
 
 No name leads out of the directory: absolute ones are taken as relative, `..` is refused, and links are created but
 never followed; what a layer has below a link of a lower layer replaces the link, as an overlay shows it. Owners,
 attributes and devices are kept as far as we may create them. Formats: OCI image layout and `docker save`, whose layers
-are told by their bytes, compressed or not (OCI image specification, layer.md: whiteouts).
+are recognised by their bytes, compressed or not (OCI image specification, layer.md: whiteouts).
 """
 
 import gzip

@@ -8,7 +8,7 @@ from dockyard.errors import DockyardError
 
 KEY = "userns-remap"
 CONTAINERD_STORE = "containerd-snapshotter"
-"""A feature in daemon.json. Docker 29 does not map users with such a store: it does not start if it is told both."""
+"""A feature in daemon.json. Docker 29 does not map users with such a store: it does not start with both."""
 
 _MARK = "\ufeff"  # newer engines pass over a byte order mark
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -42,7 +42,7 @@ def setting_in(text: str | None, path: str) -> str:
 
 
 def asks_for_containerd_store(text: str | None, path: str) -> bool:
-    """Return whether the engine is told to keep images in containerd's store. Raises DockyardError."""
+    """Return whether the engine is configured to keep images in containerd's store. Raises DockyardError."""
     features = settings_in(text, path).get("features")
     return isinstance(features, dict) and features.get(CONTAINERD_STORE) is True
 

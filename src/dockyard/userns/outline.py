@@ -66,7 +66,7 @@ def refuse_impossible(engine: Engine) -> None:
 
 
 def refuse_containerd_store(engine: Engine, places: SystemFiles, now: Texts) -> None:
-    """Raise DockyardError if the daemon is told to use a store that it does not have once it maps users.
+    """Raise DockyardError if the daemon is configured for a store that it does not have once it maps users.
 
     Docker 28.5 starts with both, and uses that store; 29 does not start.
     """
