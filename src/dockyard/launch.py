@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from dockyard import accounts, copying, host, paths, secrets
 from dockyard.engine.dialect import Dialect
@@ -11,6 +11,7 @@ from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap, Image
 from dockyard.errors import DockyardError
 from dockyard.isolation import refuse_sharing
 from dockyard.layers.store import Store, store_of
+from dockyard.plan.capabilities import explain_failure
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Accounts, Facts, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
@@ -99,7 +100,7 @@ def plan(
     asked = questions(service.name, settings, options, yard.engine.dialect, host.host_facts().name)
     facts = gather(yard.engine, service, asked._replace(container="") if replacing else asked)
     planned = plan_launch(service.name, settings, facts, options)
-    planned = planned._replace(unfit=mended_here(yard.engine, planned.unfit))
+    planned = planned._replace(unfit=safe_here(yard.engine, planned.unfit))
     if not settings.mode.isolated:
         planned = planned.labelled({LAUNCH_LABEL: planned.fingerprint})
     else:
@@ -108,12 +109,44 @@ def plan(
     return planned
 
 
-def mended_here(engine: Engine, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Return findings with the commands of a user: those for an engine of his own begin with its client."""
-    if not in_namespace():
+def safe_here(engine: Engine | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return findings whose commands do no harm here: none for a path that a running container uses, or may use.
+
+    The commands of a user, for an engine of his own, begin with its client.
+    """
+    if not any(finding.mend for finding in findings):
         return findings
+    try:
+        running = engine.all_containers() if engine else None
+    except DockyardError:
+        running = None
+    if running is None:
+        return tuple(finding.unchanged(_UNKNOWN_USE.format(finding.path)) for finding in findings)
+    checked = [(finding, _users_of(finding.path, running) if finding.path else []) for finding in findings]
+    safe = tuple(finding.in_use(names) if names else finding for finding, names in checked)
+    return _for_own_engine(engine, safe) if engine and in_namespace() else safe
+
+
+_UNKNOWN_USE = "when the engine answers, see which containers use `{}`; change nothing under a running one"
+
+
+def _users_of(path: str, running: Iterable[Container]) -> list[str]:
+    """Return the containers that have a path mounted, or what is in it, or a directory that it is in."""
+    real = os.path.realpath(path)
+    return [
+        container.name
+        for container in running
+        if any(is_within(real, place) or is_within(place, real) for place in map(os.path.realpath, _sources(container)))
+    ]
+
+
+def _sources(container: Container) -> list[str]:
+    return [source for source in container.mounts.values() if source.startswith("/")]
+
+
+def _for_own_engine(engine: Engine, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     words = shlex.join((engine.program, *engine.dialect.unshare))
-    return tuple(finding._replace(mend=f"{words} {finding.mend}") for finding in findings)
+    return tuple(one._replace(mend=f"{words} {one.mend}") if one.mend else one for one in findings)
 
 
 def _nobody(_text: str) -> None:
@@ -168,7 +201,8 @@ def last_words(engine: Engine, launch: LaunchPlan, *more: str, name: str = "", l
 
     `name` is its container's, where that is not the launch's yet.
     """
-    return "\n".join([*launch.advice, *more, "its log:", *engine.last_words(name or launch.name, lines)])
+    log = engine.last_words(name or launch.name, lines)
+    return "\n".join([*launch.advice, *explain_failure(launch.lacks, log), *more, "its log:", *log])
 
 
 def remove_never_started(engine: Engine, launch: LaunchPlan) -> None:

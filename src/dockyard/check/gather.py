@@ -13,7 +13,7 @@ from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, Image, Network
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, Problem, SettingsError
 from dockyard.isolation import claimed, production_of
-from dockyard.launch import facts_here, mended_here, service_accounts
+from dockyard.launch import facts_here, safe_here, service_accounts
 from dockyard.layers.store import store_of
 from dockyard.plan.build import ImageName, image_name
 from dockyard.plan.facts import Facts, PathFact, Questions
@@ -66,17 +66,16 @@ def gather(yard: Yard) -> Fleet:
             mode: _launch(subject, settings, asked[draft.service.name, mode], addresses)
             for mode, settings in draft.settings.items()
         }
-        if engine:
-            launches = {mode: _mended(engine, launch) for mode, launch in launches.items()}
+        launches = {mode: _safe(engine, launch) for mode, launch in launches.items()}
         fleet.subjects[draft.service.name] = subject._replace(
             production=launches.get(Mode.PROD), test=launches.get(Mode.TEST)
         )
     return _compared(fleet)
 
 
-def _mended(engine: Engine, launch: Launch) -> Launch:
+def _safe(engine: Engine | None, launch: Launch) -> Launch:
     plan = launch.plan
-    return launch._replace(plan=plan._replace(unfit=mended_here(engine, plan.unfit))) if plan else launch
+    return launch._replace(plan=plan._replace(unfit=safe_here(engine, plan.unfit))) if plan else launch
 
 
 def _draft(yard: Yard, service: Service) -> _Draft:

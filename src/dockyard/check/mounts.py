@@ -50,7 +50,7 @@ def mount_unusable(subject: Subject) -> Iterator[Found | Unknown]:
         return
     launches = [launch for launch in (subject.production, subject.test) if launch and launch.plan]
     for launch in launches:
-        yield from (Found(one.message, one.where, hint=one.mend) for one in (launch.plan.unfit if launch.plan else ()))
+        yield from (Found(one.message, one.where, hint=one.hint) for one in (launch.plan.unfit if launch.plan else ()))
 
 
 @check("mount-nested", Severity.NOTE, "A mount within what the container writes to")

@@ -39,7 +39,7 @@ def announce(plan: "LaunchPlan") -> None:
     for note in plan.notes:
         say(f"note: {note}")
     for finding in plan.unfit:
-        warn(f"{finding.where}: {finding.message}\n  hint: {finding.mend}")
+        warn(f"{finding.where}: {finding.message}\n  hint: {finding.hint}")
 
 
 def launched(plan: "LaunchPlan") -> Result:

@@ -15,6 +15,7 @@ from dockyard.engine.models import (
     Image,
 )
 from dockyard.errors import DockyardError, NoSuchNameError
+from dockyard.plan.capabilities import lacking
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Facts, Questions
 from dockyard.plan.flags import flag_values
@@ -103,6 +104,8 @@ class LaunchPlan(NamedTuple):
     alone: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     """What the engine's command says before the image: what follows is for the program inside."""
+    lacks: tuple[str, ...] = ()
+    """Capabilities that settings take from a program that begins as root, and that it may need at its start."""
 
     @property
     def test_areas(self) -> str:
@@ -112,7 +115,11 @@ class LaunchPlan(NamedTuple):
     @property
     def advice(self) -> list[str]:
         """What may be the reason where the instance does not stay up: what its user cannot use, and how to mend it."""
-        return [line for finding in self.unfit for line in (finding.message, f"mend it with: {finding.mend}")]
+        return [
+            line
+            for finding in self.unfit
+            for line in (finding.message, f"mend it with: {finding.mend}" if finding.mend else finding.instead)
+        ]
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -292,6 +299,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         secrets=secrets,
         copies=mounts.copies,
         unfit=_unfit(mounts, settings, facts, user, flags),
+        lacks=_lacks(user, facts, flags),
         shared=mounts.shared,
         nested=nested(mounts.binds),
         alone=_alone(settings, facts, flags),
@@ -311,8 +319,14 @@ def _unfit(
     inside = user_inside(user, facts)
     if not inside or not mounts.accesses:
         return ()
-    ids = id_map(settings, facts)
-    return findings(mounts.accesses, Process(user or "root", inside, ids, overrides_permissions(inside, flags)))
+    ids, overrides = id_map(settings, facts), overrides_permissions(inside, flags)
+    process = Process(user or "root", inside, ids, overrides, _lacks(user, facts, flags))
+    return findings(mounts.accesses, process)
+
+
+def _lacks(user: str, facts: Facts, flags: tuple[str, ...]) -> tuple[str, ...]:
+    inside = user_inside(user, facts)
+    return lacking(flags) if inside and inside.uid == 0 else ()
 
 
 def _refuse_area_in_use(area: EmptyTestArea | None, name: str, siblings: tuple[Container, ...]) -> None:

@@ -5,19 +5,42 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dockyard.engine.models import IdMap
+from dockyard.plan import capabilities
 from dockyard.plan.facts import Owner, PathFact
-from dockyard.plan.flags import flag_values, is_set
 from dockyard.plan.mounts import Access
+from dockyard.text import listed
 
 _READ, _WRITE, _SEARCH = 4, 2, 1
 
 
 class Finding(NamedTuple):
-    """One path that the instance cannot use as it has to: `mend` is the command that makes it usable."""
+    """One path that the instance cannot use as it must.
+
+    `mend` is the command that makes it usable, empty if that could do harm; `instead` is what to do then. `path` is what
+    the command changes, `owner` the user and group in the container that it belongs to, if they have an id there.
+    """
 
     where: str
     message: str
-    mend: str
+    mend: str = ""
+    instead: str = ""
+    path: str = ""
+    owner: str = ""
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return self.mend or self.instead
+
+    def in_use(self, containers: Sequence[str]) -> "Finding":
+        """Return the finding for a path that running containers use: nothing there may change under them."""
+        names = listed([f"`{name}`" for name in containers])
+        whose = f"run as its owner (`user: {self.owner}`)" if self.owner else "run as the user that it belongs to"
+        return self.unchanged(f"{names} {'is' if len(containers) == 1 else 'are'} running with it: {whose}")
+
+    def unchanged(self, instead: str) -> "Finding":
+        """Return the finding without a command, and what to do instead."""
+        return self._replace(mend="", instead=instead) if self.mend and self.path else self
 
 
 class Process(NamedTuple):
@@ -30,6 +53,8 @@ class Process(NamedTuple):
     inside: Owner
     ids: IdMap
     overrides: bool
+    lacks: tuple[str, ...] = ()
+    """Capabilities that it would have if settings took none from root."""
 
     @property
     def uid(self) -> int | None:
@@ -44,14 +69,7 @@ class Process(NamedTuple):
 
 def overrides_permissions(inside: Owner, argv: Sequence[str]) -> bool:
     """Return whether an instance has the capability to pass over permissions: root has, unless it is dropped."""
-    if is_set(argv, "privileged"):
-        return inside.uid == 0
-    dropped, added = (
-        {name.upper().removeprefix("CAP_") for value in flag_values(argv, flag) for name in value.split(",")}
-        for flag in ("cap-drop", "cap-add")
-    )
-    has = {"ALL", "DAC_OVERRIDE"} & added or not {"ALL", "DAC_OVERRIDE"} & dropped
-    return inside.uid == 0 and bool(has)
+    return inside.uid == 0 and capabilities.has_capability("DAC_OVERRIDE", argv)
 
 
 def findings(accesses: Iterable[Access], process: Process) -> tuple[Finding, ...]:
@@ -71,7 +89,22 @@ def _finding(access: Access, process: Process) -> Finding | None:
     verb = "write to" if access.writes else "read"
     stands = f"`{access.path}` belongs to {fact.uid}:{fact.gid}, mode {fact.mode:04o}"
     message = f"{stands}: {_who(process)} cannot {verb} it"
-    return Finding(access.where, message, _mend(access, process))
+    if process.lacks and _may_override(fact, process._replace(overrides=True)):
+        return Finding(access.where, message, instead=_missing_capabilities(process))
+    return Finding(access.where, message, _mend(access, process), path=access.path, owner=_owner_inside(fact, process))
+
+
+def _missing_capabilities(process: Process) -> str:
+    """Return what gives root the power over others' files back: its data stay whose they are."""
+    return f"{capabilities.lacks(process.lacks)}: {capabilities.remedy(process.lacks)}"
+
+
+def _owner_inside(fact: PathFact, process: Process) -> str:
+    """Return `uid:gid` of a path in the container; empty for root, and for ids that are not mapped."""
+    if not fact.uid or not _is_mapped(process.ids, fact):
+        return ""
+    uid, gid = process.ids.owner(fact.uid, fact.gid)
+    return f"{uid}:{gid}"
 
 
 def _who(process: Process) -> str:

@@ -13,11 +13,11 @@ SAME = IdMap()
 REMAPPED = IdMap((IdRange(0, 100000, 65536),), (IdRange(0, 100000, 65536),))
 
 ROOT = Process("root", Owner(), SAME, overrides=True)
-WEAK_ROOT = ROOT._replace(overrides=False)
+WEAK_ROOT = ROOT._replace(overrides=False, lacks=("CHOWN", "DAC_OVERRIDE"))
 WWW = Process("www", Owner(33, 34, (50,)), SAME, overrides=False)
 NUMBER = Process("77", Owner(77, 0), SAME, overrides=False)
 MAPPED_ROOT = Process("root", Owner(), REMAPPED, overrides=True)
-MAPPED_WEAK = MAPPED_ROOT._replace(overrides=False)
+MAPPED_WEAK = MAPPED_ROOT._replace(overrides=False, lacks=("DAC_OVERRIDE",))
 MAPPED_WWW = Process("www", Owner(33, 34, (50,)), REMAPPED, overrides=False)
 
 
@@ -109,10 +109,6 @@ ILL = [
     (WWW, _file(33, 0, 0o277), True, "user `www` (33) cannot write to it", "chmod -R u+rwX {path}"),
     (WWW, _file(0, 0, 0o602), True, "user `www` (33) cannot write to it", CHOWN_WWW),
     (NUMBER, _directory(33, 34, 0o755), True, "user `77` cannot write to it", "chown -R 77:0 {path}"),
-    # root without its capability is like anybody
-    (WEAK_ROOT, _directory(33, 34, 0o750), True, "user `root` (0) cannot write to it", "chown -R 0:0 {path}"),
-    (WEAK_ROOT, _directory(33, 34, 0o750), False, "user `root` (0) cannot read it", "setfacl -R -m u:0:rX {path}"),
-    (WEAK_ROOT, _directory(0, 0, 0o500), True, "user `root` (0) cannot write to it", "chmod -R u+rwX {path}"),
     # mapped users: root's power ends where ids are not mapped
     (
         *(MAPPED_ROOT, _directory(0, 0, 0o755), True),
@@ -172,7 +168,40 @@ def test_what_does_not_work_is_told_with_what_mends_it(
 ):
     (finding,) = findings([Access(PATH, fact, writes, "settings.yaml:3:5")], process)
     stands = f"`{PATH}` belongs to {fact.uid}:{fact.gid}, mode {fact.mode:04o}"
-    assert finding == Finding("settings.yaml:3:5", f"{stands}: {complaint}", mend.replace("{path}", PATH))
+    assert finding[:3] == ("settings.yaml:3:5", f"{stands}: {complaint}", mend.replace("{path}", PATH))
+    assert (finding.path, finding.hint) == (PATH, finding.mend)
+
+
+@pytest.mark.parametrize(
+    ("process", "fact"),
+    [
+        (WEAK_ROOT, _directory(33, 34, 0o750)),
+        (WEAK_ROOT, _directory(0, 0, 0o500)),
+        (WEAK_ROOT, _file(100, 102, 0o600)),
+        (MAPPED_WEAK, _directory(100100, 100102, 0o700)),
+    ],
+)
+def test_root_without_its_capabilities_is_given_them_and_not_the_data(process: Process, fact: PathFact):
+    """The owner of a database's files is right: what is wrong is that root was forbidden to pass over it."""
+    (finding,) = findings([Access(PATH, fact, writes=True, where="f:1")], process)
+    assert finding.mend == ""
+    assert "DAC_OVERRIDE" in finding.hint
+    assert f"`cap_add: [{', '.join(process.lacks)}]`" in finding.hint
+    assert not {"chown", "chmod", "setfacl"} & set(finding.hint.split())
+
+
+def test_capabilities_do_not_help_where_ids_are_not_mapped():
+    """A directory of the host's root is out of reach of a mapped root, whatever it may do."""
+    (finding,) = findings([Access(PATH, _directory(0, 0, 0o700), writes=True, where="f:1")], MAPPED_WEAK)
+    assert finding.mend == f"chown -R 100000:100000 {PATH}"
+
+
+def test_what_a_running_container_uses_is_not_changed():
+    """The advice is a setting then, with the ids that the owner has in the container."""
+    (finding,) = findings([Access(PATH, _directory(100100, 100102, 0o700), writes=True, where="f:1")], MAPPED_WWW)
+    assert finding.in_use(["db"]).hint == "`db` is running with it: run as its owner (`user: 100:102`)"
+    (of_root,) = findings([Access(PATH, _directory(0, 0, 0o700), writes=True, where="f:1")], WWW)
+    assert of_root.in_use(["a", "b"]).hint == "`a` and `b` are running with it: run as the user that it belongs to"
 
 
 @pytest.mark.parametrize(("process", "fact", "writes", "complaint", "mend"), ILL[::5])
