@@ -89,10 +89,11 @@ def _options(yard: Yard, given: Namespace) -> "Options":
 
 def _rules(yard: Yard, given: Namespace) -> "list[Rule]":
     """Return the rules of the host, of -i, and of the services that have containers."""
-    from dockyard.scan.rule_file import default_file, load_all, service_rules
+    from dockyard.scan.rule_file import default_file, known_rules, load_all, service_rules
 
     own = default_file()
     rules = load_all([*([own] if own.exists() else []), *(Path(name) for name in given.ignore)])
+    rules += known_rules(yard.host)
     present = {row.service for row in yard.rows}
     try:
         services = [service for service in yard.services if service.name in present]
@@ -112,10 +113,11 @@ def _may_have_rules(service: "Service") -> bool:
 
 # ---------------------------------------------------------------------------------------------------------------- rules
 def lint(yard: Yard, given: Namespace) -> Result:
-    """Scan, and tell what is wrong with the rules."""
+    """Scan, and report what is wrong with the rules that a person wrote."""
     import datetime as dt
     from collections import Counter
 
+    from dockyard.scan.known import ORIGIN
     from dockyard.scan.lint import lines, rows
     from dockyard.scan.lint import lint as linted
 
@@ -123,9 +125,10 @@ def lint(yard: Yard, given: Namespace) -> Result:
     used: Counter[Any] = Counter()
     for one in _scanned(yard, given, options):
         used.update(one.used)
-    problems = linted(options.rules, used, dt.datetime.now(tz=dt.UTC).date())
+    rules = [rule for rule in options.rules if rule.where != ORIGIN]
+    problems = linted(rules, used, dt.datetime.now(tz=dt.UTC).date())
     code = WORK_FAILED if problems else 0
-    return Result(lines(problems) or [f"{len(options.rules)} rules: {ALL_OK}"], rows(problems), code)
+    return Result(lines(problems) or [f"{len(rules)} rules: {ALL_OK}"], rows(problems), code)
 
 
 def suggest(yard: Yard, given: Namespace) -> Result:

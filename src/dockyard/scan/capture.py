@@ -13,8 +13,10 @@ from dockyard.scan.alert import News
 from dockyard.scan.alerts import observe
 from dockyard.scan.layer import Budget
 from dockyard.scan.report import Scanned
+from dockyard.scan.rule_file import known_rules
 from dockyard.scan.rules import Rule, default_file, load
 from dockyard.scan.scan import Options, scan
+from dockyard.settings.load import read_host
 from dockyard.telling import warn
 from dockyard.text import escaped
 
@@ -35,9 +37,9 @@ def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
 
 
 def _rules() -> list[Rule]:
-    """Return the host's own rules; that they are wrong is told, and nothing is expected then."""
+    """Return the host's rules and those for well-known programs; wrong ones are reported, and expect nothing."""
     try:
-        return load(default_file()) if default_file().exists() else []
+        return [*(load(default_file()) if default_file().exists() else []), *known_rules(read_host(os.environ))]
     except DockyardError as error:
         warn(str(error))
         return []

@@ -42,6 +42,14 @@ def load(path: Path) -> list[Rule]:
     return [] if isinstance(node, Scalar) and node.empty else read_rules(node)
 
 
+def known_rules(host: "HostLayers") -> tuple[Rule, ...]:
+    """Return the rules for what well-known programs write, unless the host file turns them off."""
+    from dockyard.scan.known import RULES
+    from dockyard.settings.keys import KNOWN_CHANGES
+
+    return RULES if host.settings()[KNOWN_CHANGES] else ()
+
+
 def service_rules(service: "Service", host: "HostLayers") -> list[Rule]:
     """Return the rules of a service's settings, each with the names of the containers that it is for.
 

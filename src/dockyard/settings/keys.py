@@ -477,6 +477,15 @@ COWSCAN = Key[tuple[Rule, ...]](
     scope=Scope.SERVICE,
     in_environment=False,
 )
+KNOWN_CHANGES = Key(
+    "known_changes",
+    types.Boolean(),
+    "Whether spool, cache and pid directories of well-known programs, such as `/var/lib/nginx/body`, are expected to "
+    "change, but for programs in them: by d-cowscan, and when an upgrade saves what the old container had changed.",
+    _S,
+    True,
+    scope=Scope.HOST,
+)
 CHECK = Key[tuple[Acceptance, ...]](
     "check",
     Acceptances(),
