@@ -14,7 +14,12 @@ from dockyard.privilege import is_hosts_root
 from dockyard.settings.keys import KEYS
 from dockyard.share import UNITS
 
-NAMES = ("dockyard.service", "dockyard-upgrade.service", "dockyard-upgrade.timer")
+NAMES = (
+    "dockyard.service",
+    *("dockyard-upgrade.service", "dockyard-upgrade.timer"),
+    *("dockyard-clean.service", "dockyard-clean.timer"),
+)
+TIMERS = tuple(name for name in NAMES if name.endswith(".timer"))
 PROGRAMS = ("d", "d-cowscan")
 SCANNERS = {
     "watch": ("dockyard-cowscan.service",),
@@ -49,6 +54,7 @@ A user's own podman cannot work under any of it.
 """
 
 HOSTS_REMARK = "# Installed with dockyard, and removed with it; `d install-units` writes one for /etc, which wins."
+ENGINES = ("docker", "podman")
 HOSTS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PASSED_ON = ("DOCKYARD_HOST", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERS_CONF")
 
@@ -109,7 +115,12 @@ def _filled(name: str, words: Mapping[str, str]) -> str:
 
 
 def scanners(wanted: str) -> list[str]:
-    """Return the ways in which d-cowscan is to run. Raises UsageError for a user who asks for what takes root."""
+    """Return the ways in which d-cowscan is to run: the `usual` one of root watches, that of a user is a timer.
+
+    Raises UsageError for a user who asks for what takes root.
+    """
+    if wanted == "usual":
+        return ["watch" if is_hosts_root() else "timer"]
     if wanted == "watch" and not is_hosts_root():
         raise UsageError("only the host's root can watch", hint="--cowscan timer scans by the clock")
     return [wanted] if wanted else []
@@ -133,11 +144,19 @@ def _check_time(time: str) -> None:
 def _environment(environ: Mapping[str, str]) -> str:
     """Return what a unit needs to see the same services: variables that name places, never secrets."""
     known = {name for key in KEYS.values() for name in key.variables()} | set(PASSED_ON)
-    words = {"PATH": environ.get("PATH", os.defpath)}
+    words = {"PATH": _path(environ)}
     words |= {
         name: value for name, value in sorted(environ.items()) if name in known and value and not _is_secret(name)
     }
     return "\n".join(f'Environment="{name}={_escaped(value)}"' for name, value in words.items())
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    """Return where units find programs: the system's directories and the engine's, none of a shell's own."""
+    system = HOSTS_PATH.split(":")
+    found = (shutil.which(name, path=environ.get("PATH", os.defpath)) for name in ENGINES)
+    engines = [str(Path(program).parent) for program in found if program]
+    return ":".join(dict.fromkeys([*system, *engines]))
 
 
 def _is_secret(name: str) -> bool:
@@ -199,11 +218,11 @@ def commands(*, removing: bool, scanners: Iterable[str] = ()) -> list[str]:
     """Return what the user has systemd do next."""
     systemctl = ("systemctl",) if is_hosts_root() else ("systemctl", "--user")
     scanning = [SCANNERS[scanner][-1] for scanner in scanners]
-    enabled = ("dockyard.service", "dockyard-upgrade.timer", *scanning)
+    enabled = ("dockyard.service", *TIMERS, *scanning)
     if removing:
         return [shlex.join((*systemctl, "disable", "--now", *enabled)), shlex.join((*systemctl, "daemon-reload"))]
     return [
         shlex.join((*systemctl, "daemon-reload")),
         shlex.join((*systemctl, "enable", "dockyard.service")),
-        shlex.join((*systemctl, "enable", "--now", "dockyard-upgrade.timer", *scanning)),
+        shlex.join((*systemctl, "enable", "--now", *TIMERS, *scanning)),
     ]

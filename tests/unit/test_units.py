@@ -72,7 +72,7 @@ def test_scanner_s_units_are_there_when_they_are_wanted(tmp_path: Path, monkeypa
     assert units.installed_scanners(tmp_path) == ["watch"]
     assert "ProtectSystem=strict" in (tmp_path / "dockyard-cowscan.service").read_text()
     assert (
-        "enable --now dockyard-upgrade.timer dockyard-cowscan.service"
+        "enable --now dockyard-upgrade.timer dockyard-clean.timer dockyard-cowscan.service"
         in units.commands(removing=False, scanners=["watch"])[-1]
     )
     units.remove(units.units(tmp_path, "04:00", ["watch"]), force=False)
@@ -81,6 +81,40 @@ def test_scanner_s_units_are_there_when_they_are_wanted(tmp_path: Path, monkeypa
     assert not any("Protect" in unit.text for unit in units.units(tmp_path, "04:00", units.scanners("timer")))
     with pytest.raises(UsageError, match="only the host's root"):
         units.scanners("watch")
+
+
+def test_the_path_is_the_system_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the shell that wrote the units is in them, but where the engine is."""
+    engine = tmp_path / "opt/docker"
+    engine.parent.mkdir()
+    engine.touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"/root/.pyenv/shims:{engine.parent}:/root/.cargo/bin")
+    unit, *_ = units.units(tmp_path, "04:00")
+    (line,) = [line for line in unit.text.splitlines() if "PATH=" in line]
+    assert line == f'Environment="PATH={units.HOSTS_PATH}:{engine.parent}"'
+
+
+@pytest.mark.parametrize(("is_root", "way"), [(True, ["watch"]), (False, ["timer"])])
+def test_cowscan_has_a_usual_way(monkeypatch: pytest.MonkeyPatch, is_root: bool, way: list[str]) -> None:
+    """`--cowscan` without a value is what this user can do."""
+    from dockyard.cli.parser import Parser
+    from dockyard.cli.verb import VERBS
+    from dockyard.cli.verbs import host
+
+    assert host
+    monkeypatch.setattr(units, "is_hosts_root", lambda: is_root)
+    given = Parser("d", "", VERBS["install-units"].options).read(["--cowscan", "--force"])
+    assert units.scanners(given["cowscan"]) == way
+    assert units.scanners(Parser("d", "", VERBS["install-units"].options).read([])["cowscan"]) == []
+
+
+def test_cleaning_has_a_timer(tmp_path: Path) -> None:
+    """It is written, enabled and removed with the others."""
+    texts = {unit.path.name: unit.text for unit in units.units(tmp_path, "04:00")}
+    assert "clean --wait 600\n" in texts["dockyard-clean.service"]
+    assert "OnCalendar=" in texts["dockyard-clean.timer"]
+    assert "dockyard-clean.timer" in units.commands(removing=False)[-1]
+    assert "dockyard-clean.timer" in units.commands(removing=True)[0]
 
 
 def test_every_word_is_filled_in(tmp_path: Path) -> None:

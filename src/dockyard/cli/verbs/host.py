@@ -21,7 +21,13 @@ DRY_RUN = flag("-n", "--dry-run", help="show what would change, and change nothi
         option("--directory", metavar="DIR", help="in place of /etc/systemd/system, or of a user's own"),
         option("--time", default="04:00", help="when to upgrade, as systemd has it (04:00)"),
         option(
-            "--cowscan", choices=("watch", "timer"), help="have d-cowscan watch all the time, or scan every hour, too"
+            "--cowscan",
+            nargs="?",
+            const="usual",
+            choices=("watch", "timer", "usual"),
+            metavar="watch|timer",
+            help="have d-cowscan watch all the time, or scan every hour, too (without a value: watch for root, timer "
+            "for others)",
         ),
         flag("--remove", help="remove them"),
         flag("--force", help="also what was changed since"),
@@ -31,9 +37,9 @@ DRY_RUN = flag("-n", "--dry-run", help="show what would change, and change nothi
 def install_units(  # noqa: PLR0913 - the command's own options
     _yard: Yard, *, directory: str, time: str, cowscan: str, remove: bool, force: bool, dry_run: bool
 ) -> Result:
-    """Write systemd units: all waves at boot, and a timer that upgrades everything.
+    """Write systemd units: all waves at boot, a timer that upgrades everything, and one that cleans once a week.
 
-    The timer's run says nothing unless something failed; then it tells the addresses of `notify` in the host file.
+    The upgrade's run says nothing unless something failed; then it tells the addresses of `notify` in the host file.
     """
     from dockyard import units
 
