@@ -34,7 +34,7 @@ def test_every_verb_and_option_is_in():
     for verb in VERBS.values():
         assert escaped(", ".join([verb.name, *verb.aliases])) in PAGES["d.1"]
     for name, module in (("d-run", d_run), ("d-build", d_build), ("d-cowscan", d_cowscan)):
-        for names, text, _ in module.OPTIONS:
+        for names, text, *_ in module.OPTIONS:
             assert text.startswith("==") or escaped(", ".join(names)) in PAGES[f"{name}.1"]
     assert [key for key in KEYS if escaped(key) not in PAGES["dockyard-settings.5"]] == []
 

@@ -9,6 +9,8 @@ class Option(NamedTuple):
     names: tuple[str, ...]
     help: str
     more: dict[str, Any]
+    takes_flags: bool = False
+    """Whether its value may begin with `-`, as flags of another program do."""
 
 
 def flag(*names: str, help: str, **more: Any) -> Option:  # noqa: A002, ANN401 - argparse's words

@@ -25,7 +25,9 @@ OPTIONS = (
     flag("--rollback", help="put the previous image back"),
     flag("--push", help="push latest, live and prev"),
     flag("--clean", help="remove the tag latest; the image goes with it unless it is live or prev"),
-    option("-b", "--build_params", metavar="FLAGS", help="further flags for the engine's build"),
+    option("-b", "--build_params", metavar="FLAGS", help="further flags for the engine's build")._replace(
+        takes_flags=True
+    ),
     option("--cd", dest="place", metavar="NAME|DIR", help="the service, in place of the one that we are in"),
     option("--name", help="image name, in place of the directory's"),
     option("--repo", help="repository; with `:` in it, a registry to push to"),

@@ -35,7 +35,7 @@ def _key_option(key: Key[Any]) -> Option:
     if key.type.nothing == () and not isinstance(key.type, Words):
         keywords |= {"action": "append", "metavar": "TEXT"}
         return Option(key.flags, f"{key.help} Takes the place of settings.yaml's list; may be given again.", keywords)
-    return Option(key.flags, key.help, {**keywords, "metavar": "TEXT"})
+    return Option(key.flags, key.help, {**keywords, "metavar": "TEXT"}, takes_flags=isinstance(key.type, Words))
 
 
 OPTIONS = (

@@ -49,7 +49,7 @@ def _program(name: str, description: str, options: Iterable[Option]) -> str:
 
 def option_rows(options: Iterable[Option]) -> Iterable[list[str]]:
     """Yield the names and the meaning of each option that is shown to users."""
-    for names, text, more in options:
+    for names, text, more, *_ in options:
         if text and not text.startswith("=="):  # argparse's mark of what is not shown
             value = f" `{more['metavar']}`" if "metavar" in more else ""
             yield [words(names) + value, text]
