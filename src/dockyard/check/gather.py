@@ -15,7 +15,7 @@ from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, 
 from dockyard.isolation import claimed, production_of
 from dockyard.launch import facts_here, safe_here, service_accounts
 from dockyard.layers.store import store_of
-from dockyard.plan.build import ImageName, image_name
+from dockyard.plan.build import LATEST, ImageName, image_name
 from dockyard.plan.facts import Facts, PathFact, Questions
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.mounts import RULES
@@ -55,7 +55,8 @@ def gather(yard: Yard) -> Fleet:
         for mode, settings in draft.settings.items()
     }
     bases = [draft.dockerfile.base for draft in drafts if draft.dockerfile and is_reference(draft.dockerfile.base)]
-    answers = _ask(engine, silence, asked.values(), bases)
+    newest = [draft.own.tagged(LATEST) for draft in drafts if draft.own]
+    answers = _ask(engine, silence, asked.values(), [*bases, *newest])
     addresses = host.addresses_of(dict.fromkeys(name for one in asked.values() for name in one.lookups))
     fleet = Fleet(answers, {})
     for draft in drafts:  # first without launches: who an image runs as, another one's Dockerfile may say
@@ -170,6 +171,9 @@ def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str]) -> 
     """Return what a plan needs, what is missing presumed; and why the mounts could not be looked at, if so."""
     answers = subject.fleet.answers
     images = {name: answers.images[name] for name in asked.images if name in answers.images}
+    newest = answers.images.get(subject.own.tagged(LATEST)) if subject.own else None
+    if newest and not images:  # built, and not live yet: what it has is what will be launched
+        images = {asked.images[0]: newest}
     here, unreadable = asked._replace(lookups=()), ""
     try:
         accounts = service_accounts(subject.service, here, images, answers.store)

@@ -90,8 +90,10 @@ class Owners:
         """What the user should know where something is made."""
         if self.runs_as or self._defaults.owner:
             return ()
-        who = f"user `{self.user}` is neither in files/etc/passwd nor in the image"
-        return (f"{who}: what is made for it belongs to root",)
+        is_built = any(image.id for image in self._facts.images.values())
+        where = "neither in files/etc/passwd nor in the image" if is_built else "not in files/etc/passwd"
+        unknown = "" if is_built else ", and there is no image yet"
+        return (f"user `{self.user}` is {where}{unknown}: what is created for it belongs to root",)
 
     def default(self) -> Ownership:
         """Return whose is what a mount needs. Raises SettingsError."""

@@ -11,7 +11,8 @@ from dockyard.check.subject import Room
 from dockyard.cli.verbs.check import check_all
 from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
-from tests.unit.check.conftest import Answering, Making
+from dockyard.engine.models import Image
+from tests.unit.check.conftest import EMPTY, IMAGES, Answering, Making
 
 TODAY = dt.date(2026, 1, 1)
 GOOD = "image: good:1\nread_only: true\ncap_drop: ALL\nno_new_privileges: true\nmemory: 32m\npids_limit: 20\n"
@@ -200,3 +201,27 @@ def test_programs_that_want_more_open_files_are_known(  # noqa: PLR0913, PLR0917
     (said,) = [point for point in judged.open if point.id == "open-files"] or [None]
     assert bool(said) == is_said
     assert not said or said.write == "ulimits: nofile=65535"
+
+
+def test_users_are_those_of_the_latest_image_before_one_is_live(
+    host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that was built and never promoted: its user is known, whichever tag its image has."""
+    (tmp_path / "layer/etc").mkdir(parents=True)
+    (tmp_path / "layer/etc/passwd").write_text("app:x:1234:1234::/:/bin/sh\n")
+    built = Image("9" * 64, user="app", layers=(str(tmp_path / "layer"),))
+    directory = tmp_path / "src/one"
+    directory.mkdir(parents=True)
+    (directory / "settings.yaml").write_text("mount_rw: data:/data\n")
+    (directory / "Dockerfile").write_text("FROM good:1\nUSER app\n")
+
+    def notes() -> list[str]:
+        (judged,) = run(host(), ["one"], dt.date(2026, 1, 1)).services
+        return [point.message for point in judged.open if point.id == "launch-note"]
+
+    note = "user `app` is not in files/etc/passwd, and there is no image yet: what is created for it belongs to root"
+    assert notes() == [note]
+    monkeypatch.setitem(IMAGES, "ktools/one:latest", built)
+    assert notes() == []
+    monkeypatch.setitem(IMAGES, "ktools/one:latest", built._replace(layers=EMPTY))
+    assert [text.split(":")[0] for text in notes()] == ["user `app` is neither in files/etc/passwd nor in the image"]

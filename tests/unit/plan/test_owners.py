@@ -3,7 +3,7 @@
 import pytest
 
 from dockyard.engine.dialect import DOCKER
-from dockyard.engine.models import IdMap, IdRange
+from dockyard.engine.models import IdMap, IdRange, Image
 from dockyard.errors import DockyardError, SettingsError
 from dockyard.plan.facts import Accounts, Facts, HostFacts, Owner
 from dockyard.plan.owners import Owners, Ownership, host_names, id_map, user_inside
@@ -139,8 +139,16 @@ def test_what_a_mount_needs_has_the_defaults():
 )
 def test_a_user_that_nobody_knows_is_told_where_it_would_own_something(user: str, more: str, told: bool):
     notes = Owners(settings_of(more), _facts(), user).notes
-    expected = "user `ghost` is neither in files/etc/passwd nor in the image: what is made for it belongs to root"
+    expected = (
+        "user `ghost` is not in files/etc/passwd, and there is no image yet: what is created for it belongs to root"
+    )
     assert notes == ((expected,) if told else ())
+
+
+def test_an_image_that_was_read_is_named_where_a_user_is_missing():
+    facts = _facts()._replace(images={"ktools/web:live": Image("1" * 64)})
+    expected = "user `ghost` is neither in files/etc/passwd nor in the image: what is created for it belongs to root"
+    assert Owners(settings_of(""), facts, "ghost").notes == (expected,)
 
 
 @pytest.mark.parametrize(
