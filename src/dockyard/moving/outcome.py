@@ -47,6 +47,8 @@ class Command(NamedTuple):
 
     text: str
     why: str
+    network: str = ""
+    """The network that it creates, if it does."""
 
 
 class Secret(NamedTuple):

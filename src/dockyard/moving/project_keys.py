@@ -18,7 +18,7 @@ def network_commands(project: Project, wanted: Wanted) -> Iterator[Outcome]:
     """Yield what makes the networks that services of the project join."""
     joined = {chosen(part, project) for part in project.services.values()} - {""}
     if wanted.network:
-        yield Command(f"docker network create {shlex.quote(wanted.network)}", NETWORK)
+        yield Command(f"docker network create {shlex.quote(wanted.network)}", NETWORK, wanted.network)
         return
     for name in sorted(joined):
         part = project.defined("networks", name)
@@ -27,7 +27,7 @@ def network_commands(project: Project, wanted: Wanted) -> Iterator[Outcome]:
             continue  # somebody else makes it
         flags = [word for _, word in _network_flags(part)] if part else []
         real = real_name(project, "networks", name)
-        yield Command(shlex.join(("docker", "network", "create", *flags, real)), NETWORK)
+        yield Command(shlex.join(("docker", "network", "create", *flags, real)), NETWORK, real)
 
 
 _SWITCHES = {"internal": "--internal", "attachable": "--attachable", "enable_ipv6": "--ipv6"}

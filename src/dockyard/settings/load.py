@@ -158,7 +158,7 @@ def read_host(environ: Mapping[str, str]) -> HostLayers:
     candidates = [named] if named else [f"{home}/.config/dockyard/host.yaml", "/etc/dockyard/host.yaml"]
     path = next((Path(name) for name in candidates if _is_there(name)), None)
     if named and not path:
-        raise UsageError(f"{named}: no such file", hint="DOCKYARD_HOST names the host file")
+        raise UsageError(f"{named}: no such file", hint="DOCKYARD_HOST names the host file; `d init` creates it")
     host_file = read_file(_text_of(path), str(path), Scope.HOST) if path else {}
     return HostLayers(environment_layer(environ), host_file)
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from dockyard.cli.command import argument, flag, option
 from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
-from dockyard.errors import UsageError
+from dockyard.errors import DockyardError, UsageError
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
     from dockyard.moving.importing import Import, NewService
     from dockyard.moving.launched import Launched
-    from dockyard.moving.outcome import Left
+    from dockyard.moving.outcome import Command, Left
 
 
 @verb(
@@ -49,6 +49,7 @@ def import_(yard: Yard, *, files: list[str], secrets: str, directory: str, dry_r
     names = frozenset([*wanted.pop("profile"), *filter(None, os.environ.get("COMPOSE_PROFILES", "").split(","))])
     asked = Wanted(wanted["prefix"], wanted["network"], names, wanted["wave"])
     plan = plan_import(read_project(files, os.environ), asked, normal(yard.settings[VOL_BASE]))
+    plan = plan._replace(commands=_needed(yard, plan.commands))
     refuse_existing(plan.services, place, [service.directory for service in yard.services])
     if secrets:
         refuse_other_secrets(plan.secrets, Path(secrets))
@@ -124,9 +125,21 @@ def _write(files: dict[Path, str]) -> list[Path]:
     return list(files)
 
 
+def _needed(yard: Yard, commands: "tuple[Command, ...]") -> "tuple[Command, ...]":
+    """Return commands without those for networks that exist; all, if the engine does not answer."""
+    networks = {command.network for command in commands if command.network}
+    try:
+        existing = yard.engine.networks(networks) if networks else {}
+    except DockyardError:
+        existing = {}
+    return tuple(command for command in commands if command.network not in existing)
+
+
 def _source_directory(yard: Yard) -> Path:
     if not yard.source_directories[0]:
-        raise UsageError("no directory of services", hint="set D_SRC_DIR, or name one with --directory")
+        raise UsageError(
+            "no directory of services", hint="`d init` sets up this host; or name a directory with --directory"
+        )
     return Path(yard.source_directories[0])
 
 
