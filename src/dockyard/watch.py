@@ -68,7 +68,8 @@ def _verdict(engine: Engine, container: Container | None, elapsed: float, wanted
         how = f"exited, exit code {container.exit_code}" if ended else container.status
         return Verdict(f"did not stay up ({how})")
     if container.restarts:
-        return Verdict(f"did not stay up (the engine has started it anew {container.restarts} times)")
+        often = "once" if container.restarts == 1 else f"{container.restarts} times"
+        return Verdict(f"did not stay up (the engine has restarted it {often})")
     if not container.check:
         return Verdict() if elapsed >= wanted.stay_up else None
     return _health(engine, container, elapsed, wanted)

@@ -14,16 +14,16 @@ ADDED = f"cap_add: [{', '.join(AT_START)}]"
 
 _REFUSED = r"[^\n]*(operation not permitted|not permitted|eperm)"
 _FAILURES = (
-    (re.compile(rf"(chown|changing ownership|changing group){_REFUSED}", re.I), ("CHOWN",)),
-    (re.compile(rf"(chmod|changing permissions|utimes?|setting times){_REFUSED}", re.I), ("FOWNER",)),
+    (re.compile(rf"(chown|changing ownership|changing group){_REFUSED}", re.IGNORECASE), ("CHOWN",)),
+    (re.compile(rf"(chmod|changing permissions|utimes?|setting times){_REFUSED}", re.IGNORECASE), ("FOWNER",)),
     (
         re.compile(
-            rf"(set(res|re|e)?[ug]id|setgroups|initgroups|setpriv|gosu|su-exec|runuser|chpst|switch\w* (to|user)){_REFUSED}",
-            re.I,
+            rf"(set(res|re|e)?[ug]id|setgroups|initgroups|setpriv|gosu|su-exec|runuser|chpst|switching to){_REFUSED}",
+            re.IGNORECASE,
         ),
         ("SETGID", "SETUID"),
     ),
-    (re.compile(r"permission denied|eacces", re.I), ("DAC_OVERRIDE",)),
+    (re.compile(r"permission denied|eacces", re.IGNORECASE), ("DAC_OVERRIDE",)),
 )
 """What programs write where a capability is missing, and which ones."""
 

@@ -70,7 +70,7 @@ def _address(settings: Settings, facts: Facts, names: tuple[str, ...]) -> Part:
         reason = f"network `{network_name(settings)}` cannot pin addresses: the engine picks"
         return Part(notes=() if quiet else (f"ip: {reason}",))
     if not wanted:
-        return Part(notes=("ip: the engine picks",))
+        return Part()
     found = _parse(wanted) or _looked_up(settings, facts, names)
     if not found and by_default and network_name(settings) == "bridge":
         return Part()  # nobody asked for an address, on the network that everybody is on

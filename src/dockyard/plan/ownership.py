@@ -16,8 +16,8 @@ _READ, _WRITE, _SEARCH = 4, 2, 1
 class Finding(NamedTuple):
     """One path that the instance cannot use as it must.
 
-    `mend` is the command that makes it usable, empty if that could do harm; `instead` is what to do then. `path` is what
-    the command changes, `owner` the user and group in the container that it belongs to, if they have an id there.
+    `mend` is the command that makes it usable, empty if that could do harm; `instead` is what to do then. `path` is
+    what the command changes, `owner` the user and group in the container that it belongs to, if they have an id there.
     """
 
     where: str

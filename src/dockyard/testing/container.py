@@ -130,10 +130,10 @@ class Container:
     def wait_ready(self, seconds: float = 30) -> None:
         """Wait until its health check passes; where it has none, until its published ports accept connections."""
         if self._model.health:
-            self._until(lambda: self._engine.is_healthy(self.id), seconds, "its health check does not pass")
+            self._until(lambda: self._engine.is_healthy(self.id), seconds, "a health check that passes")
         for port in [port for port in self._model.ports if port.endswith("/tcp")]:
             number = int(port.partition("/")[0])
-            self._until(lambda number=number: self._connects(number), seconds, f"port {port} accepts no connection")  # type: ignore[misc]
+            self._until(lambda number=number: self._connects(number), seconds, f"a connection on port {port}")  # type: ignore[misc]
 
     def expect_http(  # noqa: PLR0913 - what one may expect of a page
         self,
@@ -170,12 +170,12 @@ class Container:
                 raise Unexpected(f"no {expect!r} in {answers[0][:200]!r}")
             return True
 
-        self._until(replies, seconds, f"what answers {send!r} on port {port}")
+        self._until(replies, seconds, f"an answer to {send!r} on port {port}")
         return answers[0]
 
     def expect_log(self, text: str, *, seconds: float = 10) -> None:
         """Expect a text in its log."""
-        self._until(lambda: text in self.logs(), seconds, f"no `{text}` in the log")
+        self._until(lambda: text in self.logs(), seconds, f"`{text}` in the log")
 
     def expect_file(self, path: str, *, contains: str = "", seconds: float = 10) -> str:
         """Expect a file inside that holds a text, and return its content. Needs nothing inside: the engine reads it."""
@@ -210,11 +210,12 @@ class Container:
         while True:
             reason = _reason(check)
             if not self._engine.is_up(self.id):  # what answered may have been another's
-                raise Unexpected(f"{self.name} has ended; expected was {what}{self._last_log()}")
+                raise Unexpected(f"{self.name} has ended; expected: {what}{self._last_log()}")
             if reason is None:
                 return
             if time.monotonic() > deadline:
-                raise Unexpected(f"{self.name}: {what}: {reason or 'not so'}, after {seconds:g} s{self._last_log()}")
+                because = f": {reason}" if reason else ""
+                raise Unexpected(f"{self.name}: expected {what} within {seconds:g} s{because}{self._last_log()}")
             time.sleep(PAUSE)
 
     def _last_log(self) -> str:

@@ -30,7 +30,7 @@ def test_flags_take_capabilities_and_give_them(flags: str, lacks: tuple[str, ...
         ("chmod: changing permissions of '/var/run/postgresql': Operation not permitted", "FOWNER"),
         ("error: failed switching to 'postgres': operation not permitted", "SETGID, SETUID"),
         ("setpriv: setgroups failed: Operation not permitted", "SETGID, SETUID"),
-        ("nginx: [emerg] chown(\"/var/cache/nginx\", 101) failed (1: Operation not permitted)", "CHOWN"),
+        ('nginx: [emerg] chown("/var/cache/nginx", 101) failed (1: Operation not permitted)', "CHOWN"),
         ("nginx: [emerg] setgid(101) failed (1: Operation not permitted)", "SETGID, SETUID"),
         ("find: '/data/pg_wal': Permission denied", "DAC_OVERRIDE"),
     ],
