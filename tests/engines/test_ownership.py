@@ -117,3 +117,48 @@ def test_root_needs_no_help(engine: World) -> None:
         engine.d_run(service)
         wrote = engine.run(engine.engine, "exec", service.name, "sh", "-c", "echo x >/data/a", expect=None)
         assert bool(wrote.exit_code) is bool(exit_code)
+
+
+PREPARES = ["sh", "-c", "chown 100:102 /data/db && chmod 0600 /data/db || exit 8; trap 'exit 0' TERM; sleep 600 & wait"]
+"""What an entrypoint of a database does, as root, before it changes to another user."""
+
+
+@pytest.mark.matrix
+def test_missing_capability_is_named_and_the_data_stay(engine: World) -> None:
+    """`cap_drop: ALL` on a database that runs: the setting that helps is reported, and no command for its data."""
+    service = engine.idle(mount_rw="data:/data", cmd=PREPARES)
+    data = engine.volumes / service.name / "data"
+    write(data / "db", "production")
+    engine.run("chown", "-R", "100:102", str(data))
+    data.chmod(0o700)
+    engine.d("up", service.name)
+    settings = json.loads((service / "settings.yaml").read_text())
+    write(service / "settings.yaml", json.dumps({**settings, "cap_drop": "ALL"}))
+    reports = [engine.d("check", service.name, expect=1).stdout, engine.d("restart", service.name, expect=1).text]
+    for text in reports:
+        assert "root in the container lacks the capabilities CHOWN, DAC_OVERRIDE, FOWNER, SETGID and SETUID" in text
+        assert "mend it with" not in text
+        assert not commands(text)
+    assert "chown" not in reports[0]  # in the other one, the log of the entrypoint has it
+    (cap_add,) = {line.partition("`")[2].partition("`")[0] for line in reports[0].splitlines() if "`cap_add:" in line}
+    written = "".join(f"{key}: {json.dumps(value)}\n" for key, value in {**settings, "cap_drop": "ALL"}.items())
+    write(service / "settings.yaml", f"{written}{cap_add}\n")
+    engine.d("restart", service.name)
+    assert (data / "db").read_text() == "production"
+    assert (data / "db").stat().st_uid == 100
+
+
+def test_data_of_a_running_container_are_not_changed(engine: World) -> None:
+    """A new user that cannot read what production runs with: the advice is a setting, until production is down."""
+    service = engine.idle(mount_rw="data:/data")
+    data = engine.volumes / service.name / "data"
+    write(data / "db", "production")
+    data.chmod(0o700)
+    engine.d("up", service.name)
+    settings = json.loads((service / "settings.yaml").read_text())
+    write(service / "settings.yaml", json.dumps({**settings, "user": "nobody"}))
+    for text in (engine.d("check", service.name, expect=1).stdout, engine.d_run(service, "-DT", "-t").stderr):
+        assert f"`{service.name}` is running with it: run as the user that it belongs to" in text
+        assert not commands(text)
+    engine.d("down", service.name)
+    assert commands(engine.d("check", service.name, expect=1).stdout) == [f"chown -R {NOBODY}:{NOBODY} {data}"]
