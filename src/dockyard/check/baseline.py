@@ -13,6 +13,7 @@ from dockyard.text import did_you_mean
 
 DEFAULT = "/etc/dockyard/check.yaml"
 UNUSED = "acceptance-unused"
+UNUSED_TITLE = "An acceptance that is about no point"
 
 
 def host_file() -> Path:
@@ -58,5 +59,7 @@ def unused(
             hint = "take it out" if one.id in set(known) else did_you_mean(one.id, known)
             message = f"{what} is accepted{about}, and there is no such point"
             why = "What is accepted and not there hides the same fault when it comes back."
-            found.append(Point(service, UNUSED, Severity.WARNING, message, one.where, why, hint=hint))
+            found.append(
+                Point(service, UNUSED, Severity.WARNING, message, one.where, why, hint=hint, title=UNUSED_TITLE)
+            )
     return found

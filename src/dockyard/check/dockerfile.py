@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dockyard.check.point import Found, Severity
+from dockyard.check.point import Concern, Found, Severity
 from dockyard.check.registry import check
 from dockyard.check.secrets import is_secret, names_secret
 from dockyard.check.subject import Dockerfile, Subject
@@ -68,7 +68,7 @@ def dockerfile_unpinned_base(subject: Subject) -> Iterator[Found]:
     if not dockerfile:
         return
     for stage in (stage for stage in dockerfile.stages if stage.is_from_image):
-        if is_reference(stage.base) and not _is_pinned(stage.base) and not _is_ours(subject, stage.base):
+        if is_reference(stage.base) and not _is_pinned(stage.base) and not is_made_here(subject, stage.base):
             message = f"base `{stage.base}` is whatever has that name on the day of the build"
             yield Found(message, dockerfile.at(stage), write=f"FROM {stage.base.removesuffix(':latest')}:VERSION")
 
@@ -79,7 +79,7 @@ def _is_pinned(reference: str) -> bool:
     return "@" in reference or tag not in {"", "latest"}
 
 
-def _is_ours(subject: Subject, reference: str) -> bool:
+def is_made_here(subject: Subject, reference: str) -> bool:
     """Return whether a base is built here: a service of the host makes it, or it is in a repository of its images."""
     if subject.fleet.maker(reference):
         return True
@@ -124,7 +124,7 @@ def dockerfile_copy_missing(subject: Subject) -> Iterator[Found]:
                 yield Found(f"there is no `{source}` to copy", dockerfile.at(one))
 
 
-@check("dockerfile-copies-secret", Severity.ERROR, "A secret file in an image", cis="4.10")
+@check("dockerfile-copies-secret", Severity.ERROR, "A secret file in an image", cis="4.10", concern=Concern.SECURITY)
 def dockerfile_copies_secret(subject: Subject) -> Iterator[Found]:
     """Whoever has the image has the secret, even if a later step removes the file."""
     for dockerfile, one in _each(subject, "ADD", "COPY"):
@@ -155,7 +155,7 @@ def _private_keys(top: Path) -> Iterator[Path]:
                 yield path
 
 
-@check("dockerfile-add-address", Severity.WARNING, "ADD of an address", cis="4.9")
+@check("dockerfile-add-address", Severity.WARNING, "ADD of an address", cis="4.9", concern=Concern.SECURITY)
 def dockerfile_add_address(subject: Subject) -> Iterator[Found]:
     """What that address gives on the day of the build gets in, unseen."""
     for dockerfile, one in _each(subject, "ADD"):
@@ -186,7 +186,7 @@ def _plain(source: str) -> str:
 
 
 # -------------------------------------------------------------------------------------------------------------- secrets
-@check("dockerfile-secret", Severity.ERROR, "A secret in a Dockerfile", cis="4.10")
+@check("dockerfile-secret", Severity.ERROR, "A secret in a Dockerfile", cis="4.10", concern=Concern.SECURITY)
 def dockerfile_secret(subject: Subject) -> Iterator[Found]:
     """Whoever has the image can read it in the image's history, and it stays in the history of the source."""
     for dockerfile, one in _each(subject, "ENV", "ARG"):
@@ -219,7 +219,7 @@ def dockerfile_secret_missing(subject: Subject) -> Iterator[Found]:
 
 
 # ------------------------------------------------------------------------------------------------------------------ RUN
-@check("dockerfile-pipe-to-shell", Severity.WARNING, "A download that is run unseen")
+@check("dockerfile-pipe-to-shell", Severity.WARNING, "A download that is run unseen", concern=Concern.SECURITY)
 def dockerfile_pipe_to_shell(subject: Subject) -> Iterator[Found]:
     """Whoever can change what that address gives, or the way to it, runs what they like in each build."""
     for dockerfile, one in _each(subject, "RUN"):
@@ -228,7 +228,9 @@ def dockerfile_pipe_to_shell(subject: Subject) -> Iterator[Found]:
             yield Found("it runs what it downloads, whatever that is", dockerfile.at(one), hint=hint)
 
 
-@check("dockerfile-unverified", Severity.WARNING, "A download that is not verified", cis="4.11")
+@check(
+    "dockerfile-unverified", Severity.WARNING, "A download that is not verified", cis="4.11", concern=Concern.SECURITY
+)
 def dockerfile_unverified(subject: Subject) -> Iterator[Found]:
     """Whoever sits on the way to that server decides what gets into the image."""
     for dockerfile, one in _each(subject, "RUN"):
@@ -266,7 +268,9 @@ def dockerfile_lists_kept(subject: Subject) -> Iterator[Found]:
             yield Found("the lists of packages stay in the image", dockerfile.at(one), write=write)
 
 
-@check("dockerfile-world-writable", Severity.WARNING, "Files that everybody inside can change")
+@check(
+    "dockerfile-world-writable", Severity.WARNING, "Files that everybody inside can change", concern=Concern.SECURITY
+)
 def dockerfile_world_writable(subject: Subject) -> Iterator[Found]:
     """Whoever breaks into the service can change what others run."""
     for dockerfile, one in _each(subject, "RUN"):
@@ -274,7 +278,7 @@ def dockerfile_world_writable(subject: Subject) -> Iterator[Found]:
             yield Found(f"`chmod {found[1]}` lets everybody write", dockerfile.at(one), hint="chown it to who writes")
 
 
-@check("dockerfile-setuid", Severity.WARNING, "Programs that give rights", cis="4.8")
+@check("dockerfile-setuid", Severity.WARNING, "Programs that give rights", cis="4.8", concern=Concern.SECURITY)
 def dockerfile_setuid(subject: Subject) -> Iterator[Found]:
     """Whoever breaks into the service, as whatever user, has these rights too."""
     for dockerfile, one in _each(subject, "RUN"):

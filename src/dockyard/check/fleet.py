@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dockyard.check.point import Found, Severity
+from dockyard.check.point import Concern, Found, Severity
 from dockyard.check.registry import check
 from dockyard.check.subject import Subject
 from dockyard.isolation import shared
@@ -29,13 +29,15 @@ def address_taken(subject: Subject) -> Iterator[Found]:
     yield from _clashes(subject, Kind.ADDRESS, "give one of them another `ip`")
 
 
-@check("data-shared", Severity.NOTE, "Data that another service uses too")
+@check("data-shared", Severity.NOTE, "Data that another service uses too", concern=Concern.DATA)
 def data_shared(subject: Subject) -> Iterator[Found]:
     """Whoever breaks into one of the services can change what the other reads."""
     yield from _clashes(subject, Kind.PATH, "mount it read-only where that is enough")
 
 
-@check("test-shares-production", Severity.ERROR, "A test that would share something with production")
+@check(
+    "test-shares-production", Severity.ERROR, "A test that would share something with production", concern=Concern.DATA
+)
 def test_shares_production(subject: Subject) -> Iterator[Found]:
     """A test instance that takes what production has is refused, so that nothing new goes live."""
     plan = subject.test.plan if subject.test else None
@@ -60,7 +62,7 @@ def test_port_taken(subject: Subject) -> Iterator[Found]:
                 yield _clash(subject, clash, "test of", HINTS[kind], test=True)
 
 
-@check("test-unproven", Severity.WARNING, "A test that could reach everything")
+@check("test-unproven", Severity.WARNING, "A test that could reach everything", concern=Concern.DATA)
 def test_unproven(subject: Subject) -> Iterator[Found]:
     """Nothing keeps such a test instance from production: a bad build can harm what is live."""
     plan = subject.test.plan if subject.test else None

@@ -19,6 +19,20 @@ class Severity(Enum):
         return list(Severity).index(self)
 
 
+class Concern(Enum):
+    """What is at stake, the most precious first: of two findings as bad, it decides which is listed first."""
+
+    DATA = "data"
+    SECURITY = "security"
+    SERVICE = "service"
+    BUILD = "build"
+
+    @property
+    def rank(self) -> int:
+        """Its place, the most precious first."""
+        return list(Concern).index(self)
+
+
 class Found(NamedTuple):
     """What one check has found. `write` is what mends it, as settings.yaml or the Dockerfile has it; `hint` is advice.
 
@@ -53,6 +67,14 @@ class Point(NamedTuple):
     write: str = ""
     hint: str = ""
     accepted: Acceptance | None = None
+    concern: Concern = Concern.SERVICE
+    title: str = ""
+    """What the check finds, for several points together."""
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """Its place in a list, the worst first: severity, then what is at stake."""
+        return self.severity.rank, self.concern.rank
 
     @property
     def counts(self) -> bool:

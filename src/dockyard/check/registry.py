@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from dockyard.check.point import Found, Point, Severity, Unknown
+from dockyard.check.point import Concern, Found, Point, Severity, Unknown
 
 if TYPE_CHECKING:
     from dockyard.check.subject import Fleet, Subject
@@ -26,11 +26,18 @@ class Check(NamedTuple):
     function: "Callable[[Any], Iterator[Found | Unknown]]"
     of_host: bool = False
     """Whether it is about the host, and its function takes the fleet instead of one service."""
+    own_concern: Concern | None = None
+    """What is at stake, if that is not as for most checks of its topic."""
 
     @property
     def topic(self) -> str:
         """What it is about: the module that it is written in."""
         return self.function.__module__.rpartition(".")[2]
+
+    @property
+    def concern(self) -> Concern:
+        """What is at stake."""
+        return self.own_concern or CONCERNS.get(self.topic, Concern.SERVICE)
 
     @property
     def why(self) -> str:
@@ -62,31 +69,45 @@ class Check(NamedTuple):
             cis=self.cis,
             write=found.write,
             hint=found.hint,
+            concern=self.concern,
+            title=self.title,
         )
 
 
 HOST = "host"
 """Where a point of the host is, if no file says it."""
 
+CONCERNS = {
+    "posture": Concern.SECURITY,
+    "image": Concern.SECURITY,
+    "mounts": Concern.SECURITY,
+    "dockerfile": Concern.BUILD,
+}
+"""What is at stake for most checks of a topic; for others, that the service works."""
+
 CHECKS: dict[str, Check] = {}
 """Every check by its id, in the order in which they are written."""
 
 
-def check(id_: str, severity: Severity, title: str, cis: str | None = None) -> Callable[[Function], Function]:
+def check(
+    id_: str, severity: Severity, title: str, cis: str | None = None, concern: Concern | None = None
+) -> Callable[[Function], Function]:
     """Register a function as a check. Raises ValueError for an id that is taken."""
 
     def register(function: Function) -> Function:
-        _add(Check(id_, severity, title, cis, function))
+        _add(Check(id_, severity, title, cis, function, own_concern=concern))
         return function
 
     return register
 
 
-def host_check(id_: str, severity: Severity, title: str) -> Callable[[HostFunction], HostFunction]:
+def host_check(
+    id_: str, severity: Severity, title: str, concern: Concern | None = None
+) -> Callable[[HostFunction], HostFunction]:
     """Register a function as a check of the host. Raises ValueError for an id that is taken."""
 
     def register(function: HostFunction) -> HostFunction:
-        _add(Check(id_, severity, title, None, function, of_host=True))
+        _add(Check(id_, severity, title, None, function, of_host=True, own_concern=concern))
         return function
 
     return register

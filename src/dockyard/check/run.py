@@ -4,7 +4,19 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from dockyard.check import baseline, dockerfile, fleet, host, image, limits, mounts, posture, scripts, settings
+from dockyard.check import (
+    baseline,
+    dockerfile,
+    fleet,
+    host,
+    image,
+    limits,
+    mounts,
+    operation,
+    posture,
+    scripts,
+    settings,
+)
 from dockyard.check.gather import gather
 from dockyard.check.point import Point, Unknown
 from dockyard.check.registry import CHECKS
@@ -14,7 +26,7 @@ from dockyard.settings.acceptance_type import Acceptance
 from dockyard.settings.keys import CHECK
 from dockyard.yard import Yard
 
-MODULES = (settings, scripts, dockerfile, image, posture, limits, mounts, fleet, host)
+MODULES = (settings, scripts, dockerfile, image, posture, limits, operation, mounts, fleet, host)
 """Where checks are written: importing them registers them."""
 
 
@@ -92,5 +104,5 @@ def _judged(subject: Subject, found: _Said, host: Sequence[Acceptance], today: d
     judged = baseline.accepted(points, [*own, *host], today)
     if not subject.fleet.answers.silence and not unknown:  # what is accepted may be about what could not be seen
         judged += baseline.unused(subject.service.name, points, own, CHECKS)
-    ordered = sorted(judged, key=lambda point: (point.severity.rank, point.where))
+    ordered = sorted(judged, key=lambda point: (*point.weight, point.where))
     return Judged(subject.service.name, tuple(ordered), tuple(unknown))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dockyard.check.point import Point
     from dockyard.check.run import Judged, Report
 
+HOST = "host"
 SEVERITIES = ("error", "warning", "note")
 OPTIONS = (
     option(
@@ -35,11 +36,14 @@ def check(yard: Yard, name: str, *, fail_on: str, sarif: bool) -> Result:
 
 @verb("check-all", report=True, settles=False, options=OPTIONS)
 def check_all(yard: Yard, *, fail_on: str, sarif: bool) -> Result:
-    """Check all services, as `check` does one. Nothing is launched, nothing changes."""
-    return _checked(yard, [service.name for service in yard.services], fail_on, sarif=sarif)
+    """Check all services, as `check` does one: a line for each finding, with the services that it is about.
+
+    Nothing is launched, nothing changes.
+    """
+    return _checked(yard, [service.name for service in yard.services], fail_on, sarif=sarif, summarized=True)
 
 
-def _checked(yard: Yard, names: list[str], fail_on: str, *, sarif: bool) -> Result:
+def _checked(yard: Yard, names: list[str], fail_on: str, *, sarif: bool, summarized: bool = False) -> Result:
     import datetime as dt
 
     from dockyard.check.run import run
@@ -47,7 +51,7 @@ def _checked(yard: Yard, names: list[str], fail_on: str, *, sarif: bool) -> Resu
     report = run(yard, names, dt.datetime.now(tz=dt.UTC).astimezone().date())
     failing = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     fails = any(point.counts and point.severity.value in failing for point in report.points)
-    lines = _sarif(report) if sarif else _lines(report)
+    lines = _sarif(report) if sarif else _summarized(report) if summarized else _lines(report)
     return Result(lines, _data(report), WORK_FAILED if fails else 0)
 
 
@@ -63,7 +67,9 @@ def _data(report: "Report") -> dict[str, Any]:
 
 def _row(point: "Point") -> dict[str, Any]:
     accepted = point.accepted and point.accepted._asdict()
-    return {**point._asdict(), "severity": point.severity.value, "accepted": accepted}
+    row = {**point._asdict(), "severity": point.severity.value, "concern": point.concern.value, "accepted": accepted}
+    del row["title"]  # that of the check, as its id
+    return row
 
 
 def _unknown(report: "Report") -> list[tuple[str, str]]:
@@ -95,6 +101,30 @@ def _lines(report: "Report") -> list[str]:
     return [*lines, *unknown, *_summary(report)]
 
 
+def _summarized(report: "Report") -> list[str]:
+    """Return the report of many services: a line for each finding, the worst first, then a summary."""
+    groups: dict[tuple[tuple[int, int], str], list[Point]] = {}
+    for point in report.points:
+        if point.counts:
+            groups.setdefault((point.weight, point.id), []).append(point)
+    findings = [_group_line(groups[key]) for key in sorted(groups)]
+    unknown = [f"not checked: {': '.join(filter(None, pair))}" for pair in _unknown(report)]
+    more = ["`d check X` says where, why, and what to write", ""] if findings else []
+    return [*findings, *more, *unknown, *_summary(report)]
+
+
+def _group_line(points: "list[Point]") -> str:
+    """Return one line for points of one check and severity: what was found, and the services, each once."""
+    from collections import Counter
+
+    first = points[0]
+    is_same = len({point.message for point in points}) == 1
+    counts = Counter(point.service or HOST for point in points)
+    named = (f"{name} ({count})" if count > 1 else name for name, count in counts.items())
+    text = first.message if is_same else first.title
+    return f"{first.severity.value}: {text} [{_id(first)}]: {', '.join(named)}"
+
+
 def _service_lines(one: "Judged", told: set[str]) -> list[str]:
     if not one.open:
         return []
@@ -103,12 +133,15 @@ def _service_lines(one: "Judged", told: set[str]) -> list[str]:
 
 def _point_lines(point: "Point", told: set[str]) -> list[str]:
     """Return a point with what mends it; why it matters is said once for each kind."""
-    cis = f", CIS {point.cis}" if point.cis else ""
-    lines = [f"{point.where or point.service}: {point.severity.value}: {point.message} [{point.id}{cis}]"]
+    lines = [f"{point.where or point.service}: {point.severity.value}: {point.message} [{_id(point)}]"]
     lines += [f"  why: {point.why}"] if point.why and point.why not in told else []
     told.add(point.why)
     lines += [f"  write: {point.write}"] if point.write else []
     return [*lines, *([f"  hint: {point.hint}"] if point.hint else [])]
+
+
+def _id(point: "Point") -> str:
+    return f"{point.id}, CIS {point.cis}" if point.cis else point.id
 
 
 def _counted(points: "tuple[Point, ...]") -> str:
