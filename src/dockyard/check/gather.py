@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dockyard import host, paths
-from dockyard.check.host_facts import host_answers
+from dockyard.check.host_facts import backup_of, host_answers, last_stops, rooms_of
 from dockyard.check.subject import Answers, Dockerfile, Fleet, Launch, Subject
 from dockyard.dockerfile import build_arguments, is_reference, stages
 from dockyard.dockerfile_text import instructions
@@ -17,6 +17,7 @@ from dockyard.launch import facts_here, safe_here, service_accounts
 from dockyard.layers.store import store_of
 from dockyard.plan.build import LATEST, ImageName, image_name
 from dockyard.plan.facts import Facts, PathFact, Questions
+from dockyard.plan.isolation import Kind
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questions
 from dockyard.plan.mounts import RULES
 from dockyard.plan.places import is_within, places_of
@@ -58,9 +59,11 @@ def gather(yard: Yard) -> Fleet:
     newest = [draft.own.tagged(LATEST) for draft in drafts if draft.own]
     answers = _ask(engine, silence, asked.values(), [*bases, *newest])
     addresses = host.addresses_of(dict.fromkeys(name for one in asked.values() for name in one.lookups))
-    fleet = Fleet(answers, {})
+    fleet = Fleet(answers, {}, backup=backup_of(yard.settings))
     for draft in drafts:  # first without launches: who an image runs as, another one's Dockerfile may say
-        fleet.subjects[draft.service.name] = _subject(draft, fleet, asked)
+        fleet.subjects[draft.service.name] = _subject(draft, fleet, asked)._replace(
+            stops=last_stops(draft.service.name)
+        )
     for draft in drafts:
         subject = fleet.subjects[draft.service.name]
         launches = {
@@ -222,6 +225,11 @@ def _compared(fleet: Fleet) -> Fleet:
     areas = [launch.plan.test_areas for _, launch in launches if launch and launch.plan]
     claims = [claim for productions in taken.values() for one in productions for claim in one.claims]
     locations = paths.locations_of(dict.fromkeys([*areas, *claimed(claims)]))
-    whole = Fleet(fleet.answers, subjects, taken[Mode.PROD], taken[Mode.TEST], locations)
+    written = [
+        claim.value for one in taken[Mode.PROD] for claim in one.claims if claim.kind is Kind.PATH and claim.writable
+    ]
+    whole = Fleet(
+        fleet.answers, subjects, taken[Mode.PROD], taken[Mode.TEST], locations, rooms_of(written), fleet.backup
+    )
     subjects.update({name: one._replace(fleet=whole) for name, one in fleet.subjects.items()})
     return whole

@@ -1,11 +1,13 @@
 """Checks of the host and its engine: told once, however many services there are."""
 
+import shlex
 from collections.abc import Iterator
 
-from dockyard.check.point import Found, Severity
+from dockyard.check.point import Concern, Found, Severity
 from dockyard.check.registry import host_check
 from dockyard.check.subject import Fleet
 from dockyard.engine.about import numbers_of
+from dockyard.settings.keys import BACKUP, BACKUP_MAX_AGE
 from dockyard.text import readable_size
 
 _LEAST_SHARE, _LEAST_BYTES = 0.05, 2 * 1024**3
@@ -39,7 +41,33 @@ def image_space(fleet: Fleet) -> Iterator[Found]:
         )
 
 
-@host_check("ports-of-loopback-open", Severity.WARNING, "Ports of 127.0.0.1 that neighbours reach")
+@host_check("data-space", Severity.WARNING, "Little room for data", concern=Concern.DATA)
+def data_space(fleet: Fleet) -> Iterator[Found]:
+    """On a full disk databases stop, or lose what they were about to write."""
+    for place, room in fleet.data_rooms.items():
+        if room.free < min(_LEAST_BYTES, room.total * _LEAST_SHARE):
+            message = f"the file system of `{place}`, where services keep data, has {readable_size(room.free)} left"
+            yield Found(message, hint="extend it; what takes the room: du -xh --max-depth 2 " + shlex.quote(place))
+
+
+@host_check("no-backup", Severity.WARNING, "Data without a recent backup", concern=Concern.DATA)
+def no_backup(fleet: Fleet) -> Iterator[Found]:
+    """A failed disk, a bad migration or a wrong command takes all data with it."""
+    backup = fleet.backup
+    if not fleet.data_rooms:
+        return
+    if not backup:
+        yield Found("nothing says that the data of services are backed up", write=f"{BACKUP.name}: PATH")
+    elif backup.age_days is None:
+        yield Found(f"`{backup.path}`, which each backup changes, does not exist", hint="see why no backup has run")
+    elif backup.age_days > backup.max_age_days:
+        message = f"the last backup was {backup.age_days:.0f} days ago, as far as `{backup.path}` tells"
+        yield Found(message, hint=f"see why it did not run; `{BACKUP_MAX_AGE.name}` sets the limit of days")
+
+
+@host_check(
+    "ports-of-loopback-open", Severity.WARNING, "Ports of 127.0.0.1 that neighbours reach", concern=Concern.SECURITY
+)
 def ports_of_loopback_open(fleet: Fleet) -> Iterator[Found]:
     """Other machines of the same network reach what is published on this host's loopback alone."""
     if fleet.answers.has_open_loopback:
@@ -49,7 +77,9 @@ def ports_of_loopback_open(fleet: Fleet) -> Iterator[Found]:
         )
 
 
-@host_check("podman-half-migrated", Severity.WARNING, "podman 5.8.0 migrates its database half-way")
+@host_check(
+    "podman-half-migrated", Severity.WARNING, "podman 5.8.0 migrates its database half-way", concern=Concern.DATA
+)
 def podman_half_migrated(fleet: Fleet) -> Iterator[Found]:
     """At the next boot it moves from BoltDB to SQLite, with quadlets only in part, and there is no way back."""
     about = fleet.answers.about

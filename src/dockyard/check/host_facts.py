@@ -2,16 +2,24 @@
 
 import os
 import re
+import stat
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dockyard.check.subject import Room
+from dockyard import history
+from dockyard.check.subject import Backup, Room, Stop
 from dockyard.engine.about import About
 from dockyard.engine.engine import Engine
 from dockyard.engine.limits import default_open_files
 from dockyard.errors import DockyardError
+from dockyard.settings.keys import BACKUP, BACKUP_MAX_AGE
+from dockyard.settings.resolve import Settings
 
+_DAY = 86400
+_EVENTS, _STOPS = 50, 3  # of a service that are looked at
 _CONTAINERD = "/var/lib/containerd"
 _CONTAINERD_CONFIGURATION = Path("/etc/containerd/config.toml")
 _OPEN_LOOPBACK = "DOCKER_INSECURE_NO_IPTABLES_RAW"
@@ -49,6 +57,39 @@ def _room(directory: str) -> Room | None:
         space = os.statvfs(directory)
         return Room(space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize)
     return None
+
+
+def rooms_of(paths: Iterable[str]) -> dict[str, Room]:
+    """Return what is left on each file system of directories, by the first of them that is there."""
+    found: dict[int, tuple[str, Room]] = {}
+    for path in dict.fromkeys(paths):
+        with suppress(OSError):
+            status = Path(path).stat()
+            space = _room(path) if stat.S_ISDIR(status.st_mode) else None
+            if space and space.total:
+                found.setdefault(status.st_dev, (path, space))
+    return dict(found.values())
+
+
+def backup_of(settings: Settings) -> Backup | None:
+    """Return what the host file says of backups, with the age of the last one."""
+    path = settings[BACKUP]
+    if not path:
+        return None
+    newest = [Path(path), *(Path(path).iterdir() if Path(path).is_dir() else ())]
+    times = [entry.lstat().st_mtime for entry in newest if entry.exists()]
+    age = (time.time() - max(times)) / _DAY if times else None
+    return Backup(path, age, settings[BACKUP_MAX_AGE])
+
+
+def last_stops(service: str) -> tuple[Stop, ...]:
+    """Return the last stops of a service's production, as far as the history tells how long they took."""
+    try:
+        events = history.events(service, _EVENTS)
+    except DockyardError:
+        return ()
+    details = [event.detail for event in events if event.detail.get("stop_ms") is not None]
+    return tuple(Stop(detail["stop_ms"] / 1000, bool(detail.get("killed"))) for detail in details[:_STOPS])
 
 
 def _daemon_environment(engine: Engine) -> dict[str, str]:

@@ -1,11 +1,10 @@
 """Checks of what is mounted: whether it is there, whose it is, and what it hands over."""
 
 import re
-import shlex
 import stat
 from collections.abc import Iterator
 
-from dockyard.check.point import Found, Severity, Unknown
+from dockyard.check.point import Concern, Found, Severity, Unknown
 from dockyard.check.registry import check
 from dockyard.check.subject import Subject
 from dockyard.plan.facts import PathFact
@@ -15,6 +14,7 @@ from dockyard.plan.mounts import mounted_at, rules_for
 from dockyard.plan.places import is_within, normal, places_of
 from dockyard.settings.keys import EXTRA_DOCKER
 
+_SOURCE_HINT = "if data should be there, mount its disk or correct the path; create a directory for new data only"
 _SOCKET = re.compile(r"/(docker|podman|containerd|crio)\.sock$")
 _ENGINE_DATA = ("/var/lib/docker", "/var/lib/containers", "/var/lib/containerd")
 _WRITABLE = ("/bin", "/boot", "/etc", "/lib", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr", "/var/spool/cron")
@@ -23,7 +23,7 @@ _SEEN = ("/boot", "/etc", "/proc", "/root", "/sys")
 """Directories that give much away even where they are mounted read-only."""
 
 
-@check("mount-source-missing", Severity.ERROR, "A mount source that does not exist")
+@check("mount-source-missing", Severity.ERROR, "A mount source that does not exist", concern=Concern.SERVICE)
 def mount_source_missing(subject: Subject) -> Iterator[Found | Unknown]:
     """Sources with an absolute path are never made: the launch is refused."""
     launch = subject.production
@@ -37,12 +37,10 @@ def mount_source_missing(subject: Subject) -> Iterator[Found | Unknown]:
         for mount in launch.settings[rule.key]:
             source = places.source(mount.source)
             if source in launch.missing:
-                yield Found(
-                    f"mount source `{source}` does not exist", mount.where, hint=f"mkdir -p {shlex.quote(source)}"
-                )
+                yield Found(f"mount source `{source}` does not exist", mount.where, hint=_SOURCE_HINT)
 
 
-@check("mount-unusable", Severity.ERROR, "A mount that the container's user cannot use")
+@check("mount-unusable", Severity.ERROR, "A mount that the container's user cannot use", concern=Concern.SERVICE)
 def mount_unusable(subject: Subject) -> Iterator[Found | Unknown]:
     """The program inside fails as soon as it reads or writes there."""
     if any(_claims(subject)) and not subject.user:
@@ -62,7 +60,7 @@ def mount_nested(subject: Subject) -> Iterator[Found]:
         yield Found(message, _at(subject, inner), hint="keep the two side by side")
 
 
-@check("mount-shared-with-tests", Severity.WARNING, "Production's own data in tests")
+@check("mount-shared-with-tests", Severity.WARNING, "Production's own data in tests", concern=Concern.DATA)
 def mount_shared_with_tests(subject: Subject) -> Iterator[Found]:
     """A test that goes wrong can harm what is live."""
     plan = subject.test.plan if subject.test else None
@@ -81,7 +79,8 @@ def mount_world_writable(subject: Subject) -> Iterator[Found]:
         fact = _fact(subject, claim)
         if fact and fact.kind != "other" and fact.mode & stat.S_IWOTH and not fact.mode & stat.S_ISVTX:
             message = f"everybody can write to `{claim.value}`, mode {fact.mode:04o}"
-            yield Found(message, _said(subject, claim), hint=f"chmod o-w {shlex.quote(claim.value)}")
+            hint = "make its user or group the owner, then take the permission from others: with the service stopped"
+            yield Found(message, _said(subject, claim), hint=hint)
 
 
 @check("mount-engine-socket", Severity.ERROR, "The engine's socket is mounted", cis="5.32")

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from dockyard.check.point import Found, Severity, Unknown
+from dockyard.check.point import Concern, Found, Severity, Unknown
 from dockyard.check.registry import check
 from dockyard.check.secrets import is_secret, secret_flags
 from dockyard.check.subject import Subject
+from dockyard.plan.capabilities import ADDED
 from dockyard.plan.flags import is_set
 from dockyard.plan.isolation import ANY_ADDRESS, FOR_EVERYBODY, Kind, claims_of, published
 from dockyard.settings.key import Key
@@ -65,7 +66,9 @@ def capabilities_kept(subject: Subject) -> Iterator[Found]:
     if subject.flags and not _capabilities(subject, "cap-drop") and not is_set(subject.flags, "privileged"):
         by_root = subject.user is not None and subject.user.is_root
         severity = Severity.WARNING if by_root else Severity.NOTE
-        yield Found("it keeps all capabilities that the engine gives", write=f"{CAP_DROP.name}: ALL", severity=severity)
+        add = f", with `{ADDED}` as far as its start as root needs them" if by_root else ""
+        write = f"{CAP_DROP.name}: ALL{add}"
+        yield Found("it keeps all capabilities that the engine gives", write=write, severity=severity)
 
 
 @check("root-user", Severity.WARNING, "It runs as root", cis="4.1")
@@ -80,6 +83,8 @@ def root_user(subject: Subject) -> Iterator[Found | Unknown]:
         bare = ALL in _capabilities(subject, "cap-drop") and not _capabilities(subject, "cap-add")
         severity = Severity.NOTE if bare and _gains_nothing(subject) else None
         write = "USER name, after the last RUN" if subject.dockerfile else "user: name"
+        keeps_data = any(claim.kind is Kind.PATH and claim.writable for claim in claims_of(subject.flags))
+        write += ", with the user that its data belong to" if keeps_data else ""
         yield Found("it runs as root", user.where, write=write, severity=severity)
 
 
@@ -183,31 +188,32 @@ def devices(subject: Subject) -> Iterator[Found]:
 
 
 # ------------------------------------------------------------------------------------------------------------ limits
-@check("no-memory-limit", Severity.WARNING, "No memory limit", cis="5.11")
+@check("no-memory-limit", Severity.WARNING, "No memory limit", cis="5.11", concern=Concern.SERVICE)
 def no_memory_limit(subject: Subject) -> Iterator[Found]:
     """If it leaks, or is fed too much, the kernel ends processes all over the host until there is room."""
     if subject.flags and all(value.strip("bkmgBKMG") in {"", "0"} for value in subject.values("memory")):
-        yield Found("nothing limits the memory that it takes", write="memory: 256m")
+        write = "memory: SIZE, at least twice what it takes under load: with less, the kernel kills it"
+        yield Found("nothing limits the memory that it takes", write=write)
 
 
-@check("no-process-limit", Severity.WARNING, "No limit of processes", cis="5.29")
+@check("no-process-limit", Severity.WARNING, "No limit of processes", cis="5.29", concern=Concern.SERVICE)
 def no_process_limit(subject: Subject) -> Iterator[Found]:
     """One that starts processes without end leaves no room for the host's own, so that nobody can even log in."""
     said = subject.values("pids-limit")
     is_limited = said[-1] not in {"-1", "0"} if said else subject.fleet.answers.dialect.limits_processes
     if subject.flags and not is_limited:
         where = subject.said(PIDS_LIMIT, "pids-limit")
-        yield Found("nothing limits how many processes it starts", where, write=f"{PIDS_LIMIT.name}: 100")
+        write = f"{PIDS_LIMIT.name}: NUMBER, several times as many as it has under load, threads included"
+        yield Found("nothing limits how many processes it starts", where, write=write)
 
 
-@check("no-health-check", Severity.WARNING, "No health check", cis="5.27")
+@check("no-health-check", Severity.WARNING, "No health check", cis="5.27", concern=Concern.SERVICE)
 def no_health_check(subject: Subject) -> Iterator[Found]:
     """A service that is up and answers nobody counts as well: an upgrade to such a version is not taken back."""
     if not subject.flags or not subject.settings:
         return
-    said = subject.settings[HEALTHCHECK]
     serves = bool(subject.settings[PORTS] or subject.settings[AUTOSTART])
-    if subject.values("health-cmd") or (not said and _image_is_checked(subject)):
+    if has_health_check(subject):
         return
     if is_set(subject.flags, "no-healthcheck"):
         if serves:
@@ -216,6 +222,12 @@ def no_health_check(subject: Subject) -> Iterator[Found]:
         return
     severity = Severity.WARNING if serves else Severity.NOTE
     yield Found("nothing checks its health", write="healthcheck: {cmd: …, interval: 10s}", severity=severity)
+
+
+def has_health_check(subject: Subject) -> bool:
+    """Return whether anything checks the health of production: its settings, or its image."""
+    said = subject.settings[HEALTHCHECK] if subject.settings else None
+    return bool(subject.values("health-cmd")) or (not said and _image_is_checked(subject))
 
 
 def _image_is_checked(subject: Subject) -> bool:
@@ -247,7 +259,8 @@ def ports_everywhere(subject: Subject) -> Iterator[Found]:
             inside = claim.value.partition("/")[0].rpartition(":")[2]
             is_database = inside.isdigit() and int(inside) in _DATABASES
             message = f"`{claim.value}` is on all addresses of this host"
-            found = Found(message, subject.said(PORTS, "publish", "p"), write=f"127.0.0.1:{_pair(claim.value)}")
+            write = f"127.0.0.1:{_pair(claim.value)}, unless other machines use it"
+            found = Found(message, subject.said(PORTS, "publish", "p"), write=write)
             yield found._replace(severity=Severity.WARNING) if is_database else found
 
 
@@ -263,7 +276,7 @@ def network_unprotected(subject: Subject) -> Iterator[Found]:
         found = subject.fleet.answers.networks.get(name)
         if found and found.is_unprotected:
             message = f"the network `{name}` has gateway_mode nat-unprotected"
-            yield Found(message, subject.said(NETWORK), hint="make it again without, and publish the ports in `ports`")
+            yield Found(message, subject.said(NETWORK), hint="use another network, and publish the ports in `ports`")
 
 
 @check("ssh-server", Severity.WARNING, "An SSH server inside", cis="5.7")

@@ -5,10 +5,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from dockyard.check.emptiness import tests_nothing
 from dockyard.check.point import Found, Severity
+from dockyard.check.posture import has_health_check
 from dockyard.check.registry import check
 from dockyard.check.subject import Subject
 from dockyard.process import find
+from dockyard.settings.keys import PORTS
 from dockyard.settings.load import shown
 
 SCRIPTS = ("Test", "Test-prod", "Build")
@@ -19,6 +22,20 @@ def test_missing(subject: Subject) -> Iterator[Found]:
     """Without a Test whatever can be built goes live: an automatic update is then no better than a blind one."""
     if subject.service.is_buildable and not subject.service.is_testable:
         yield Found("it has no Test", hint="docs/how-to/write-a-test.md")
+
+
+@check("test-empty", Severity.WARNING, "A Test that tests nothing")
+def test_empty(subject: Subject) -> Iterator[Found]:
+    """It passes whatever the service does, so that each version goes live: no better than no Test at all."""
+    path = subject.service.file("Test")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path else ""
+    except OSError:
+        return  # told by script-no-interpreter
+    is_observable = has_health_check(subject) or bool(subject.settings and subject.settings[PORTS])
+    if path and tests_nothing(text, is_observable=is_observable):
+        hint = "have it ask the service for something that only a working one answers: docs/how-to/write-a-test.md"
+        yield Found("its Test passes whatever the service does", shown(path), hint=hint)
 
 
 @check("script-not-executable", Severity.ERROR, "A script that cannot be run")

@@ -54,6 +54,14 @@ class Room(NamedTuple):
     total: int
 
 
+class Stop(NamedTuple):
+    """One stop of production, as the history has it."""
+
+    seconds: float
+    is_killed: bool = False
+    """Whether it is known to have ended by SIGKILL."""
+
+
 class Dockerfile(NamedTuple):
     """A service's Dockerfile; `file` as the user would write its path from here."""
 
@@ -128,6 +136,8 @@ class Subject(NamedTuple):
     production: Launch | None
     test: Launch | None
     fleet: "Fleet"
+    stops: tuple[Stop, ...] = ()
+    """Its last stops, the newest first."""
 
     @property
     def settings(self) -> Settings | None:
@@ -160,6 +170,14 @@ class Subject(NamedTuple):
         return self.fleet.image_user(self)
 
 
+class Backup(NamedTuple):
+    """What each backup of this host's data changes, and how many days ago the last one did; None: there is no such."""
+
+    path: str
+    age_days: float | None
+    max_age_days: int
+
+
 class Fleet(NamedTuple):
     """All services together."""
 
@@ -168,6 +186,10 @@ class Fleet(NamedTuple):
     productions: "tuple[Production, ...]" = ()
     tests: "tuple[Production, ...]" = ()
     locations: "Locations" = MappingProxyType({})
+    data_rooms: Mapping[str, "Room"] = MappingProxyType({})
+    """What is left where services keep data, by one directory of each file system."""
+    backup: "Backup | None" = None
+    """What the host file says of backups."""
 
     def maker(self, reference: str) -> Subject | None:
         """Return the service that makes an image; None for somebody else's."""

@@ -486,6 +486,23 @@ KNOWN_CHANGES = Key(
     True,
     scope=Scope.HOST,
 )
+BACKUP = Key[str | None](
+    "backup",
+    _DIRECTORY,
+    "A file or directory that each backup or snapshot of this host's data changes, such as its log or its list of "
+    "snapshots: `d check` reports one that is too old.",
+    _S,
+    None,
+    scope=Scope.HOST,
+)
+BACKUP_MAX_AGE = Key(
+    "backup_max_age",
+    types.Integer(1, 3650),
+    "Days after which `d check` reports that there was no backup.",
+    _S,
+    2,
+    scope=Scope.HOST,
+)
 CHECK = Key[tuple[Acceptance, ...]](
     "check",
     Acceptances(),

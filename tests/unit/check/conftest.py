@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard import history
 from dockyard.check import host_facts
 from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, Dialect
@@ -73,6 +74,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Making:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(host_facts, "default_open_files", lambda _: None)  # nothing of the host that tests run on
     monkeypatch.setattr(host_facts, "_daemon_environment", lambda _: {})
+    monkeypatch.setattr(history, "state_directory", lambda: tmp_path / "state")
     (tmp_path / "vol").mkdir()
 
     def make(source: Path | None = None, engine: Engine | None = None) -> Yard:
@@ -99,6 +101,8 @@ def wrong(tmp_path: Path, host: Making, monkeypatch: pytest.MonkeyPatch) -> Yard
     for path in ("data-one/data", "shares-with-its-tests/data"):
         (tmp_path / "vol" / path).mkdir(parents=True)
         (tmp_path / "vol" / path).chmod(0o1777)
+    for _ in range(3):
+        history.record("slow-to-stop", "upgrade", "ok", stop_ms=10250)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "docker.sock"))
     return host(GOLDEN / "check/wrong")

@@ -1,10 +1,13 @@
 """What `d check` says of the host and its engine, once for all services."""
 
 import datetime as dt
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from dockyard import history
 from dockyard.check import host_facts
 from dockyard.check.run import Report, run
 from dockyard.check.subject import Room
@@ -25,7 +28,7 @@ def service(top: Path, text: str, name: str = "one", dockerfile: str = "") -> st
     (directory / "settings.yaml").write_text(text)
     if dockerfile:
         (directory / "Dockerfile").write_text(dockerfile)
-        (directory / "Test").write_text("#!/bin/sh\n")
+        (directory / "Test").write_text("#!/bin/sh\ncurl web\n")
         (directory / "Test").chmod(0o755)
     return name
 
@@ -80,13 +83,10 @@ def test_nothing_is_built_without_a_dockerfile(host: Making, tmp_path: Path) -> 
     assert of_host(run(host(engine=Answering(about=WITHOUT_BUILDX)), ["one"], TODAY)) == []
 
 
-def test_points_of_the_host_are_a_paragraph_of_their_own(host: Making, tmp_path: Path) -> None:
+def test_points_of_the_host_are_among_the_others(host: Making, tmp_path: Path) -> None:
     service(tmp_path, BUILT + "healthcheck: {cmd: 'true'}\n", dockerfile="FROM good:1\n")
     result = check_all(host(engine=Answering(about=WITHOUT_BUILDX)), fail_on="note", sarif=False)
-    at = result.lines.index("host:")
-    assert result.lines[at + 1] == (
-        "host: note: docker has no buildx, and builds with its legacy builder [buildx-missing]"
-    )
+    assert "note: docker has no buildx, and builds with its legacy builder [buildx-missing]: host" in result.lines
     assert result.exit_code == 1
     assert check_all(host(engine=Answering(about=WITHOUT_BUILDX)), fail_on="note", sarif=True).lines
 
@@ -225,3 +225,106 @@ def test_users_are_those_of_the_latest_image_before_one_is_live(
     assert notes() == []
     monkeypatch.setitem(IMAGES, "ktools/one:latest", built._replace(layers=EMPTY))
     assert [text.split(":")[0] for text in notes()] == ["user `app` is neither in files/etc/passwd nor in the image"]
+
+
+# ------------------------------------------------------------------------------------------------------------ operation
+def test_little_room_for_data_is_said_once_for_a_file_system(
+    host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all services that keep data there, and not if there is room."""
+    names = ["one", "two"]
+    for name in names:
+        (tmp_path / "vol" / name / "data").mkdir(parents=True)
+        service(tmp_path, f"{GOOD}mount_rw: data:/data\n", name)
+    for free, expected in ((10**8, ["data-space"]), (10**11, [])):
+        monkeypatch.setattr(host_facts, "_room", lambda _, free=free: Room(free, 10**12))
+        report = run(host(), names, TODAY)
+        assert [id_ for id_ in of_host(report) if id_ == "data-space"] == expected
+        for point in (one for one in report.host if one.id == "data-space"):
+            assert f"`{tmp_path}/vol/one/data`" in point.message
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "expected"),
+    [
+        ("", None, "nothing says that the data of services are backed up"),
+        ("backup: {}\n", None, "`{}`, which each backup changes, does not exist"),
+        ("backup: {}\n", 1.5, ""),
+        ("backup: {}\n", 3.2, "the last backup was 3 days ago, as far as `{}` tells"),
+        ("backup: {}\nbackup_max_age: 8\n", 3.2, ""),
+    ],
+)
+def test_a_backup_is_known_by_what_it_changes(  # noqa: PLR0913, PLR0917 - a host and its backups
+    host: Making, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, days: float | None, expected: str
+) -> None:
+    """A file or a directory of the host file's: its time, or that of the newest in it."""
+    (tmp_path / "vol/one/data").mkdir(parents=True)
+    service(tmp_path, f"{GOOD}mount_rw: data:/data\n")
+    snapshots = tmp_path / "snapshots"
+    monkeypatch.setenv("DOCKYARD_HOST", str(tmp_path / "host.yaml"))
+    (tmp_path / "host.yaml").write_text(text.format(snapshots))
+    if days is not None:
+        snapshots.mkdir()
+        (snapshots / "newest").touch()
+        for path, age in ((snapshots, days + 1), (snapshots / "newest", days)):
+            os.utime(path, (time.time() - age * 86400,) * 2)
+    said = [point.message for point in run(host(), ["one"], TODAY).host if point.id == "no-backup"]
+    assert said == [expected.format(snapshots)] * bool(expected)
+
+
+def test_a_host_without_data_needs_no_backup(host: Making, tmp_path: Path) -> None:
+    service(tmp_path, GOOD)
+    assert of_host(run(host(), ["one"], TODAY)) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "stops", "is_said"),
+    [
+        ("", [10250, 10400], True),
+        ("", [10250], False),  # one may have been slow by chance
+        ("", [10250, 300, 10400], False),
+        ("", [300, 10250, 10400, 10300], False),
+        ("", [10250, 10400, 10300, 300], True),  # it ended well before, long ago
+        ("stop_timeout: 30\n", [10250, 10400], False),
+        ("stop_timeout: 30\n", [30100, 30400], True),
+    ],
+)
+def test_a_container_that_never_ends_by_itself_is_known_from_the_history(
+    host: Making, tmp_path: Path, settings: str, stops: list[int], is_said: bool
+) -> None:
+    """`stops` are milliseconds, the newest first."""
+    yard = host()
+    service(tmp_path, GOOD + settings)
+    for milliseconds in reversed(stops):
+        history.record("one", "upgrade", "ok", stop_ms=milliseconds)
+    history.record("one", "build", "ok")
+    (judged,) = run(yard, ["one"], TODAY).services
+    assert ("killed-at-stop" in {point.id for point in judged.open}) == is_said
+
+
+def test_a_stop_that_is_known_to_be_a_kill_counts_whatever_it_took(host: Making, tmp_path: Path) -> None:
+    yard = host()
+    service(tmp_path, GOOD)
+    for _ in range(2):
+        history.record("one", "upgrade", "ok", stop_ms=900, killed=True)
+    (judged,) = run(yard, ["one"], TODAY).services
+    assert "killed-at-stop" in {point.id for point in judged.open}
+
+
+@pytest.mark.parametrize(
+    ("base", "settings", "is_said"),
+    [
+        ("good:1", "", True),
+        ("good", "", False),  # told by dockerfile-unpinned-base
+        ("good:1@sha256:" + "1" * 64, "", False),
+        ("good:1", "build_params: --pull\n", False),
+        ("ktools/below:live", "", False),
+    ],
+)
+def test_a_base_is_renewed_if_something_pulls_it(
+    host: Making, tmp_path: Path, base: str, settings: str, is_said: bool
+) -> None:
+    service(tmp_path, BUILT + settings, dockerfile=f"FROM {base}\n")
+    (judged,) = run(host(), ["one"], TODAY).services
+    said = [point for point in judged.open if point.id == "base-never-pulled"]
+    assert [point.hint for point in said] == ["docker pull good:1, then `d upgrade one`, at regular times"] * is_said

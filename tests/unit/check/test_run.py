@@ -70,9 +70,10 @@ def test_a_base_that_is_made_here_needs_no_version(host: Making, tmp_path: Path)
     for name, base in (("below", "good:1"), ("one", "ktools/below"), ("two", "ktools/elsewhere:latest")):
         service(tmp_path, GOOD.partition("\n")[2], name)
         (tmp_path / "src" / name / "Dockerfile").write_text(f"FROM {base}\n")
-        (tmp_path / "src" / name / "Test").write_text("#!/bin/sh\n")
+        (tmp_path / "src" / name / "Test").write_text("#!/bin/sh\ncurl web\n")
         (tmp_path / "src" / name / "Test").chmod(0o755)
     assert (ids(yard, "one"), ids(yard, "two")) == ([], ["no-health-check"])
+    assert ids(yard, "below") == ["base-never-pulled"]
 
 
 def test_root_is_nobody_where_the_engine_maps_users(host: Making, tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_the_hosts_file_accepts_for_services(host: Making, tmp_path: Path, monke
 
 
 # ------------------------------------------------------------------------------------------------------------- the verb
-TEXT = """\
+ONE = """\
 one:
 src/one/settings.yaml:7: error: it is privileged [privileged, CIS 5.5]
   why: It has every capability and every device of the host: whoever breaks into it is the host's root.
@@ -211,20 +212,45 @@ src/one/settings.yaml: warning: tests are not kept from production: it is privil
   why: Nothing keeps such a test instance from production: a bad build can harm what is live.
   hint: `test_` keys give tests other settings
 
-two:
-src/two/settings.yaml:7: error: it is privileged [privileged, CIS 5.5]
-  write: cap_add and mount_devices, with what it really needs
+one: 1 error, 1 warning, score 54"""
+ALL = """\
+error: it is privileged [privileged, CIS 5.5]: one, two
+warning: tests are not kept from production: it is privileged [test-unproven]: one
+note: Ports on all addresses of the host [ports-everywhere, CIS 5.14]: three (2)
+`d check X` says where, why, and what to write
 
-3 services: 2 errors, 1 warning; the lowest score is 54, that of one"""
+3 services: 2 errors, 1 warning, 2 notes; the lowest score is 54, that of one"""
 
 
-def test_points_are_told_by_service_with_their_reasons_once(host: Making, tmp_path: Path) -> None:
+def test_points_of_one_service_are_told_with_their_reasons(host: Making, tmp_path: Path) -> None:
     """A line for each point, the worst first; why it matters is said once for each kind."""
+    service(tmp_path, GOOD + "extra_docker: --privileged\n")
+    assert "\n".join(told(host(), "check", "one").lines) == ONE
+
+
+def test_findings_of_all_services_are_a_line_each_with_the_services(host: Making, tmp_path: Path) -> None:
+    """The worst first, whatever service it is of; if messages differ, the line has what they have in common."""
     yard = host()
     service(tmp_path, GOOD + "extra_docker: --privileged\n")
     service(tmp_path, GOOD + "extra_docker: --privileged\ntest_extra_docker:\n", "two")
-    service(tmp_path, GOOD, "three")
-    assert "\n".join(told(yard, "check-all").lines) == TEXT
+    service(tmp_path, GOOD + "ports: [80:80, 81:81]\n", "three")
+    result = told(yard, "check-all")
+    assert "\n".join(result.lines) == ALL
+    assert len(result.data["points"]) == 5  # all of them, for machines
+
+
+def test_data_and_security_come_first(host: Making, tmp_path: Path) -> None:
+    """Of points as bad, what endangers data is first, then security, whatever their place in the file."""
+    yard = host()
+    (tmp_path / "vol/one/data").mkdir(parents=True)
+    service(tmp_path, "mount_rw: data:/data\n")
+    dockerfile = "FROM good:1\nRUN apt-get update\nRUN apt-get install -y x && curl -k https://x\n"
+    (tmp_path / "src/one/Dockerfile").write_text(dockerfile)
+    (point, *_) = [line for line in told(yard, "check-all").lines if line.startswith("warning")]
+    assert point == "warning: nothing says that the data of services are backed up [no-backup]: host"
+    concerns = [point.concern.rank for point in run(yard, ["one"], TODAY).services[0].open if point.severity.rank == 1]
+    assert concerns == sorted(concerns)
+    assert len(set(concerns)) > 2
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_what_comes_before_the_image_is_known_from_what_is_the_programs(file: Pa
 HAS_NO_PART_IN_A_LAUNCH = {
     *("autostart", "check", "engine", "d_src_dir", "d_src_dir2", "secret_command"),
     *("build_repo", "build_params", "build_podman_shared_apk_cache", "drun_test_prod", "notify", "debug_tools"),
-    *("base_image", "known_changes"),
+    *("base_image", "known_changes", "backup", "backup_max_age"),
 }
 
 
