@@ -22,6 +22,9 @@ CREATE INDEX IF NOT EXISTS by_service ON events (service, number);
 _COLUMNS = "service, action, result, image, detail, at, user, command"
 
 
+_RESTORE = "restore it from a backup; a new one would not know which upgrades failed"
+
+
 class Event(NamedTuple):
     """One thing that was done; `when` is UTC in ISO format, `image` the engine's id or empty.
 
@@ -117,6 +120,7 @@ def _select(condition: str, values: tuple[object, ...]) -> list[Event]:
             rows = opened.execute(f"SELECT {_COLUMNS} FROM events {condition}", values).fetchall()  # noqa: S608 - ours
     except (OSError, sqlite3.Error) as error:
         raise DockyardError(
-            f"{path()}: the history cannot be read: {error}", hint="moved aside, it begins anew"
+            f"{path()}: the history cannot be read: {error}",
+            hint=_RESTORE,
         ) from None
     return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]

@@ -174,8 +174,9 @@ DOCKER = Dialect(
     read_about=about_docker,
     limits_from="containerd",
     when_stuck=(
-        "`docker info` shows whether it answers again; if it does not, restart it: `systemctl restart docker`, or "
-        "`service docker restart`; its log tells more: `journalctl -u docker`"
+        "`docker info` shows whether it answers again; if it does not, restart it, which stops all containers unless "
+        "live-restore is on: `systemctl restart docker`, or `service docker restart`; its log tells more: `journalctl "
+        "-u docker`"
     ),
     port_reserved="failed: port is already allocated",
     reading=("cp", "--follow-link"),

@@ -15,14 +15,14 @@ from dockyard.engine.models import (
     Image,
 )
 from dockyard.errors import DockyardError, NoSuchNameError
-from dockyard.plan.capabilities import lacking
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Facts, Questions
+from dockyard.plan.fitness import Started, lacks, unfit
 from dockyard.plan.flags import flag_values
 from dockyard.plan.mounts import MountPart, copied, mount_part, needs_owners, nested, sources
 from dockyard.plan.network import Part, can_pin, lookups, network_name, network_part, ports_part
-from dockyard.plan.owners import host_names, id_map, user_inside
-from dockyard.plan.ownership import Finding, Process, findings, overrides_permissions
+from dockyard.plan.owners import host_names
+from dockyard.plan.ownership import Finding
 from dockyard.plan.places import is_within, normal, places_of
 from dockyard.plan.start_first import obstacles, read_only_sources
 from dockyard.plan.values import Command, EmptyTestArea, Secret, Step
@@ -298,8 +298,8 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         area=mounts.area,
         secrets=secrets,
         copies=mounts.copies,
-        unfit=_unfit(mounts, settings, facts, user, flags),
-        lacks=_lacks(user, facts, flags),
+        unfit=unfit(service, settings, facts, mounts.accesses, Started(user, flags)),
+        lacks=lacks(facts, Started(user, flags)),
         shared=mounts.shared,
         nested=nested(mounts.binds),
         alone=_alone(settings, facts, flags),
@@ -311,22 +311,6 @@ def _alone(settings: Settings, facts: Facts, flags: tuple[str, ...]) -> tuple[st
     if settings.mode.isolated or not settings[START_FIRST]:
         return ()
     return obstacles(flags, {path for path, fact in facts.paths.items() if fact.kind == "other"})
-
-
-def _unfit(
-    mounts: MountPart, settings: Settings, facts: Facts, user: str, flags: tuple[str, ...]
-) -> tuple[Finding, ...]:
-    inside = user_inside(user, facts)
-    if not inside or not mounts.accesses:
-        return ()
-    ids, overrides = id_map(settings, facts), overrides_permissions(inside, flags)
-    process = Process(user or "root", inside, ids, overrides, _lacks(user, facts, flags))
-    return findings(mounts.accesses, process)
-
-
-def _lacks(user: str, facts: Facts, flags: tuple[str, ...]) -> tuple[str, ...]:
-    inside = user_inside(user, facts)
-    return lacking(flags) if inside and inside.uid == 0 else ()
 
 
 def _refuse_area_in_use(area: EmptyTestArea | None, name: str, siblings: tuple[Container, ...]) -> None:
@@ -372,7 +356,9 @@ def _clear_name(service: str, settings: Settings, there: Container | None, optio
         )
     if not may_replace(there, service, settings.mode):
         whose = f"service `{there.service}`, {there.mode}" if there.service else "no service"
-        raise DockyardError(f"container `{there.name}` belongs to {whose}", hint="rename it, or choose another name")
+        raise DockyardError(
+            f"container `{there.name}` belongs to {whose}", hint="set another `name`, or stop using the other one"
+        )
     yield Command(("rm", there.id))
 
 

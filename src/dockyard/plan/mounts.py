@@ -374,7 +374,7 @@ class _Mounting:
         there, root = self._facts.paths.get(source), self._facts.paths.get(trusted)
         if there and root and not is_within(there.real, root.real):
             message = f"`{source}` leads out of `{trusted}`, to `{there.real}`: containers can plant links there"
-            raise _problem(mount.where, message, f"remove the link, or name `{there.real}` itself")
+            raise _problem(mount.where, message, f"name `{there.real}` itself, if the link is yours")
 
 
 def _first_directory(source: str, places: Places) -> str:

@@ -32,11 +32,21 @@ class Finding(NamedTuple):
         """What to do about it."""
         return self.mend or self.instead
 
+    @property
+    def only_adds(self) -> bool:
+        """Whether the command lets one more user read, and takes nothing from anyone."""
+        return self.mend.startswith("setfacl ")
+
     def in_use(self, containers: Sequence[str]) -> "Finding":
         """Return the finding for a path that running containers use: nothing there may change under them."""
         names = listed([f"`{name}`" for name in containers])
         whose = f"run as its owner (`user: {self.owner}`)" if self.owner else "run as the user that it belongs to"
         return self.unchanged(f"{names} {'is' if len(containers) == 1 else 'are'} running with it: {whose}")
+
+    def of_others(self) -> "Finding":
+        """Return the finding for a path that is not the service's own: others may need its owner as it is."""
+        whose = f"run as its owner (`user: {self.owner}`), or " if self.owner else ""
+        return self.unchanged(f"{whose}mount a directory below the service's own data: others may use this one")
 
     def unchanged(self, instead: str) -> "Finding":
         """Return the finding without a command, and what to do instead."""

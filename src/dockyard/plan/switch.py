@@ -132,7 +132,7 @@ def check_owner(old: Container, service: str, program: str) -> None:
     of_nobody = not old.service and not old.is_up
     if not of_nobody and (old.service != service or old.mode not in {Mode.PROD.value, Mode.IN_PLACE.value}):
         whose = f"to service `{old.service}`, {old.mode}" if old.service else "to no service"
-        hint = f"{program} stop {old.name}, or give one of the two another name"
+        hint = f"set another `name` for `{service}`; `{program} inspect {old.name}` shows what the other one is"
         raise DockyardError(f"container `{old.name}` exists and belongs {whose}", hint)
 
 

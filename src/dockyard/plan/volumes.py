@@ -42,7 +42,7 @@ def refuse_other_kind(volume: Volume, source: str, there: PathFact | None) -> No
     if there and there.kind != kind_of(volume):
         stands = f"a {there.kind}" if there.kind != "other" else "neither a directory nor a file"
         message = f"`{source}` is {stands}, and a {kind_of(volume)} is asked for"
-        raise SettingsError([Problem(volume.where, message, "move it away, or say what it is with `type`")])
+        raise SettingsError([Problem(volume.where, message, "say what it is with `type`, or set another path")])
 
 
 def _contents(text: str | None, directory: str) -> Contents | None:

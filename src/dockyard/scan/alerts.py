@@ -391,5 +391,6 @@ def _alerts(opened: "sqlite3.Connection", condition: str) -> list[Alert]:
 
 def _unreadable(error: Exception) -> DockyardError:
     return DockyardError(
-        f"{path()}: the alerts cannot be read or written: {error}", hint="moved aside, they begin anew"
+        f"{path()}: the alerts cannot be read or written: {error}",
+        hint="restore it from a backup; without the file, all alerts are new",
     )

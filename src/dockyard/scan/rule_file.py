@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dockyard.settings.load import HostLayers
 
 DEFAULT = "/etc/dockyard/cowscan.yaml"
+_SAFE_PLACE = "keep it where only root can write, in its directory and in all above it"
 
 
 def default_file() -> Path:
@@ -101,22 +102,22 @@ def _refuse_writable(path: Path, descriptor: int) -> None:
     problems = [
         Problem(str(path), f"{place} {reason}, and rules decide what root is told", hint)
         for place, found in places.items()
-        for reason, hint in _faults(place, found)
+        for reason, hint in _faults(found)
     ]
     if problems:
         raise SettingsError(problems)
 
 
-def _faults(place: str, status: os.stat_result) -> list[tuple[str, str]]:
-    """Return why a place is not root's alone, each with what mends it. What is sticky only its owner can replace."""
+def _faults(status: os.stat_result) -> list[tuple[str, str]]:
+    """Return why a place is not root's alone, each with a hint. What is sticky only its owner can replace."""
     is_root = _is_root()
     writable = stat.S_IWGRP | stat.S_IWOTH if is_root else stat.S_IWOTH
     is_sticky = stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
     found = []
     if is_root and status.st_uid:
-        found.append((f"belongs to uid {status.st_uid}", f"chown root {place}"))
+        found.append((f"belongs to uid {status.st_uid}", _SAFE_PLACE))
     if status.st_mode & writable and not is_sticky:
-        found.append(("can be written to by others", f"chmod go-w {place}"))
+        found.append(("can be written to by others", _SAFE_PLACE))
     return found
 
 

@@ -37,7 +37,7 @@ def outline_disabling(engine: Engine, wanted: Wanted) -> Outline:
     if not known and stays:
         raise DockyardError(
             f'{places.config}: "{KEY}" is "{stays}", and it was not `d userns enable` that wrote it',
-            hint="take it out by hand, and restart the engine",
+            hint="take it out by hand, and restart the engine, which stops all containers",
         )
     if not known and daemon and daemon.flag(f"--{KEY}"):
         raise DockyardError(f"the engine was started with --{KEY}", hint="take the flag from where it is started")

@@ -75,7 +75,7 @@ def refuse_containerd_store(engine: Engine, places: SystemFiles, now: Texts) -> 
         raise DockyardError(
             f'{places.config}: the engine would not start: "{CONTAINERD_STORE}" is true there, and a daemon that maps '
             "users keeps images with a graph driver",
-            hint=f'take "{CONTAINERD_STORE}" out of "features"; images of that store have to be built or pulled again',
+            hint=f'take "{CONTAINERD_STORE}" out of "features"; its images and containers are out of reach then',
         )
 
 
@@ -84,7 +84,7 @@ def refuse_orphans(engine: Engine, running: int) -> None:
     if running and engine.call("info", "--format", "{{.LiveRestoreEnabled}}").strip() == "true":
         raise DockyardError(
             f"live-restore is on: {running} running containers would go on, and the engine would not know them",
-            hint="stop them first, as in `docker stop $(docker ps -q)`",
+            hint="stop them first: `d down-all` stops the services; stop others by name",
         )
 
 

@@ -260,3 +260,14 @@ def test_a_path_is_told_once_and_the_others_too():
 def test_root_passes_over_permissions_unless_that_is_dropped(flags: str, of_root: bool):
     assert overrides_permissions(Owner(), flags.split()) == of_root
     assert not overrides_permissions(Owner(33, 0), flags.split())
+
+
+def test_what_is_not_the_services_own_keeps_its_owner():
+    """Others may need it: a user that is to write there is no reason to take a directory from them."""
+    access = Access("/srv/media", _directory(1000, 1000, 0o755), writes=True, where="f:1")
+    (finding,) = findings([access], WWW)
+    assert finding.mend == "chown -R 33:34 /srv/media"
+    expected = (
+        "run as its owner (`user: 1000:1000`), or mount a directory below the service's own data: others may use this"
+    )
+    assert finding.of_others().hint == f"{expected} one"

@@ -118,7 +118,7 @@ def _write(files: dict[Path, str]) -> list[Path]:
     """Write files, none of which is there. Raises UsageError."""
     there = [str(path) for path in files if path.exists()]
     if there:
-        raise UsageError(f"{', '.join(there)}: there already", hint="remove it, or name another place")
+        raise UsageError(f"{', '.join(there)}: there already", hint="name another place")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
