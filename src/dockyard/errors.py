@@ -78,6 +78,10 @@ class EngineUnreachableError(DockyardError):
     exit_code = ENGINE_UNREACHABLE
 
 
+class EngineSilentError(EngineUnreachableError):
+    """The engine was asked, and has not answered for so long that nothing else is asked of it."""
+
+
 class LockedError(DockyardError):
     """Another run is at work on the same container."""
 

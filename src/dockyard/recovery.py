@@ -77,11 +77,10 @@ def restore(engine: "Engine", name: str, between: Callable[[], None] | None = No
                 once()
             for step in recovery.then:
                 perform(engine, step)
-        except EngineError as error:
+        except EngineError:
             if attempt + 1 == TRIES:
                 raise
-            if not engine.end_leftover_shim(error):
-                time.sleep(PAUSE)
+            time.sleep(PAUSE)
         else:
             return recovery.verdict
     raise AssertionError  # the last attempt raises or returns

@@ -41,10 +41,6 @@ class Refusing:
     def end_strays(self, _: object) -> None:
         """Nothing is left of any client."""
 
-    def end_leftover_shim(self, _: object) -> bool:
-        """No shim is left."""
-        return False
-
     def last_words(self, *_: object) -> list[str]:
         """Return nothing: nobody has written anything."""
         return []

@@ -30,8 +30,16 @@ from dockyard.engine.models import (
     step_from,
 )
 from dockyard.engine.silence import Watchdog, is_waiting, waiting
-from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, PortTakenError, UsageError
+from dockyard.errors import (
+    DockyardError,
+    EngineError,
+    EngineSilentError,
+    EngineUnreachableError,
+    PortTakenError,
+    UsageError,
+)
 from dockyard.privilege import in_namespace
+from dockyard.telling import warn
 
 T = TypeVar("T")
 
@@ -65,6 +73,8 @@ class Engine:
         Raises EngineError where the engine refuses, EngineUnreachableError where there is none.
         """
         done = self._capture(argv, secrets, PATIENCE if argv[0] in QUESTIONS else None)
+        if done.exit_code and argv[0] == "start" and self._end_leftover_shim(done):
+            done = self._capture(argv, secrets, None)
         if done.exit_code:
             raise self._refused((self.program, *argv), done)
         return done.stdout
@@ -223,14 +233,19 @@ class Engine:
             except OSError as error:
                 raise _cannot_start(stray.runtime[0], error) from None
 
-    def end_leftover_shim(self, error: EngineError) -> bool:
-        """End the shim for which a container that is down could not start; returns whether `error` was about one."""
-        found = self.dialect.task_exists and re.search(self.dialect.task_exists, error.stderr)
-        if not found or any(one.is_up for one in self.containers([found[1]])):
+    def _end_leftover_shim(self, done: process.Done) -> bool:
+        """End the shim for which a container that is down could not start; returns whether there was one."""
+        found = self.dialect.task_exists and re.search(self.dialect.task_exists, done.stderr)
+        there = self.containers([found[1]]) if found else []
+        if not found or any(one.is_up for one in there):
             return False
         from dockyard.engine.strays import end_shim
 
-        return end_shim(self.dialect.shim, found[1])
+        ended = end_shim(self.dialect.shim, found[1])
+        for name in (one.name for one in there if ended):
+            pids = ", ".join(map(str, ended))
+            warn(f"{name}: ended the shim that a killed engine left (process {pids}), and starts it again")
+        return bool(ended)
 
     def _wait_until_gone(self, container: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -402,7 +417,7 @@ class Engine:
             )
         except TimeoutError:
             message = f"{self.dialect.name} does not answer `{argv[0]}` within {PATIENCE} s"
-            raise EngineUnreachableError(message, hint=self.dialect.when_stuck) from None
+            raise EngineSilentError(message, hint=self.dialect.when_stuck) from None
         except OSError as error:
             raise _cannot_start(self.program, error) from None
         if done.exit_code and any(part in done.stderr for part in self.dialect.unreachable):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockyard import process
-from dockyard.errors import EngineUnreachableError
+from dockyard.errors import EngineSilentError
 from dockyard.telling import warn
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Watchdog:
     def ask(self, pid: int) -> None:
         """See that the engine still works, or that the client, which is a child of ours, does.
 
-        Raises EngineUnreachableError if neither does, unless the engine is waited for.
+        Raises EngineSilentError if neither does, unless the engine is waited for.
         """
         seconds = SILENCE_SECONDS + PROBE_SECONDS
         if self._works(pid, PROBE_SECONDS):
@@ -66,7 +66,7 @@ class Watchdog:
         warn(f"{self._message(seconds)}; {_why_waiting.get() or 'asking it once more'}")
         if is_waiting() or self._works(pid, LAST_PROBE_SECONDS):
             return
-        raise EngineUnreachableError(self._message(seconds + LAST_PROBE_SECONDS), hint=self._dialect.when_stuck)
+        raise EngineSilentError(self._message(seconds + LAST_PROBE_SECONDS), hint=self._dialect.when_stuck)
 
     def _message(self, seconds: float) -> str:
         return f"{self._dialect.name} does not answer: `{self._what}` has had no answer for {seconds:g} s"

@@ -11,7 +11,7 @@ has exited, and containerd refuses to start it, as its task exists already, unti
 import os
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,18 +75,20 @@ def end(stray: Stray) -> None:
         time.sleep(PAUSE)
 
 
-def end_shim(program: str, container: str) -> bool:
-    """End the shim of a container, by full id, and what still runs below it; returns whether there was one.
+def end_shim(program: str, container: str) -> list[int]:
+    """End the shim of a container, by full id, and what still runs below it; returns the ids of the shims.
 
     Only for a container that the engine says is down: what runs below its shim then is what was to be stopped.
     """
     shims = [pid for pid in _process_ids() if _is_shim(pid, program, container)]
-    for pid in (*(child for shim in shims for child in _children(shim)), *shims):
-        _kill(pid)
+    for shim in shims:
+        for child in _children(shim):
+            _kill(child, lambda child=child, shim=shim: child in _children(shim))  # type: ignore[misc]
+        _kill(shim, lambda shim=shim: _is_shim(shim, program, container))  # type: ignore[misc]
     deadline = time.monotonic() + PATIENCE
     while any(map(_is_there, shims)) and time.monotonic() < deadline:
         time.sleep(PAUSE)
-    return bool(shims)
+    return shims
 
 
 def _process_ids() -> list[int]:
@@ -109,11 +111,19 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, is_right: Callable[[], bool]) -> None:
+    """Kill a process if it still is the right one: its descriptor stays that of one process, whoever gets its id."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return
+    try:
+        if is_right():
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _is_there(pid: int) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dockyard import telling
+from dockyard.engine import strays
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
 from dockyard.errors import EngineError
@@ -47,15 +49,6 @@ def shim(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         process.communicate()
 
 
-def engine_saying(tmp_path: Path, status: str) -> Engine:
-    """Return an engine that knows one container, with this status."""
-    answer = [{"Id": CONTAINER, "Name": "/web", "Image": "sha256:1", "State": {"Status": status}}]
-    program = tmp_path / "docker"
-    program.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
-    program.chmod(0o755)
-    return Engine(str(program), DOCKER)
-
-
 def is_running(pid: int) -> bool:
     """Return whether a process runs; one that has ended and was not waited for does not."""
     try:
@@ -64,27 +57,67 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_leftover_shim_is_ended_with_what_runs_below_it(tmp_path: Path, shim: Callable[[str], subprocess.Popen[str]]):
+def refusing(tmp_path: Path, status: str = "exited", words: str = REFUSAL) -> Engine:
+    """Return an engine that knows one container, and refuses to start it for as long as its shim is left."""
+    answer = [{"Id": CONTAINER, "Name": "/web", "Image": "sha256:1", "State": {"Status": status}}]
+    (tmp_path / "refusal").write_text(f"{words}\n")
+    program = tmp_path / "docker"
+    program.write_text(f"""\
+#!/bin/sh
+[ "$1" = start ] || {{ echo '{json.dumps(answer)}'; exit; }}
+echo start >>{tmp_path}/tries
+[ -e {tmp_path}/stubborn ] || pgrep -f -- "-id {CONTAINER}" >/dev/null || {{ echo web; exit; }}
+cat {tmp_path}/refusal >&2
+exit 1
+""")
+    program.chmod(0o755)
+    return Engine(str(program), DOCKER)
+
+
+def tries(tmp_path: Path) -> int:
+    """Return how often the engine was asked to start the container."""
+    return len((tmp_path / "tries").read_text().split())
+
+
+def test_leftover_shim_is_ended_and_the_container_starts(
+    tmp_path: Path, shim: Callable[[str], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Docker says that the container has exited, and cannot start it: its shim and that one's child are killed."""
+    told: list[str] = []
+    monkeypatch.setattr(telling, "listener", told.append)
     left, other = shim(CONTAINER), shim(OTHER)
     assert left.stdout
     child = int(left.stdout.readline())
-    assert engine_saying(tmp_path, "exited").end_leftover_shim(EngineError(("docker", "start"), 1, REFUSAL))
+    assert refusing(tmp_path).call("start", "web") == "web\n"
     assert left.wait(timeout=10) < 0
     wait_for(lambda: not is_running(child), "the end of what ran below the shim")
     assert other.poll() is None, "the shim of another container was ended"
+    assert tries(tmp_path) == 2
+    assert told == [f"warning: web: ended the shim that a killed engine left (process {left.pid}), and starts it again"]
 
 
 @pytest.mark.parametrize(("status", "words"), [("running", REFUSAL), ("exited", "no space left on device")])
 def test_shim_is_left_alone_unless_its_container_is_down_and_cannot_start(
     tmp_path: Path, shim: Callable[[str], subprocess.Popen[str]], status: str, words: str
-):
+) -> None:
     """A container that is up keeps its shim, and any other refusal ends none."""
     kept = shim(CONTAINER)
-    assert not engine_saying(tmp_path, status).end_leftover_shim(EngineError(("docker", "start"), 1, words))
+    with pytest.raises(EngineError):
+        refusing(tmp_path, status, words).call("start", "web")
     assert kept.poll() is None
+    assert tries(tmp_path) == 1
 
 
-def test_no_shim_is_left(tmp_path: Path):
-    """The refusal came late: the shim has ended by itself, and the next try waits as usual."""
-    assert not engine_saying(tmp_path, "exited").end_leftover_shim(EngineError(("docker", "start"), 1, REFUSAL))
+def test_no_shim_is_left(tmp_path: Path) -> None:
+    """The refusal came late: the shim has ended by itself, and whoever recovers tries again as usual."""
+    (tmp_path / "stubborn").touch()
+    with pytest.raises(EngineError, match="already exists"):
+        refusing(tmp_path).call("start", "web")
+    assert tries(tmp_path) == 1
+
+
+def test_a_process_that_has_changed_is_not_killed(shim: Callable[[str], subprocess.Popen[str]]) -> None:
+    """What is no shim of that container when it is about to be killed is another process with its id."""
+    kept = shim(CONTAINER)
+    strays._kill(kept.pid, lambda: False)  # noqa: SLF001
+    assert kept.poll() is None
