@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tests.engines.world import write
@@ -24,18 +25,26 @@ def hung(world: StandInWorld, *verbs: str, seconds: float = 300) -> Iterator[Non
 
 
 def test_upgrade_ends_before_production_is_touched(docker: StandInWorld) -> None:
-    """It says after half a minute what it waits for, and ends after another: container and tags are as they were."""
-    service = docker.waiting()
+    """It says after half a minute what it waits for, and ends after another: container and tags are as they were.
+
+    So does `down`, beside it: what its container has changed is not read, which is no reason to wait a second minute.
+    """
+    service, other = docker.waiting(), docker.waiting()
     docker.go_live(service)
+    docker.go_live(other)
     before = docker.container_id(service.name), docker.tags(service.name)
     write(service / "files/version", "another")
     began = time.monotonic()
-    with hung(docker, "build", "create", "start", "stop", "info"):
+    with hung(docker, "build", "create", "start", "stop", "info"), ThreadPoolExecutor(1) as beside:
+        down = beside.submit(docker.d, "down", other.name, expect=3)
         done = docker.d("upgrade", service.name, expect=3)
+        said = down.result().stderr
     assert 59 < time.monotonic() - began < 100
     for seconds in (30, 60):
         assert f"docker does not answer: `docker build` has had no answer for {seconds} s" in done.stderr
     assert "service docker restart" in done.stderr
+    assert "docker does not answer: `docker stop` has had no answer for 30 s" in said
+    assert docker.is_up(other.name)
     assert docker.is_up(service.name)
     assert (docker.container_id(service.name), docker.tags(service.name)) == before
 

@@ -10,14 +10,13 @@ after images are removed, removes it as well, as nothing refers to it.
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockyard import process
-from dockyard.errors import DockyardError
+from dockyard.errors import DockyardError, EngineSilentError
 from dockyard.layers.directories import Overlay, overlay_of
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class Snapshots:
         dialect, done = self._engine.dialect, set[str]()
         if not dialect.snapshots or self._driver not in dialect.snapshotters:
             return
-        for socket in (*dialect.snapshot_sockets, *self._further):
+        for socket in self._candidates(dialect.snapshot_sockets):
             real = os.path.realpath(socket) if socket else ""
             if real not in done and os.access(real, os.R_OK | os.W_OK):
                 done.add(real)
@@ -125,12 +124,24 @@ class Snapshots:
         if not done:
             self.reason = "no socket of containerd was found that may be used"
 
+    def _candidates(self, usual: Iterable[str]) -> Iterator[str]:
+        """Yield the usual sockets, then those that the engine and the kernel know, who are asked only if need be."""
+        yield from usual
+        yield from self._further
+
     @cached_property
     def _further(self) -> tuple[str, ...]:
-        """Where it may listen as well, if dockerd was started with another `--exec-root`."""
+        """Where it may listen as well, if dockerd was started with another `--exec-root`.
+
+        Raises EngineSilentError: an engine that keeps its clients waiting is not asked the next question.
+        """
         told = ""
-        with suppress(DockyardError, ValueError):
+        try:
             told = self._engine.about.containerd
+        except EngineSilentError:
+            raise
+        except (DockyardError, ValueError):
+            pass
         return (told, *listening("/containerd.sock"))
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, PODMAN
 from dockyard.engine.engine import Engine
+from dockyard.errors import EngineSilentError
 from dockyard.layers.containerd import Snapshots, chain_id, listening, overlay_in
 from dockyard.layers.directories import Overlay
 
@@ -208,3 +210,23 @@ def test_sockets_of_a_host(tmp_path: Path) -> None:
     )
     assert listening("/containerd.sock", table) == ["/run/x y/containerd.sock"]
     assert listening("/containerd.sock", tmp_path / "none") == []
+
+
+def test_an_engine_that_keeps_its_clients_waiting_is_asked_once(containerd: Containerd) -> None:
+    """Only if the usual sockets do not know it; then its silence is an error, and no next question waits for it."""
+    asked: list[str] = []
+
+    class Silent(Engine):
+        @property
+        def about(self) -> About:  # type: ignore[override]
+            asked.append("info")
+            raise EngineSilentError("docker does not answer")
+
+    containerd.has("c1", _mounted(containerd.place))
+    dialect = DOCKER._replace(snapshot_sockets=(str(containerd.socket),))
+    silent = Snapshots(Silent("docker", dialect), "overlayfs")
+    assert silent.of_container("c1")
+    assert asked == []
+    with pytest.raises(EngineSilentError):
+        silent.of_container("c2")
+    assert asked == ["info"]

@@ -11,6 +11,8 @@ from dockyard.errors import DockyardError
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from dockyard.engine.models import Container
     from dockyard.service import Service
 
@@ -53,8 +55,7 @@ def down(yard: Yard, name: str) -> Result:
         yard.engine.call("stop", name)
         remove_area_of(yard, container)
         return Result([f"{name} is down"])
-    with held(yard.engine, base_name(name), yard.wait):
-        _capture(yard, container)
+    with held(yard.engine, base_name(name), yard.wait), _looked_at(yard, container):
         yard.engine.call("stop", name)
     _record(container, "stop")
     return Result([f"{name} is down"])
@@ -101,18 +102,20 @@ def _restarted(yard: Yard, name: str) -> Result:
         # It may have left links in its test area, which the engine would follow at the start.
         hint = f"d down {name}, then launch it anew: d-run -{'D' if container.mode == 'dev' else 'DT'}"
         raise DockyardError(f"`{name}` is an instance under test, which starts once", hint)
-    with held(yard.engine, base_name(name), yard.wait):
-        _capture(yard, container)
+    with held(yard.engine, base_name(name), yard.wait), _looked_at(yard, container):
         yard.engine.call("restart", name)
     _record(container, "restart")
     owner = container.service if container else ""
     return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])
 
 
-def _capture(yard: Yard, container: "Container | None") -> None:
-    from dockyard.scan.capture import before_stop
+def _looked_at(yard: Yard, container: "Container | None") -> "AbstractContextManager[None]":
+    """Look at what a container has changed while it stops: an engine that is silent is waited for once."""
+    from contextlib import nullcontext
 
-    before_stop(yard.engine, [container] if container and container.is_up else [])
+    from dockyard.scan.capture import looked_at
+
+    return looked_at(yard.engine, [container.name]) if container and container.is_up else nullcontext()
 
 
 def _record(container: "Container | None", action: str) -> None:
