@@ -96,10 +96,15 @@ class Expectations:
             for what in rule.what:
                 for kind in rule.kinds:
                     self._candidates.setdefault((what, kind), []).append(candidate)
+        self._anchors = {
+            key: tuple(dict.fromkeys(one.anchor for one in candidates)) for key, candidates in self._candidates.items()
+        }
 
     def rule_for(self, change: Change) -> Rule | None:
         """Return the first rule that covers a change for itself alone."""
         path = change.path
+        if not path.startswith(self._anchors.get((change.what, change.kind), ())):
+            return None  # as most are, and one question of the lot is many times faster
         for anchor, rule in self._candidates.get((change.what, change.kind), ()):
             if path.startswith(anchor) and _fits(rule, change, self.content):
                 return rule
