@@ -88,8 +88,8 @@ def last_stops(service: str) -> tuple[Stop, ...]:
         events = history.events(service, _EVENTS)
     except DockyardError:
         return ()
-    details = [event.detail for event in events if event.detail.get("stop_ms") is not None]
-    return tuple(Stop(detail["stop_ms"] / 1000, bool(detail.get("killed"))) for detail in details[:_STOPS])
+    details = [event.detail for event in events if event.action == "stop" or "stop_ms" in event.detail]
+    return tuple(Stop((detail.get("stop_ms") or 0) / 1000, bool(detail.get("killed"))) for detail in details[:_STOPS])
 
 
 def _daemon_environment(engine: Engine) -> dict[str, str]:

@@ -305,10 +305,13 @@ def test_a_container_that_never_ends_by_itself_is_known_from_the_history(
 def test_a_stop_that_is_known_to_be_a_kill_counts_whatever_it_took(host: Making, tmp_path: Path) -> None:
     yard = host()
     service(tmp_path, GOOD)
-    for _ in range(2):
-        history.record("one", "upgrade", "ok", stop_ms=900, killed=True)
+    history.record("one", "upgrade", "ok", stop_ms=900, killed=True)
+    history.record("one", "stop", "ok", killed=True)
     (judged,) = run(yard, ["one"], TODAY).services
     assert "killed-at-stop" in {point.id for point in judged.open}
+    history.record("one", "stop", "ok")
+    (judged,) = run(yard, ["one"], TODAY).services
+    assert "killed-at-stop" not in {point.id for point in judged.open}
 
 
 @pytest.mark.parametrize(
