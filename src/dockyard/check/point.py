@@ -6,31 +6,30 @@ from typing import NamedTuple
 from dockyard.settings.acceptance_type import Acceptance
 
 
-class Severity(Enum):
+class Ranked(Enum):
+    """Words in an order, the worst first."""
+
+    @property
+    def rank(self) -> int:
+        """Its place."""
+        return list(type(self)).index(self)
+
+
+class Severity(Ranked):
     """How bad a point is. An error keeps the service from working, or hands over the host or a secret."""
 
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
 
-    @property
-    def rank(self) -> int:
-        """Its place, the worst first."""
-        return list(Severity).index(self)
 
-
-class Concern(Enum):
+class Concern(Ranked):
     """What is at stake, the most precious first: of two findings as bad, it decides which is listed first."""
 
     DATA = "data"
     SECURITY = "security"
     SERVICE = "service"
     BUILD = "build"
-
-    @property
-    def rank(self) -> int:
-        """Its place, the most precious first."""
-        return list(Concern).index(self)
 
 
 class Found(NamedTuple):
