@@ -4,8 +4,11 @@ from dockyard.settings.keys import NOTIFY
 from dockyard.settings.resolve import Settings
 from dockyard.telling import warn
 
+INFO, SUCCESS, WARNING, FAILURE = "info", "success", "warning", "failure"
+"""How bad a message is, in the words of apprise."""
 
-def send(settings: Settings, title: str, body: str) -> bool:
+
+def send(settings: Settings, title: str, body: str, severity: str = FAILURE) -> bool:
     """Send a text to all addresses, and return whether it reached any of them.
 
     What could not be sent is told, without the address: it may hold a password.
@@ -24,7 +27,7 @@ def send(settings: Settings, title: str, body: str) -> bool:
         service = Apprise()
         if not service.add(address):
             warn(f"notify: address {number} is none that apprise knows, `{address.partition(':')[0]}:`")
-        elif service.notify(body=body, title=title):
+        elif service.notify(body=body, title=title, notify_type=severity):
             reached = True
         else:
             warn(f"notify: address {number}, `{address.partition(':')[0]}:`, could not be reached")

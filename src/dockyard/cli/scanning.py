@@ -150,10 +150,14 @@ def suggest(yard: Yard, given: Namespace) -> Result:
 
 # --------------------------------------------------------------------------------------------------------------- alerts
 def alerts(_yard: Yard, given: Namespace) -> Result:
-    """List what is raised."""
-    from dockyard.scan.alerts import raised
+    """List what is raised: of all containers in summaries, of those that are named, and for machines, each alert."""
+    from dockyard.scan.acknowledging import raised
+    from dockyard.scan.summaries import earlier
 
-    found = [alert for alert in raised() if not given.names or alert.container in given.names]
+    if not given.names and not given.json:
+        every = earlier(())
+        return Result(every.lines() or ["no alerts"], exit_code=WORK_FAILED if every.total else 0)
+    found = raised(given.names)
     lines = [alert.line() for alert in found] or ["no alerts"]
     return Result(lines, [alert.data() for alert in found], WORK_FAILED if found else 0)
 
@@ -161,7 +165,7 @@ def alerts(_yard: Yard, given: Namespace) -> Result:
 def ack(_yard: Yard, given: Namespace) -> Result:
     """Accept alerts."""
     from dockyard.lock import user_name
-    from dockyard.scan.alerts import acknowledge
+    from dockyard.scan.acknowledging import acknowledge
 
     if not given.names:
         raise UsageError("--ack: which?", hint="fingerprints or containers, as `d-cowscan --alerts` lists them")

@@ -74,7 +74,7 @@ FILES = (
     Place(STATE, "$XDG_STATE_HOME/dockyard", "What is below; readable by its owner alone."),
     Place("host-secret", "", "What `$PUID` is made from. Another one gives every container another `$PUID`."),
     Place("history.db", "", "What was done, 1000 events of a service: `d history`. A record, never the truth."),
-    Place("alerts.db", "", "What d-cowscan has found, and what was accepted."),
+    Place("alerts.db", "", "What d-cowscan has found, and what was accepted. Of a container that is gone: 90 days."),
     Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),
     Place(
         "services", "", "Of each service: `dossiers` of its last ten failures, for `d why`; what was changed by hand."

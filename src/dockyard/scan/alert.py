@@ -5,7 +5,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard.scan.layer import DELETED
 from dockyard.scan.report import HIGH, LOW, MEDIUM
@@ -13,6 +13,9 @@ from dockyard.text import escaped
 
 INCOMPLETE, MORE = "incomplete", "more"
 """What an alert says that is of no one finding: that not all could be judged; that there are too many to keep each."""
+
+if TYPE_CHECKING:
+    from dockyard.scan.summary import Summary
 
 SEVERITIES = (HIGH, MEDIUM, LOW)
 LONGEST = 4096  # characters of a path that are kept
@@ -76,13 +79,15 @@ class Alert(NamedTuple):
 class News(NamedTuple):
     """What a scan of a container adds: alerts that are new, and fingerprints of findings that somebody has accepted.
 
-    Where it could not be kept (`is_kept`), all that was found is new.
+    Where it could not be kept (`is_kept`), all that was found is new. `earlier` summarizes what is raised of the
+    container and was not found by this scan.
     """
 
     container: str
     new: tuple[Alert, ...] = ()
     accepted: frozenset[str] = frozenset()
     is_kept: bool = True
+    earlier: "Summary | None" = None
 
 
 def _clock(when: float) -> str:

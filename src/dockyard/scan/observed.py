@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.scan import alerts
-from dockyard.scan.alert import INCOMPLETE as UNSEEN
-from dockyard.scan.alert import Alert, News
+from dockyard.scan import alert_store, alerts
+from dockyard.scan.alert import News
 from dockyard.scan.layer import TOUCHED
 from dockyard.scan.report import DRIFT, INCOMPLETE, OK, Scanned, verdict
+from dockyard.scan.summaries import earlier
+from dockyard.scan.summary import Earlier
 
 if TYPE_CHECKING:
     from dockyard.settings.resolve import Settings
@@ -19,22 +20,22 @@ class Observed(NamedTuple):
 
     scanned: Sequence[Scanned]
     news: Sequence[News] = ()
-    earlier: Sequence[Alert] = ()
+    earlier: Earlier = Earlier()
 
     @property
     def verdict(self) -> str:
         """The verdict on all: an alert counts until somebody has acknowledged it, even if its cause is gone."""
         told = verdict(list(self.scanned))
-        if any(alert.what != UNSEEN for alert in self.earlier):
+        if self.earlier.drift:
             return DRIFT
-        return INCOMPLETE if told == OK and self.earlier else told
+        return INCOMPLETE if told == OK and self.earlier.total else told
 
     def lines(self) -> list[str]:
         """Return it for a person; nothing where nothing is to be told."""
         lines = [line for one in self.scanned for line in one.lines()]
-        if self.earlier:
+        if self.earlier.total:
             lines.append("still raised, until acknowledged (d-cowscan --ack):")
-            lines += [f"  {alert.line()}" for alert in self.earlier]
+            lines += [f"  {line}" for line in self.earlier.lines()]
         return lines
 
     def data(self) -> dict[str, object]:
@@ -42,7 +43,7 @@ class Observed(NamedTuple):
         return {
             "verdict": self.verdict,
             "containers": [one.row() for one in self.scanned],
-            "raised": [alert.data() for alert in self.earlier],
+            **self.earlier.data(),
         }
 
 
@@ -51,16 +52,9 @@ def observed(found: Iterable[Scanned], names: frozenset[str] = frozenset(), when
     found = list(found)
     news = [keep(one, when or time.time()) for one in found]
     left = [one.without(each.accepted) for one, each in zip(found, news, strict=True)]
-    shown = {finding.fingerprint(one.name) for one in left for finding in one.findings}
-    earlier = [
-        alert
-        for alert in (alerts.raised() if alerts.path().exists() else ())
-        if alert.fingerprint not in shown
-        and (not names or alert.container in names)
-        # why a scan is not complete is told by the scan itself, and of a container that is gone nothing can be judged
-        and not (alert.what == UNSEEN and (alert.gone or alert.container in {one.name for one in left}))
-    ]
-    return Observed(left, news, earlier)
+    others = earlier({one.container for one in news}, names)
+    unseen = [one.earlier for one in news if one.earlier]
+    return Observed(left, news, others._replace(there=sorted([*unseen, *others.there], key=lambda one: one.container)))
 
 
 def keep(one: Scanned, when: float) -> News:
@@ -74,5 +68,5 @@ def tell(settings: "Settings", result: Observed) -> None:
     """Tell the log, and whom the host file names, of what is news."""
     from dockyard.scan import tell as telling
 
-    if alerts.path().exists() or any(one.new for one in result.news):
+    if alert_store.path().exists() or any(one.new for one in result.news):
         telling.tell(settings, result.news)

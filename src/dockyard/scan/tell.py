@@ -6,16 +6,17 @@ What could not be told stays untold, and is tried again at the next time.
 import fcntl
 import os
 import socket
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from dockyard.errors import DockyardError
-from dockyard.notify import send
-from dockyard.scan import alerts
-from dockyard.scan.alert import SEVERITIES, Alert, News
+from dockyard.notify import FAILURE, INFO, WARNING, send
+from dockyard.scan import alert_store, alerts
+from dockyard.scan.alert import Alert, News
 from dockyard.scan.report import HIGH, LOW, MEDIUM
+from dockyard.scan.summary import by_directory, counted, group_of, ranked
 from dockyard.settings.keys import NOTIFY
 from dockyard.settings.resolve import Settings
 from dockyard.telling import warn
@@ -23,13 +24,11 @@ from dockyard.text import escaped
 
 LOGGED = 20  # lines in the system's log at one time
 LINES = 40  # of a message
-NAMED = 3  # paths that are named where all are counted
 LONGEST = 300  # characters of a line
 
 LOG = Path("/dev/log")  # where the system's log listens
 
-Group = tuple[str, str]
-"""A container, and a directory in it."""
+SENT_AS = {HIGH: FAILURE, MEDIUM: WARNING, LOW: INFO}
 
 
 def tell(settings: Settings, news: Iterable[News] = ()) -> bool:
@@ -41,12 +40,12 @@ def tell(settings: Settings, news: Iterable[News] = ()) -> bool:
     try:
         with _alone():
             waiting = alerts.untold()
-            logged = _log([*waiting.log, *unkept])
+            logged = _log([*waiting.log, *unkept], waiting.more_to_log)
             if logged:
-                alerts.mark_told(waiting.log, logged=True)
-            notified = _notify(settings, [*waiting.send, *unkept])
+                alerts.mark_told(waiting.log, logged=True, until=waiting.last if waiting.more_to_log else 0)
+            notified = _notify(settings, [*waiting.send, *unkept], waiting.more_to_send)
             if notified:
-                alerts.mark_told(waiting.send, notified=True)
+                alerts.mark_told(waiting.send, notified=True, until=waiting.last if waiting.more_to_send else 0)
     except (DockyardError, OSError) as error:
         warn(f"alerts: {error}")
         return bool(unkept) and _log(unkept) and _notify(settings, unkept)
@@ -56,7 +55,7 @@ def tell(settings: Settings, news: Iterable[News] = ()) -> bool:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Have no two scans tell the same."""
-    place = alerts.path().with_suffix(".lock")
+    place = alert_store.path().with_suffix(".lock")
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -67,7 +66,7 @@ def _alone() -> Iterator[None]:
 
 
 # --------------------------------------------------------------------------------------------------- the system's log
-def _log(told: Sequence[Alert]) -> bool:
+def _log(told: Sequence[Alert], more: int = 0) -> bool:
     """Write alerts to the system's log; returns whether it has them, or there is no such log."""
     if not told or not LOG.exists():
         return True
@@ -78,7 +77,7 @@ def _log(told: Sequence[Alert]) -> bool:
         return False
     syslog.openlog("d-cowscan", syslog.LOG_PID, syslog.LOG_AUTHPRIV)
     levels = {HIGH: syslog.LOG_ALERT, MEDIUM: syslog.LOG_WARNING, LOW: syslog.LOG_NOTICE}
-    for severity, line in log_lines(told):
+    for severity, line in log_lines(told, more):
         syslog.syslog(levels[severity], line)
     syslog.closelog()
     return True
@@ -94,12 +93,16 @@ def _listens() -> bool:
     return False
 
 
-def log_lines(told: Sequence[Alert]) -> list[tuple[str, str]]:
-    """Return a line for each alert with its severity, the worst first, up to a limit; what is left out is counted."""
-    ranked = _ranked(told)
-    lines = [(alert.severity, _cut(_line(alert))) for alert in ranked[:LOGGED]]
-    rest = ranked[LOGGED:]
-    return [*lines, *([(rest[0].severity, f"and {len(rest)} more alerts")] if rest else [])]
+def log_lines(told: Sequence[Alert], more: int = 0) -> list[tuple[str, str]]:
+    """Return a line for each alert with its severity, the worst first, up to a limit; what is left out is counted.
+
+    `more` were not even read.
+    """
+    worst_first = ranked(told)
+    lines = [(alert.severity, _cut(_line(alert))) for alert in worst_first[:LOGGED]]
+    rest = worst_first[LOGGED:]
+    count = len(rest) + more
+    return [*lines, *([((rest or worst_first)[0].severity, f"and {count} more alerts")] if count else [])]
 
 
 def _line(alert: Alert) -> str:
@@ -109,48 +112,38 @@ def _line(alert: Alert) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------------- messages
-def _notify(settings: Settings, told: Sequence[Alert]) -> bool:
+def _notify(settings: Settings, told: Sequence[Alert], more: int = 0) -> bool:
     """Send one message for all alerts; returns whether it reached somebody, or nobody wants to be notified."""
     if not told or not settings[NOTIFY]:
         return True
-    return send(settings, title(told), "\n".join(message(told)))
+    severity = SENT_AS[ranked(told)[0].severity]
+    return send(settings, title(told, more), "\n".join(message(told, more)), severity)
 
 
-def title(told: Sequence[Alert]) -> str:
+def title(told: Sequence[Alert], more: int = 0) -> str:
     """Return what a message is about."""
-    return f"dockyard on {socket.gethostname()}: {_counted(alert.severity for alert in told)} unexpected"
+    severities = counted(Counter(alert.severity for alert in told))
+    rest = f" and {more} more" if more else ""
+    return f"dockyard on {socket.gethostname()}: {severities}{rest} unexpected"
 
 
-def message(told: Sequence[Alert]) -> list[str]:
-    """Return the lines of a message, by container and directory, the worst first; what is left out is counted."""
-    groups: defaultdict[Group, list[Alert]] = defaultdict(list)
-    for alert in _ranked(told):
-        groups[alert.container, os.path.dirname(alert.path)].append(alert)  # noqa: PTH120 - not of this host
-    lines = [_cut(_group_line(group, members)) for group, members in groups.items()]
+def message(told: Sequence[Alert], more: int = 0) -> list[str]:
+    """Return the lines of a message, by container and directory, the worst first; what is left out is counted.
+
+    `more` were not even read.
+    """
+    groups = by_directory(told)
+    lines = [_cut(_group_line(members)) for members in groups]
     room = LINES - 2
     if len(lines) > room:
-        left = list(groups.values())[room - 1 :]
+        left = groups[room - 1 :]
         lines = [*lines[: room - 1], f"and {sum(map(len, left))} more, in {len(left)} other directories"]
+    lines += [f"and {more} more that are not listed"] if more else []
     return [*lines, "", "d-cowscan shows them; they stay raised until somebody acknowledges them: d-cowscan --ack"]
 
 
-def _group_line(group: Group, members: Sequence[Alert]) -> str:
-    if len(members) == 1:
-        return _line(members[0])
-    what = ", ".join(f"{count} {word}" for word, count in Counter(alert.what for alert in members).items())
-    named = ", ".join(alert.shown for alert in members[:NAMED])
-    more = f" and {len(members) - NAMED} more" if len(members) > NAMED else ""
-    directory = escaped(group[1]) or "the container"
-    return f"{escaped(group[0])}: {_counted(one.severity for one in members)}, {what} in {directory}: {named}{more}"
-
-
-def _ranked(told: Iterable[Alert]) -> list[Alert]:
-    return sorted(told, key=lambda one: (SEVERITIES.index(one.severity), one.container, one.path, one.fingerprint))
-
-
-def _counted(severities: Iterable[str]) -> str:
-    found = Counter(severities)
-    return ", ".join(f"{found[severity]} {severity}" for severity in SEVERITIES if found[severity])
+def _group_line(members: Sequence[Alert]) -> str:
+    return _line(members[0]) if len(members) == 1 else group_of(members).line()
 
 
 def _cut(line: str) -> str:

@@ -13,7 +13,7 @@ from dockyard.engine.engine import Engine
 from dockyard.engine.models import MODE_LABEL, SERVICE_LABEL, Container, IdMap
 from dockyard.errors import EngineError
 from dockyard.keeping import keep_changes
-from dockyard.scan import alerts, capture
+from dockyard.scan import acknowledging, alert_store, alerts, capture
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads layers without leaving a trace")
 
@@ -40,7 +40,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keep state and rules in a directory of the test's own; returns what the user is told."""
     texts: list[str] = []
     monkeypatch.setattr(telling, "listener", texts.append)
-    monkeypatch.setattr(alerts, "state_directory", lambda: tmp_path / "state")
+    monkeypatch.setattr(alert_store, "state_directory", lambda: tmp_path / "state")
     monkeypatch.setattr(dossier, "state_directory", lambda: tmp_path / "state")
     monkeypatch.setenv("DOCKYARD_COWSCAN", str(tmp_path / "rules.yaml"))
     (tmp_path / "rules.yaml").write_text("- {path: /var/log/**, reason: logs}\n")
@@ -66,7 +66,7 @@ def web(tmp_path: Path) -> Container:
 def test_stop_leaves_alerts(web: Container, told: list[str]) -> None:
     """What d-cowscan tells is an alert, by the host's rules, and said once; the container is what it was."""
     capture.before_stop(Quiet(), [web])
-    assert {alert.path for alert in alerts.raised()} == {"/etc/new", "/tmp/note", "/tmp/miner"}  # noqa: S108
+    assert {alert.path for alert in acknowledging.raised()} == {"/etc/new", "/tmp/note", "/tmp/miner"}  # noqa: S108
     assert len(told) == 1
     assert "3 unexpected changes" in told[0]
     capture.before_stop(Quiet(), [web])
@@ -79,7 +79,7 @@ def test_what_goes_is_kept(web: Container, tmp_path: Path) -> None:
     assert kept.tar
     with tarfile.open(kept.tar) as tar:
         assert set(tar.getnames()) == {"CHANGES.json", "files/etc/new", "files/tmp/miner"}
-    assert {alert.container for alert in alerts.raised()} == {"web"}
+    assert {alert.container for alert in acknowledging.raised()} == {"web"}
 
 
 def test_its_successor_is_left_as_it_is_known(web: Container, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_its_successor_is_left_as_it_is_known(web: Container, tmp_path: Path) ->
     row = {"path": "/x", "what": "new", "kind": "file", "severity": "low", "reason": "why", "fingerprint": "f"}
     alerts.observe("web", "3" * 64, [row], 1, complete=True)
     keep_changes(Quiet(), web, tmp_path)
-    assert {alert.path: alert.gone for alert in alerts.raised()}["/x"] is None
+    assert {alert.path: alert.gone for alert in acknowledging.raised()}["/x"] is None
 
 
 def test_container_that_goes_with_its_stop_is_kept(web: Container, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dockyard import telling
-from dockyard.scan import alerts, tell
+from dockyard.scan import acknowledging, alert_store, alerts, tell
 from dockyard.scan.alert import Alert, hashed
 from dockyard.settings.keys import NOTIFY
 
@@ -22,7 +22,7 @@ class Outside:
         self.sent: Sent = []
         self.reached = True
 
-    def send(self, _settings: object, title: str, body: str) -> bool:
+    def send(self, _settings: object, title: str, body: str, _severity: str) -> bool:
         """Take a message."""
         self.sent.append((title, body))
         return self.reached
@@ -32,7 +32,7 @@ class Outside:
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outside:
     """Keep alerts in a directory of the test's own, and messages here; there is no system log."""
     there = Outside()
-    monkeypatch.setattr(alerts, "state_directory", lambda: tmp_path / "state")
+    monkeypatch.setattr(alert_store, "state_directory", lambda: tmp_path / "state")
     monkeypatch.setattr(tell, "send", there.send)
     monkeypatch.setattr(tell, "LOG", tmp_path / "log")
     return there
@@ -76,7 +76,7 @@ def test_what_did_not_get_through_is_told_again(outside: Outside) -> None:
     found(row("/a"), row("/b"))
     outside.reached = False
     assert not tell.tell(SETTINGS)
-    alerts.acknowledge(["web"], "eve", "why")
+    acknowledging.acknowledge(["web"], "eve", "why")
     found(row("/a"), row("/b"), row("/c"))
     outside.reached = True
     assert tell.tell(SETTINGS)
