@@ -18,6 +18,10 @@ CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, service TEXT NOT NULL, action TEXT NOT NULL, result TEXT NOT NULL,
     image TEXT NOT NULL, detail TEXT NOT NULL, user TEXT NOT NULL, command TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS by_service ON events (service, number);
+CREATE INDEX IF NOT EXISTS built ON events (json_extract(detail, '$.content'))
+    WHERE action IN ('build', 'trim') AND result = 'ok';
+CREATE INDEX IF NOT EXISTS switches ON events (service, json_extract(detail, '$.launch'), number)
+    WHERE action = 'upgrade';
 """
 _COLUMNS = "service, action, result, image, detail, at, user, command"
 

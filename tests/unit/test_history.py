@@ -3,12 +3,15 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from dockyard import history
+from dockyard import database, history
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +66,35 @@ def test_a_switch_without_a_recorded_content_is_known_by_its_id() -> None:
     history.record("web", "upgrade", "failed", image="2", content="", launch="x")
     assert history.failed_switch("web", "2", "", "x")
     assert not history.failed_switch("web", "3", "", "x")
+
+
+def test_no_question_reads_the_whole_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one has an index; without a service, the newest are read in the order in which they are stored."""
+    statements: list[str] = []
+
+    @contextmanager
+    def traced(place: Path, schema: str) -> Iterator[sqlite3.Connection]:
+        with database.database(place, schema) as connection:
+            connection.set_trace_callback(statements.append)
+            yield connection
+
+    history.record("web", "build", "ok", content="a", launch="x")
+    monkeypatch.setattr(history, "database", traced)
+    history.events()
+    history.events("web")
+    history.failed_switch("web", "1", "a", "x")
+    history.built_contents(["a", "b"])
+    with closing(sqlite3.connect(history.path())) as connection:
+        selects = [text for text in statements if text.startswith("SELECT")]
+        plans = [connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall() for text in selects]
+    steps = [[step[3] for step in plan] for plan in plans]
+    assert steps[0] == ["SCAN events"]
+    assert [plan[0].partition(" (")[0] for plan in steps[1:]] == [
+        "SEARCH events USING INDEX by_service",
+        "SEARCH events USING INDEX switches",
+        "SEARCH events USING INDEX built",
+    ]
+    assert not any("TEMP B-TREE" in step for plan in steps for step in plan)
 
 
 def _write(number: int, count: int) -> None:
