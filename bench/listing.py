@@ -4,7 +4,8 @@
 
 As root, with docker. Fifty services are defined, ten of them run. Modules are compiled first, as an installation has
 them. Prints medians in ms, their range, and the ratio of `d ls` to the sum of `python -c pass` and `docker ps`, with
-its bar.
+its bar. Then ten years of history, failure reports, saved changes and alerts are added, and each command is measured
+again, as a multiple of what it took before.
 """
 
 import json
@@ -15,10 +16,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import DOCKER, PROGRAMS, environment, prepare, report, run
+from common import DOCKER, PROGRAMS, environment, prepare, report, run, with_own_state
+from filled import fill_alerts, fill_history, fill_reports, size
+
+from dockyard.secrets import state_directory
 
 NAME, IMAGE = "dybench-{:02}", "ktools/base:latest"
-BAR = 3.0
+BAR, GROWTH = 3.0, 1.2
+ALERTS, REPORTS = 100_000, 20
 US = "d ls"
 COMMANDS = {
     "python -c pass": (sys.executable, "-c", "pass"),
@@ -26,6 +31,9 @@ COMMANDS = {
     US: (str(PROGRAMS / "d"), "ls"),
     "d lun": (str(PROGRAMS / "d"), "lun"),
     "d ls --json": (str(PROGRAMS / "d"), "ls", "--json"),
+    "d history": (str(PROGRAMS / "d"), "history"),
+    "d history X": (str(PROGRAMS / "d"), "history", NAME.format(0)),
+    "d why": (str(PROGRAMS / "d"), "why", NAME.format(0)),
 }
 
 
@@ -63,6 +71,22 @@ def tell(times: dict[str, list[float]]) -> None:
     report(US, medians[US] / (medians["python -c pass"] + medians["docker ps"]), "(python -c pass + docker ps)", BAR)
 
 
+def fill(services: list[str]) -> None:
+    """Add what ten years of daily use leave."""
+    fill_history(services)
+    fill_alerts(ALERTS, [])
+    for service in services:
+        fill_reports(service, REPORTS)
+
+
+def tell_growth(empty: dict[str, list[float]], filled: dict[str, list[float]]) -> None:
+    """Print how much longer each command of ours takes after ten years, and how much is stored."""
+    print(f"after ten years, with {size(state_directory()):.0f} MB of state:")
+    for name, values in filled.items():
+        if name.startswith("d "):
+            report(f"  {name}", statistics.median(values) / statistics.median(empty[name]), "with none", GROWTH)
+
+
 def main(rounds: int, services: int, containers: int) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="dybench-") as directory:
@@ -74,12 +98,16 @@ def main(rounds: int, services: int, containers: int) -> None:
             for name in names:
                 run(str(PROGRAMS / "d-run"), "--cd", name, root=root)
             print(f"{services} services, {containers} containers up, {rounds} rounds")
-            times = measured(root, rounds)
+            empty = measured(root, rounds)
+            fill([NAME.format(number) for number in range(services)])
+            filled = measured(root, rounds)
         finally:
             run(DOCKER, "rm", "--force", *names, root=root, check=False)
-    tell(times)
+    tell(empty)
+    tell_growth(empty, filled)
 
 
 if __name__ == "__main__":
+    with_own_state()
     rounds, services, containers, *_ = [*sys.argv[1:], "", "", ""]
     main(int(rounds or 21), int(services or 50), int(containers or 10))

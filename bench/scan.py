@@ -1,11 +1,12 @@
 """A container's scan, as a multiple of `docker diff`; many containers at once; memory for very many entries.
 
-    .venv/bin/python bench/scan.py [ROUNDS [CONTAINERS [ENTRIES]]]
+    .venv/bin/python bench/scan.py [ROUNDS [CONTAINERS [ENTRIES [ALERTS]]]]
 
 As root, with docker. Containers of our own with new files on a small image, with files of the image edited (the same
 size, other bytes), and with nothing changed on an image of 100,000 files. A scan is `dockyard.scan` within a running
 program: where the layers are, the walk, the rules, the verdict; a walk is that part of it alone. `d-cowscan` is the
-whole program, which scans all that runs: what else does is told. Prints medians in ms, their range, and the ratios with
+whole program, which scans all that runs: what else does is told. There are ALERTS of containers that are gone, and for
+the many at once also of those that are there. Prints medians in ms, their range, and the ratios with
 their bars. Memory is what a process of its own had at most (VmHWM), after it walked ENTRIES empty files.
 """
 
@@ -25,7 +26,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common import DOCKER, PROGRAMS, environment, prepare, report, run, with_own_state
+from filled import fill_alerts
 
+from dockyard.scan import alert_store
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import Walk
 from dockyard.scan.scan import Options, scan
@@ -174,24 +177,46 @@ def compare(root: Path, case: Case, rounds: int) -> None:
 
 def forget_alerts() -> None:
     """Forget what was found in containers that are gone: it would stay raised. The state is the bench's own."""
-    for file in Path("/var/lib/dockyard").glob("alerts.db*"):
+    for file in alert_store.path().parent.glob("alerts.db*"):
         file.unlink()
 
 
-def many(root: Path, count: int, rounds: int) -> None:
-    """Measure the program while so many containers run in which nothing changed."""
+def many(root: Path, count: int, rounds: int, alerts: int) -> None:
+    """Measure the program while so many containers run in which nothing changed, without alerts and with very many."""
     names = [f"{PREFIX}idle-{number}" for number in range(count)]
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda name: start(root, name, BASE), names))
-        call = program(str(PROGRAMS / PROGRAM), root=root)
         forget_alerts()
-        times = [milliseconds(call) for _ in range(rounds)]
+        empty = measured_scans(root, rounds)
+        forget_alerts()
+        fill_alerts(alerts, names)
+        first, *filled = measured_scans(root, rounds + 1)
     finally:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda name: run(DOCKER, "rm", "--force", name, root=root, check=False), names))
-    told = f"{statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f}; bar 1500)"
-    print(f"{PROGRAM} with {count} clean containers: {told}")
+    what = f"{PROGRAM} with {count} clean containers"
+    for stored, times in ((0, empty), (alerts, filled)):
+        peak = max(size for _, size in times)
+        values = [took for took, _ in times]
+        spread = f"{min(values):.0f} to {max(values):.0f}"
+        print(f"{what}, {stored} alerts: {statistics.median(values):.0f} ms ({spread}; bar 1500), {peak:.0f} MB")
+    print(f"  the first scan, which summarizes the alerts: {first[0]:.0f} ms, {first[1]:.0f} MB")
+    medians = [statistics.median(took for took, _ in times) for times in (filled, empty)]
+    report(f"{what}, {alerts} alerts", medians[0] / medians[1], "with none", 1.2)
+
+
+def measured_scans(root: Path, rounds: int) -> list[tuple[float, float]]:
+    """Return how many ms a scan of everything takes, and how many MB it has at most, a number of times."""
+    found = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        scan_process = subprocess.Popen([str(PROGRAMS / PROGRAM)], env=environment(root), stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(scan_process.pid, 0)
+        if os.waitstatus_to_exitcode(status) not in {0, 1}:
+            sys.exit(f"{PROGRAM}: exit code {os.waitstatus_to_exitcode(status)}")
+        found.append(((time.perf_counter() - began) * 1000, usage.ru_maxrss / 1024))
+    return found
 
 
 def memory(root: Path, entries: int) -> None:
@@ -215,7 +240,7 @@ def _places(upper: Path, entries: int) -> Iterator[tuple[Path, int]]:
         yield upper / f"small/{number // IN_EACH}", min(IN_EACH, rest - number)
 
 
-def main(rounds: int, containers: int, entries: int) -> None:
+def main(rounds: int, containers: int, entries: int, alerts: int) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="dybench-") as directory:
         root = Path(directory)
@@ -224,9 +249,10 @@ def main(rounds: int, containers: int, entries: int) -> None:
         running = json.loads(f"[{','.join(run(DOCKER, 'ps', '--format', '{{json .Names}}', root=root).split())}]")
         print(f"{rounds} rounds; {len(running)} other containers run, which d-cowscan scans as well")
         try:
+            fill_alerts(alerts, [])
             for case in CASES:
                 compare(root, case, rounds)
-            many(root, containers, rounds)
+            many(root, containers, rounds, alerts)
         finally:
             run(DOCKER, "rmi", *(f"{PREFIX}files:{files}" for files in (FEW, MANY)), root=root, check=False)
         memory(root, entries)
@@ -234,5 +260,5 @@ def main(rounds: int, containers: int, entries: int) -> None:
 
 if __name__ == "__main__":
     with_own_state()
-    rounds, containers, entries, *_ = [*sys.argv[1:], "", "", ""]
-    main(int(rounds or 5), int(containers or 100), int(entries or 1_000_000))
+    rounds, containers, entries, alerts, *_ = [*sys.argv[1:], "", "", "", ""]
+    main(int(rounds or 5), int(containers or 100), int(entries or 1_000_000), int(alerts or 1_000_000))

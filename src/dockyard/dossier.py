@@ -43,15 +43,23 @@ def keep(  # noqa: PLR0913
     except DockyardError as error:
         warn(f"{service}: its dossier is not complete: {error}")
     try:
-        place_ = _new_directory(service)
-        for name, text in files.items():
-            if text:
-                _write(place_ / name, text)
-        _prune(service)
+        return write_report(service, files)
     except (OSError, DockyardError) as error:
         warn(f"{service}: no dossier could be kept: {error}")
         return None
-    return place_
+
+
+def write_report(service: str, files: Mapping[str, str]) -> Path:
+    """Write texts by file name into a new dossier, and return it; the oldest ones are removed.
+
+    Raises OSError and DockyardError.
+    """
+    directory = _new_directory(service)
+    for name, text in files.items():
+        if text:
+            _write(directory / name, text)
+    _prune(service)
+    return directory
 
 
 def place(service: str) -> Path:
@@ -129,7 +137,7 @@ def _names(stamp: str) -> Iterator[str]:
     number = 1
     while True:
         number += 1
-        yield f"{stamp}-{number}"
+        yield f"{stamp}-{number:02}"
 
 
 def _write(path: Path, text: str) -> None:

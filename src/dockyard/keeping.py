@@ -100,9 +100,14 @@ def _packed(container: "Container", found: tuple[Change, ...], upper: str, place
             with opened(os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as top:
                 for change in found:
                     _add(tar, top, change)
+    prune(place)
+    return Kept(found, target, "" if size <= limit else f"only the list: {size} bytes are too many")
+
+
+def prune(place: Path) -> None:
+    """Remove all tars of a directory but the newest."""
     for old in sorted(place.glob("changes-*.tar"), reverse=True)[KEPT:]:
         old.unlink()
-    return Kept(found, target, "" if size <= limit else f"only the list: {size} bytes are too many")
 
 
 def _add_manifest(tar: tarfile.TarFile, container: "Container", found: tuple[Change, ...]) -> None:

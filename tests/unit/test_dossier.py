@@ -36,6 +36,17 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_ten_years_of_failures_leave_the_newest(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report each night: the last ten are there, and the newest is the first."""
+    nights = iter(range(100))
+    monkeypatch.setattr(dossier.time, "strftime", lambda *_: f"night {next(nights):02}")
+    for number in range(dossier.KEPT * 3):
+        dossier.write_report("web", {"reason.txt": f"failure {number}"})
+    there = dossier.dossiers("web")
+    assert len(there) == len(list((state / "services/web/dossiers").iterdir())) == dossier.KEPT
+    assert dossier.read(there[0])["reason.txt"] == f"failure {dossier.KEPT * 3 - 1}"
+
+
 def test_all_that_tells_why_is_there() -> None:
     """The reason, logs, health, tests and times; no secret; nobody else can read it."""
     place = dossier.keep(
