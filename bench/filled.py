@@ -16,6 +16,7 @@ DAY = 24 * 3600
 IN_EACH = 10_000  # alerts of a container
 OF_A_DIRECTORY = 500
 YEARS = 10
+DAYS_AT_ONCE = 100
 
 
 def fill_alerts(count: int, there: list[str], share: float = 0.5) -> None:
@@ -60,24 +61,24 @@ def _alerts(count: int, there: list[str], share: float) -> Iterator[tuple[object
 
 def fill_history(services: list[str], years: int = YEARS) -> None:
     """Record four events a day of each service, as an upgrade each night leaves."""
-    history.record("", "", "ok")  # creates the database
-    with closing(sqlite3.connect(history.path())) as database, database:
-        database.executemany(
-            "INSERT INTO events (at, service, action, result, image, detail, user, command) VALUES "
-            "(?, ?, ?, ?, ?, ?, 'root', 'd upgrade-all --quiet --notify --wait 600')",
-            _events(services, years),
-        )
-    for service in services:
-        history.record(service, "start", "ok")
+    days = years * 365
+    for first in range(0, days, DAYS_AT_ONCE):
+        for service in services:
+            history.record(service, "start", "ok")  # removes what is too old
+        with closing(sqlite3.connect(history.path())) as database, database:
+            database.executemany(
+                "INSERT INTO events (at, service, action, result, image, detail, user, command) VALUES "
+                "(?, ?, ?, ?, ?, ?, 'root', 'd upgrade-all --quiet --notify --wait 600')",
+                _events(services, range(first, min(first + DAYS_AT_ONCE, days)), time.time() - days * DAY),
+            )
 
 
-def _events(services: list[str], years: int) -> Iterator[tuple[str, ...]]:
-    began = time.time() - years * 365 * DAY
-    for day in range(years * 365):
+def _events(services: list[str], days: range, began: float) -> Iterator[tuple[str, ...]]:
+    for day in days:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began + day * DAY))
         for service in services:
             image = f"sha256:{hashed(service, day) * 4}"
-            detail = {"content": image, "launch": hashed(service), "reason": "", "outage_ms": 800, "dossier": ""}
+            detail = {"content": image, "launch": hashed(service), "outage_ms": 800}
             for action in ("build", "test", "upgrade", "start"):
                 yield at, service, action, "ok", image, json.dumps(detail)
 

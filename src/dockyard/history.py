@@ -83,6 +83,14 @@ def events(service: str = "", limit: int = 50) -> list[Event]:
     return _select(f"{where} ORDER BY number DESC LIMIT ?", wanted)
 
 
+def newest(services: Iterable[str], actions: Iterable[str]) -> dict[str, Event]:
+    """Return the newest event of each service that is one of these actions. Raises DockyardError."""
+    wanted = tuple(actions)
+    condition = f"service = ? AND action IN ({', '.join('?' * len(wanted))}) ORDER BY number DESC LIMIT 1"
+    found = (_select(f"WHERE {condition}", (service, *wanted)) for service in services)
+    return {event.service: event for events_ in found for event in events_}
+
+
 def failed_switch(service: str, image: str, content: str, launch: str) -> Event | None:
     """Return the newest upgrade to an image with these settings if it failed; None where it did not, or never was.
 

@@ -1,4 +1,4 @@
-"""systemd units: everything up at boot, upgrades by the clock, containers watched or scanned by the clock."""
+"""systemd units: everything up at boot, upgrades and checks on a schedule, containers watched or scanned."""
 
 import os
 import shlex
@@ -17,6 +17,7 @@ from dockyard.share import UNITS
 NAMES = (
     "dockyard.service",
     *("dockyard-upgrade.service", "dockyard-upgrade.timer"),
+    *("dockyard-check.service", "dockyard-check.timer"),
     *("dockyard-clean.service", "dockyard-clean.timer"),
 )
 TIMERS = tuple(name for name in NAMES if name.endswith(".timer"))
@@ -26,6 +27,9 @@ SCANNERS = {
     "timer": ("dockyard-cowscan-scan.service", "dockyard-cowscan-scan.timer"),
 }
 """Units of d-cowscan by the way in which it runs; the last of each is what is enabled."""
+
+PERIODIC = (*TIMERS, *(names[-1] for names in SCANNERS.values()))
+"""Units that do something all the time, if they are enabled."""
 
 HARDENED = """\
 StateDirectory=dockyard
@@ -160,7 +164,7 @@ def _path(environ: Mapping[str, str]) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return any(part in name.upper() for part in ("PUID", "NOTIFY", "SECRET", "ENV"))
+    return any(part in name.upper() for part in ("PUID", "NOTIFY", "HEARTBEAT", "SECRET", "ENV"))
 
 
 def _escaped(text: str) -> str:

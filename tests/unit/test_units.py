@@ -72,7 +72,7 @@ def test_scanner_s_units_are_there_when_they_are_wanted(tmp_path: Path, monkeypa
     assert units.installed_scanners(tmp_path) == ["watch"]
     assert "ProtectSystem=strict" in (tmp_path / "dockyard-cowscan.service").read_text()
     assert (
-        "enable --now dockyard-upgrade.timer dockyard-clean.timer dockyard-cowscan.service"
+        f"enable --now {' '.join(units.TIMERS)} dockyard-cowscan.service"
         in units.commands(removing=False, scanners=["watch"])[-1]
     )
     units.remove(units.units(tmp_path, "04:00", ["watch"]), force=False)

@@ -74,6 +74,8 @@ FILES = (
     Place(STATE, "$XDG_STATE_HOME/dockyard", "What is below; readable by its owner alone."),
     Place("host-secret", "", "What `$PUID` is made from. Another one gives every container another `$PUID`."),
     Place("history.db", "", "What was done, 1000 events of a service: `d history`. A record, never the truth."),
+    Place("notified.json", "", "Of which problems people were notified. Without it they are notified again."),
+    Place("last-upgrade.json", "", "How the last `d upgrade-all` ended for each service."),
     Place("alerts.db", "", "What d-cowscan has found, and what was accepted. Of a container that is gone: 90 days."),
     Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),
     Place(

@@ -289,6 +289,15 @@ AUTOSTART = Key[Wave | None](
     scope=Scope.SERVICE,
 )
 
+MAX_AGE = Key[int | None](
+    "max_age",
+    types.Integer(1),
+    "Days after which `d check-all-up` reports the image in production as old.",
+    _S,
+    None,
+    shown_default="any age",
+)
+
 
 def _flag(name: str, type_: types.Type[T], text: str) -> Key[T | None]:
     """Return a key that is passed on as the engine's flag of the same name."""
@@ -638,6 +647,23 @@ NOTIFY = Key(
     "Addresses to tell of failures, as the apprise library has them: `mailto://…`, `ntfy://…`, `json://…`.",
     _S,
     (),
+    scope=Scope.HOST,
+)
+HEARTBEAT = Key[str | None](
+    "heartbeat",
+    types.Text("an address that begins with `http://` or `https://`", r"https?://[^\s/]+\S*"),
+    "An address that `d check-all-up --notify` calls after each run in which everything was checked and reported. "
+    "A service that expects these calls notices a timer that does not run.",
+    _S,
+    None,
+    scope=Scope.HOST,
+)
+MAX_DISK_USE = Key(
+    "max_disk_use",
+    types.Integer(1, 100),
+    "Percent of a file system with data or images from which `d check-all-up` reports it.",
+    _S,
+    90,
     scope=Scope.HOST,
 )
 DEBUG_TOOLS = Key[str | None](

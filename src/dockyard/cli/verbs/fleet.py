@@ -1,6 +1,7 @@
 """All services at once, in waves."""
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from dockyard.cli.command import REST, argument, flag, option
@@ -21,7 +22,7 @@ COMMON = (
     option("-j", "--jobs", metavar="N", type=int, default=0, help="how many at once"),
     option("--timeout", metavar="SECONDS", type=float, default=None, help="most time for each service"),
     flag("-q", "--quiet", help="say nothing but what fails"),
-    flag("--notify", help="tell the addresses of `notify` in the host file of what fails"),
+    flag("--notify", help="notify the addresses of `notify` in the host file: once of each failure, and when it ends"),
 )
 FORCE = flag("-f", "--force", help="even if nothing has changed")
 
@@ -38,10 +39,10 @@ def _run(
     with watching(quiet=given["quiet"]) as watcher:
         finished = work(watcher, How(given["jobs"] or jobs, given["timeout"]))
     result = summary(finished, quiet=given["quiet"])
-    if given["notify"] and result.exit_code:
-        from dockyard.notify import send
+    if given["notify"]:
+        from dockyard.monitoring.monitor import notify_of_run
 
-        send(yard.settings, f"dockyard: {title} failed", "\n".join(summary(finished, quiet=True).lines))
+        notify_of_run(yard, title, finished)
     return result
 
 
@@ -99,17 +100,18 @@ def upgrade_all(
 ) -> Result:
     """Build and test everything, then switch what has changed, wave by wave; what fails is left as it was."""
     from dockyard.fleet.upgrading import upgrade_all as work
+    from dockyard.monitoring.updates import save_last_run
     from dockyard.upgrade import Wanted
 
     if dry_run:
         return _outlined(yard, Wanted(force), exit_code=exit_code)
-    return _run(
-        yard,
-        given,
-        _processors(),
-        lambda watcher, how: work(yard, watcher, how, Wanted(force), all_or_nothing=all_or_nothing),
-        "upgrade-all",
-    )
+
+    def upgraded(watcher: "Watcher", how: "How") -> "list[Done]":
+        finished = work(yard, watcher, how, Wanted(force), all_or_nothing=all_or_nothing)
+        save_last_run(finished, time.time())
+        return finished
+
+    return _run(yard, given, _processors(), upgraded, "upgrade-all")
 
 
 def _outlined(yard: Yard, wanted: Any, *, exit_code: bool) -> Result:  # noqa: ANN401 - upgrade.Wanted
@@ -174,23 +176,27 @@ def run_in_all(yard: Yard, *, command: list[str], **given: Any) -> Result:  # no
     return result._replace(lines=[*output, *result.lines], data=data)
 
 
-@verb("check-all-up", "ca", report=True)
-def check_all_up(yard: Yard) -> Result:
-    """Tell what should be up on this host and is not, or is not healthy; `all ok` if nothing is wrong."""
-    from dockyard.errors import WORK_FAILED
-    from dockyard.host import host_facts
-    from dockyard.plan.launch import container_name
-    from dockyard.plan.waves import autostarting
+@verb(
+    "check-all-up",
+    "ca",
+    report=True,
+    options=(flag("--notify", help="notify the addresses of `notify` in the host file, once of each change"),),
+)
+def check_all_up(yard: Yard, *, notify: bool) -> Result:
+    """Report what is wrong on this host; `all ok` if nothing is.
 
-    settings, problems = yard.load_all()
-    wanted = {name: container_name(settings[name]) for _, name in autostarting(settings, host_facts().name)}
-    there = {container.name: container for container in yard.engine.containers(wanted.values())}
-    rows = [{"service": problem.where, "problem": problem.message} for problem in problems]
-    for name, container in wanted.items():
-        found = there.get(container)
-        if not found or found.status != "running":
-            rows.append({"service": name, "problem": f"is not up ({found.status if found else 'no container'})"})
-        elif found.health == "unhealthy":
-            rows.append({"service": name, "problem": "is unhealthy"})
-    lines = [f"{row['service']}: {row['problem']}" for row in rows]
-    return Result(lines or ["all ok"], rows, WORK_FAILED if rows else 0)
+    That is: services that should be up and healthy and are not, failed and held updates, orphans, unexpected changes
+    in containers, file systems that are nearly full, timers that do not run, images older than `max_age`.
+    """
+    from dockyard.errors import WORK_FAILED
+    from dockyard.monitoring.gather import gather
+    from dockyard.monitoring.monitor import notify_of_host
+    from dockyard.monitoring.problems import find_problems
+    from dockyard.notify import INFO
+
+    facts, now = gather(yard), time.time()
+    found = find_problems(facts, now).problems
+    delivered = not notify or notify_of_host(yard.settings, facts, now)
+    is_wrong = not delivered or any(problem.severity != INFO for problem in found)
+    lines = [problem.line() for problem in found] or ["all ok"]
+    return Result(lines, [problem.row() for problem in found], WORK_FAILED if is_wrong else 0)

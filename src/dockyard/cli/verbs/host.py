@@ -37,9 +37,9 @@ DRY_RUN = flag("-n", "--dry-run", help="show what would change, and change nothi
 def install_units(  # noqa: PLR0913 - the command's own options
     _yard: Yard, *, directory: str, time: str, cowscan: str, remove: bool, force: bool, dry_run: bool
 ) -> Result:
-    """Write systemd units: all waves at boot, a timer that upgrades everything, and one that cleans once a week.
+    """Write systemd units: all waves at boot, and timers that upgrade everything, check this host and clean it.
 
-    The upgrade's run says nothing unless something failed; then it tells the addresses of `notify` in the host file.
+    The upgrade and the check notify the addresses of `notify` in the host file, once of each problem.
     """
     from dockyard import units
 

@@ -33,7 +33,7 @@ def _what(detail: object) -> str:
     """Return what is worth a glance of an event's detail."""
     assert isinstance(detail, dict)  # noqa: S101 - JSON of ours
     if "reason" in detail:
-        return str(detail["reason"]).splitlines()[0]
+        return next(iter(str(detail["reason"]).splitlines()), "")
     return f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
 
 
