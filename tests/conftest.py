@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Write the outcome to a file where that is asked for."""
+    """Write the outcome to a file where that is asked for; have Ctrl-C do what it does on a terminal.
+
+    A shell without job control starts what it runs in the background with Ctrl-C ignored, and children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     if path := config.getoption("--results"):
         is_part = config.getoption("keyword") or any("::" in word for word in config.args)
         subset = "part" if is_part else config.getoption("markexpr") or "all"

@@ -77,10 +77,11 @@ def noisy(_link: Link) -> Mapping[str, Any]:
 
 
 def sleeper(mark: Path) -> Callable[[Link], Mapping[str, Any]]:
-    """Return work that sleeps, and that leaves a mark when it is told to end."""
+    """Return work that sleeps, and that leaves a mark when it is told to end; another one says that it has begun."""
 
     def work(_link: Link) -> Mapping[str, Any]:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        mark.with_suffix(".begun").touch()
         try:
             time.sleep(60)
         finally:
@@ -161,6 +162,8 @@ def test_interrupt_ends_all_of_them(watching: Watching, tmp_path: Path) -> None:
     """Ctrl-C reaches everyone, and is raised when everyone has ended."""
 
     def interrupts(_link: Link) -> Mapping[str, Any]:
+        while not (tmp_path / "in order.begun").exists():
+            time.sleep(0.01)
         os.kill(os.getppid(), signal.SIGINT)
         time.sleep(60)
         return {}
