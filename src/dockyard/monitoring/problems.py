@@ -162,7 +162,7 @@ def _of_service(service: ServiceFacts, now: float) -> Iterator[Problem]:
     days = (now - service.image_created) / DAY
     if service.max_age and service.image_created > OLDEST_DATE and days > service.max_age:
         text = f"its image is {days:.0f} days old, more than `max_age: {service.max_age}`"
-        hint = f"d upgrade {service.name} --force"
+        hint = f"`d upgrade {service.name} --force` builds it again, tests it and switches to it"
         yield Problem(f"age:{service.name}", service.name, text, WARNING, running=service.running, hint=hint)
 
 
@@ -181,7 +181,7 @@ def _trouble(service: ServiceFacts, now: float) -> str:
 def _of_update(update: UpdateFacts, running: str) -> Problem:
     key, name = f"{UPDATE}:{update.service}", update.service
     if update.is_held:
-        return Problem(f"held:{name}", name, "is not updated", INFO, update.reason, running, "d holds")
+        return Problem(f"held:{name}", name, "is not updated", INFO, update.reason, running)
     return Problem(key, name, "its last update failed", FAILURE, update.reason, running, f"d why {name}")
 
 
