@@ -16,7 +16,7 @@ install: ## put it on this host, or bring that up to date (as root); scripts/ins
 uninstall: ## take away exactly that (as root)
 	@scripts/install uninstall
 
-test: ## install what is missing, then all tests, with real engines (as root)
+test: ## install what is missing, then all tests on Docker and a test of each feature on podman (as root)
 	@scripts/setup python docs engine podman filesystems registry shells tracing
 	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/python -m tests $(ARGS)
 

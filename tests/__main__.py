@@ -1,6 +1,7 @@
-"""All tests, those of each engine and the others side by side: `python -m tests [ARGUMENT OF PYTEST]...`.
+"""The tests, those of each engine and the others side by side: `python -m tests [ARGUMENT OF PYTEST]...`.
 
-With a path among the arguments it is pytest alone, with just these.
+All run with Docker; with podman those that are marked `matrix`, or all with `--long`. With a path among the arguments
+it is pytest alone, with just these.
 """
 
 import os
@@ -17,9 +18,9 @@ OTHER_TESTS = ("tests", *(f"--ignore={place}" for place in (*ENGINE_TESTS, STAND
 
 
 def parts(arguments: list[str]) -> list[Part]:
-    """Return the parts of the tests."""
+    """Return the parts of the tests, the longest first."""
     return [
-        *(_part(engine, RESULTS / f"host-{engine}.json", engine, *ENGINE_TESTS, *arguments) for engine in ENGINES),
+        *(_part_of_engine(engine, arguments) for engine in ENGINES),
         _part("others", LOGS / "others.json", "docker", *OTHER_TESTS, *arguments),
         _part("standins", LOGS / "standins.json", "docker", STANDIN_TESTS, *arguments),
     ]
@@ -53,6 +54,12 @@ def _apart(argv: tuple[str, ...]) -> tuple[str, ...]:
     """Return a command in a mount namespace with such directories of its own."""
     script = WITH_PRIVATE.format(directories=" ".join(PRIVATE))
     return ("unshare", "--mount", "--propagation=private", "sh", "-euc", script, "sh", PLACE, *argv)
+
+
+def _part_of_engine(engine: str, arguments: list[str]) -> Part:
+    """Return the part of an engine: all tests run on one of them; see docs/decisions/engine-matrix.md."""
+    subset = ("-m", "matrix") if engine == "podman" and "--long" not in arguments else ()
+    return _part(engine, RESULTS / f"host-{engine}.json", engine, *ENGINE_TESTS, *subset, *arguments)
 
 
 def _part(name: str, results: Path, engine: str, *arguments: str) -> Part:

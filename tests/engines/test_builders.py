@@ -30,7 +30,7 @@ RUN --mount=type=secret,id=token : {time.time_ns()}; cd /run/secrets; sha256sum 
 def _buildkit_of(engine: str, world: World) -> Mapping[str, str]:
     if engine == "podman" or not world.run(engine, "buildx", "version", expect=None).exit_code:
         return {}
-    scratch = world.source / "probe"
+    scratch = world.root / "probe"
     write(scratch / "Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
     switched_on = {"DOCKER_BUILDKIT": "1"}
     if world.run(engine, "build", str(scratch), env=switched_on, expect=None).exit_code:

@@ -271,6 +271,7 @@ def other_podman(engine: World, image: str) -> Iterator[Engine]:
         saved.unlink()
 
 
+@pytest.mark.matrix
 def test_whole_trees_of_podman(engine: World, trees: Engine, image: str) -> None:
     """Vfs has a tree for each: what differs is found by comparing all of it, running or not."""
     client = find_engine(engine.engine)

@@ -20,6 +20,7 @@ def victim(engine: World) -> Victim:
     return Victim(engine)
 
 
+@pytest.mark.matrix
 def test_every_so_many_steps(victim: Victim, record_property: Record) -> None:
     """Killed at steps of an upgrade, each in one of four ways: one container runs the live image, nothing is left."""
     outcomes = list(every_step(victim, stride=2))
@@ -47,6 +48,7 @@ def monitors() -> set[str]:
     return {line for line in found if line.partition("\0")[0].endswith("/conmon") and "\0-n\0" in line}
 
 
+@pytest.mark.matrix
 def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_property: Record) -> None:
     """Podman's client is killed between the monitor and the start: what waits there, with the ports, is ended.
 
@@ -72,6 +74,7 @@ def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_prope
     assert len(monitors() - before) <= 1  # that of the victim's own container
 
 
+@pytest.mark.matrix
 def test_random_moments(victim: Victim, record_property: Record) -> None:
     """Killed at random moments: the same holds."""
     outcomes = list(random_moments(victim, 6, seed=4))
@@ -107,6 +110,7 @@ def test_dead_holder_never_blocks(victim: Victim) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.matrix
 def test_boot_after_half_a_switch(victim: Victim) -> None:
     """With production stopped half way, as after a power cut, `d up-all` has it up again."""
     name, call = victim.name, victim.world.call
