@@ -33,7 +33,14 @@ JOBS = max(2, os.cpu_count() or 1)
 
 # podman has no daemon, so that its tests can have all that is of podman and of dockyard for themselves: beside those
 # of docker, which name things alike.
-PRIVATE = ("/var/lib/dockyard", "/run/dockyard", "/run/containers", "/run/libpod", "/var/lib/containers")
+PRIVATE = (
+    "/etc/containers/networks",
+    "/run/containers",
+    "/run/dockyard",
+    "/run/libpod",
+    "/var/lib/dockyard",
+    "/var/lib/containers",
+)
 PLACE = "/var/lib/containers/dockyard-tests"
 """On a file system that holds containers; the last of the mounts hides it."""
 
