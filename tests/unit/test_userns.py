@@ -309,7 +309,9 @@ def wait_for(check: Callable[[], object]) -> None:
 
 def await_dockerd(pid: int | None) -> None:
     """Wait until a process that was just started is what it is to be."""
-    wait_for(lambda: Path(f"/proc/{pid}/comm").read_text() == "dockerd\n")
+    process = Path(f"/proc/{pid}")
+    # Its arguments are in place a moment after its name.
+    wait_for(lambda: (process / "comm").read_text() == "dockerd\n" and (process / "cmdline").read_bytes())
 
 
 def restarting(found: Daemon, monkeypatch: pytest.MonkeyPatch, answers: IdMap | None = None) -> restart.Restart:
