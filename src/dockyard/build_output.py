@@ -1,43 +1,36 @@
 """What a build writes, line by line, without the values of its secrets and without its client's notices."""
 
-from collections.abc import Iterable
-
+from dockyard.masking import Masker, known
 from dockyard.telling import Listener
-
-MASK = "********"
-SHORTEST_MASKED = 4  # characters: what is shorter may stand for anything else
 
 
 class BuildOutput:
     """Passes whole lines on to `show`, and returns them to be saved.
 
-    `notice` are lines of the client that are dropped, as in Dialect.builder_notice; `secrets` are values of which each
-    line is masked.
+    `notice` are lines of the client that are dropped, as in Dialect.builder_notice.
     """
 
-    def __init__(self, show: Listener, notice: tuple[str, ...] = (), secrets: Iterable[str] = ()) -> None:
+    def __init__(self, show: Listener, notice: tuple[str, ...] = (), masker: Masker = known) -> None:
         self._show = show
         self._notice = notice
-        lines = {line.strip() for value in secrets for line in value.splitlines()}
-        self._masked = sorted((line for line in lines if len(line) >= SHORTEST_MASKED), key=len, reverse=True)
+        self._masked = masker.stream()
         self._rest = ""
         self._in_notice = False
 
     def write(self, text: str) -> str:
         """Pass on the lines that are whole by now."""
-        *lines, self._rest = (self._rest + text).split("\n")
+        *lines, self._rest = (self._rest + self._masked.write(text)).split("\n")
         return "".join(self._passed(f"{line}\n") for line in lines)
 
     def end(self) -> str:
         """Pass on a last line that does not end."""
+        *lines, self._rest = (self._rest + self._masked.end()).split("\n")
         rest, self._rest = self._rest, ""
-        return self._passed(rest) if rest else ""
+        return "".join(self._passed(f"{line}\n") for line in lines) + (self._passed(rest) if rest else "")
 
     def _passed(self, line: str) -> str:
         if self._is_of_notice(line.strip()):
             return ""
-        for value in self._masked:
-            line = line.replace(value, MASK)
         self._show(line)
         return line
 

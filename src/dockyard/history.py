@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from dockyard.database import database
 from dockyard.errors import DockyardError
 from dockyard.lock import command_line, user_name
+from dockyard.masking import known
 from dockyard.secrets import state_directory
 from dockyard.telling import warn
 
@@ -55,9 +56,10 @@ def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]
     import json
     import sqlite3
 
+    command = known.hide(command_line())
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     rows = [
-        (at, service, action, result, image, json.dumps(detail, default=str), user_name(), command_line())
+        (at, service, action, result, image, known.hide(json.dumps(detail, default=str)), user_name(), command)
         for service, action, result, image, detail in events
     ]
     try:

@@ -1,5 +1,6 @@
 """Telling people of failures, through the addresses of `notify` in the host file: those of the apprise library."""
 
+from dockyard.masking import known
 from dockyard.settings.keys import NOTIFY
 from dockyard.settings.resolve import Settings
 from dockyard.telling import warn
@@ -27,7 +28,7 @@ def send(settings: Settings, title: str, body: str, severity: str = FAILURE) -> 
         service = Apprise()
         if not service.add(address):
             warn(f"notify: address {number} is none that apprise knows, `{address.partition(':')[0]}:`")
-        elif service.notify(body=body, title=title, notify_type=severity):
+        elif service.notify(body=known.hide(body), title=known.hide(title), notify_type=severity):
             reached = True
         else:
             warn(f"notify: address {number}, `{address.partition(':')[0]}:`, could not be reached")

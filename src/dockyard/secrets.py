@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dockyard import process
+from dockyard import masking, process
 from dockyard.errors import DockyardError, UsageError
 from dockyard.plan.values import Secret
 from dockyard.privilege import is_hosts_root
@@ -22,8 +22,10 @@ def state_directory() -> Path:
 
 
 def values_of(secrets: tuple[Secret, ...], settings: Settings) -> dict[str, str]:
-    """Return each secret's value by its variable; raises DockyardError where one cannot be had."""
-    return {secret.variable: reveal(secret.reference, settings) for secret in secrets}
+    """Return each secret's value by its variable, masked from now on. Raises DockyardError where one cannot be had."""
+    values = {secret.variable: reveal(secret.reference, settings) for secret in secrets}
+    masking.known.learn(values.values())
+    return values
 
 
 def reveal(reference: str, settings: Settings) -> str:

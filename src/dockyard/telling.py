@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from dockyard.masking import known
+
 Listener = Callable[[str], None]
 
 
@@ -30,7 +32,7 @@ def as_it_comes() -> Iterator[Listener]:
     """Show what a build writes as it comes."""
 
     def show(text: str) -> None:
-        sys.stderr.write(text)
+        sys.stderr.write(known.hide(text))
         sys.stderr.flush()
 
     yield show

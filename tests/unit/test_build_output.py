@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockyard.build_output import MASK, BuildOutput
+from dockyard.build_output import BuildOutput
 from dockyard.engine.dialect import DOCKER
+from dockyard.masking import MASK, Masker
 
 MISSING = """\
 DEPRECATED: The legacy builder is deprecated and will be removed in a future release.
@@ -25,7 +26,7 @@ Step 1/2 : FROM a
 def passed(text: str, *secrets: str, part: int = 7) -> tuple[str, str]:
     """Return what is shown and what is saved of a text that comes in parts."""
     shown: list[str] = []
-    output = BuildOutput(shown.append, DOCKER.builder_notice, secrets)
+    output = BuildOutput(shown.append, DOCKER.builder_notice, Masker(secrets))
     saved = "".join(output.write(text[begin : begin + part]) for begin in range(0, len(text), part))
     saved += output.end()
     return "".join(shown), saved

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard import telling
+from dockyard.masking import known
 from dockyard.text import printable
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ def show(result: Result) -> int:
     if result.as_json:
         import json
 
-        print(json.dumps(result.data, indent=2, ensure_ascii=True, default=str))
+        print(known.hide(json.dumps(result.data, indent=2, ensure_ascii=True, default=str)))
     else:
         for line in result.lines:
-            print(printable(line))
+            print(printable(known.hide(line)))
     return result.exit_code
 
 
@@ -50,7 +51,7 @@ def launched(plan: "LaunchPlan") -> Result:
 
 def say(text: str) -> None:
     """Tell what goes on, on stderr."""
-    print(printable(text), file=sys.stderr, flush=True)
+    print(printable(known.hide(text)), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -78,7 +79,7 @@ telling.build_display = _build_display
 def complain(program: str, lines: Iterable[str]) -> None:
     """Print an error: its first line after the program's name, hints beneath."""
     for number, line in enumerate(lines):
-        print(f"{program}: {line}" if not number else line, file=sys.stderr)
+        print(known.hide(f"{program}: {line}" if not number else line), file=sys.stderr)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Result:

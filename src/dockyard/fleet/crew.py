@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from dockyard.errors import ENGINE_UNREACHABLE, INTERRUPTED, WORK_FAILED, DockyardError
+from dockyard.masking import known
 from dockyard.recovery import undisturbed
 
 KEPT = 64 * 1024  # bytes of a service's output that are kept, the last ones
@@ -53,7 +54,7 @@ class Link(NamedTuple):
     def _send(self, message: Mapping[str, Any]) -> None:
         import json
 
-        os.write(self.events, json.dumps(message, default=str).encode() + b"\n")
+        os.write(self.events, known.hide(json.dumps(message, default=str)).encode() + b"\n")
 
 
 class Task(NamedTuple):
@@ -223,7 +224,7 @@ def _work(task: Task, link: Link, output: int, mask: Iterable[int]) -> NoReturn:
         import traceback
 
         with suppress(OSError):
-            os.write(output, traceback.format_exc().encode("utf-8", "replace"))
+            os.write(output, known.hide(traceback.format_exc()).encode("utf-8", "replace"))
     finally:
         os._exit(code)
 

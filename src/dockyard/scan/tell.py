@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dockyard.errors import DockyardError
+from dockyard.masking import known
 from dockyard.notify import FAILURE, INFO, WARNING, send
 from dockyard.scan import alert_store, alerts
 from dockyard.scan.alert import Alert, News
@@ -78,7 +79,7 @@ def _log(told: Sequence[Alert], more: int = 0) -> bool:
     syslog.openlog("d-cowscan", syslog.LOG_PID, syslog.LOG_AUTHPRIV)
     levels = {HIGH: syslog.LOG_ALERT, MEDIUM: syslog.LOG_WARNING, LOW: syslog.LOG_NOTICE}
     for severity, line in log_lines(told, more):
-        syslog.syslog(levels[severity], line)
+        syslog.syslog(levels[severity], known.hide(line))
     syslog.closelog()
     return True
 

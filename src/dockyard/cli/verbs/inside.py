@@ -90,9 +90,19 @@ def debug(yard: Yard, name: str) -> int:
     options=(
         flag("-f", "--follow", help="go on with what comes"),
         option("-n", "--tail", metavar="N", type=int, default=None, help="only the last N lines"),
+        flag("--raw", help="do not mask secrets; for root only"),
     ),
 )
-def logs(yard: Yard, name: str, *, follow: bool, tail: int | None) -> int:
-    """Show what a container has written."""
+def logs(yard: Yard, name: str, *, follow: bool, tail: int | None, raw: bool) -> int:
+    """Show what a container has written, with `***` instead of its secrets."""
+    from contextlib import nullcontext
+
+    from dockyard.masked_output import masked_output
+    from dockyard.privilege import is_hosts_root
+
+    if raw and not is_hosts_root():
+        raise UsageError("only root may see a log with its secrets", hint="leave out --raw")
     options = [*(["--follow"] if follow else []), *(["--tail", str(tail)] if tail is not None else [])]
-    return yard.engine.attach("logs", *options, name)
+    yard.engine.containers([name])  # its secrets are known from now on
+    with nullcontext() if raw else masked_output():
+        return yard.engine.attach("logs", *options, name)
