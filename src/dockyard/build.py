@@ -10,14 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dockyard import process, telling
+from dockyard import evidence, process, telling
 from dockyard.build_output import BuildOutput
 from dockyard.context import build_context
+from dockyard.directives import EVIDENCE, RUN, UNDER_TEST, directing, refuse_old_script
 from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
 from dockyard.engine.identity import SOURCE_LABEL
 from dockyard.engine.models import Image, plain_id
-from dockyard.errors import DockyardError, EngineError, NoSuchNameError, TestFailedError, UsageError
+from dockyard.errors import NO_PROGRAM, DockyardError, EngineError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
     EARLIER,
     LATEST,
@@ -42,7 +43,7 @@ from dockyard.settings.keys import KEEP, TEST_PROD
 from dockyard.settings.resolve import Settings
 from dockyard.source import source_hash, trimming_hash
 from dockyard.telling import say
-from dockyard.yard import RUN, UNDER_TEST, Yard
+from dockyard.yard import Yard
 
 CONTINUE = "CONTINUE=1"
 """What `./Build` writes as its last line when the standard build is to follow."""
@@ -193,7 +194,7 @@ class Builder(NamedTuple):
         except process.FailedError as error:
             raise DockyardError(f"{self.service.name}: ./Build ended with exit code {error.exit_code}") from None
         except OSError as error:
-            raise DockyardError(f"{script}: {error.strerror}", _FIRST_LINE) from None
+            raise DockyardError(f"{script}: {error.strerror}", NO_PROGRAM) from None
         return last == CONTINUE
 
     def _standard_build(self, reference: str, *, force: bool, timeout: float | None) -> None:
@@ -212,7 +213,7 @@ class Builder(NamedTuple):
         """Run the engine's build, and show what it writes. Raises DockyardError, with the transcript."""
         values = values_of(command.secrets, self.settings)
         with telling.build_display() as show:
-            output = BuildOutput(show, self.engine.dialect.builder_notice, values.values())
+            output = BuildOutput(show, self.engine.dialect.builder_notice)
             environment = {**self._environment, **_PLAIN_OUTPUT, **values}
             try:
                 ran = self.engine.tee(*command.argv, timeout=timeout, environment=environment, output=output)
@@ -261,11 +262,18 @@ class Builder(NamedTuple):
         if not script:
             return False
         run = secrets.token_hex(8)
-        everything = {**(environment or {}), UNDER_TEST: f"{self.service.name}=sha256:{image}", RUN: run}
-        try:
-            self._run_test(script, ("-r",), everything, timeout)
-        finally:
-            remove_run(self.engine, run)
+        with tempfile.TemporaryDirectory(prefix="dockyard-") as place:
+            under_test = f"{self.service.name}=sha256:{image}"
+            directives = {**(environment or {}), UNDER_TEST: under_test, RUN: run, EVIDENCE: place}
+            try:
+                self._run_test(script, ("-r",), directives, timeout)
+            except DockyardError as error:
+                remove_run(self.engine, run, place)
+                error.evidence = evidence.load(Path(place))
+                error.hint = "\n".join([*evidence.lines(error.evidence), error.hint])
+                raise
+            finally:
+                remove_run(self.engine, run)
         return True
 
     @property
@@ -283,10 +291,11 @@ class Builder(NamedTuple):
             self._run_test(script, (), {}, timeout)
         return bool(script)
 
-    def _run_test(self, script: Path, flags: tuple[str, ...], environment: dict[str, str], limit: float | None) -> None:
+    def _run_test(self, script: Path, flags: tuple[str, ...], directives: dict[str, str], limit: float | None) -> None:
         name = f"{self.service.name}: {script.name}"
         hint = f"to see it alone: cd {self.service.directory} && {' '.join((f'./{script.name}', *flags))}"
-        everything = {**environment, **process.own_programs_on_path()}
+        refuse_old_script(script)
+        everything = {**directing(directives), **process.own_programs_on_path()}
         try:
             ran = process.tee(
                 (str(script), *flags), cwd=self.service.directory, extra_environment=everything, timeout=limit
@@ -295,7 +304,7 @@ class Builder(NamedTuple):
             failed = TestFailedError(f"{name} was not done within {limit:g} s", hint)
             raise _with_transcript(failed, error.output) from None
         except OSError as error:
-            raise TestFailedError(f"{script}: {error.strerror}", _FIRST_LINE) from None
+            raise TestFailedError(f"{script}: {error.strerror}", NO_PROGRAM) from None
         if ran.exit_code:
             code = ran.exit_code
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -378,7 +387,6 @@ _GET_BUILDKIT = (
     "install buildx (Debian: `apt install docker-buildx`; Docker's own packages: docker-buildx-plugin). "
     "With Docker 20.10 set DOCKER_BUILDKIT=1"
 )
-_FIRST_LINE = "does its first line name a program that exists?"
 
 
 def test_script(service: Service, settings: Settings) -> Path | None:

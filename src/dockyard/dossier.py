@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dockyard.engine.models import UP
 from dockyard.errors import DockyardError
+from dockyard.masking import MASK, known
 from dockyard.secrets import state_directory
 from dockyard.telling import warn
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 KEPT = 10  # dossiers of a service
 LARGEST = 1024 * 1024  # bytes of one file, its last ones
+LOG_DELAY = 0.2  # seconds in which an engine has written the log of a container that has ended
 
 
 def keep(  # noqa: PLR0913
@@ -26,15 +29,16 @@ def keep(  # noqa: PLR0913
     containers: Mapping[str, str] | None = None,
     transcript: str = "",
     timings: Mapping[str, float] | None = None,
+    evidence: Mapping[str, str] | None = None,
 ) -> Path | None:
     """Keep what tells why something failed, and return the directory; what could not be kept is told.
 
     `containers` are ids or names by role, `new` and `old`; `transcript` is what the build or the tests wrote; `timings`
-    are the steps' seconds.
+    are the steps' seconds; `evidence` are further files.
     """
     import json
 
-    files = {"reason.txt": "\n".join(filter(None, [reason, hint])), "transcript.txt": transcript}
+    files = {"reason.txt": "\n".join(filter(None, [reason, hint])), "transcript.txt": transcript, **(evidence or {})}
     if timings:
         files["timings.json"] = json.dumps(timings, indent=2)
     try:
@@ -94,29 +98,56 @@ def read(dossier: Path) -> dict[str, str]:
 
 def masked(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an inspect answer with the values hidden of the variables that dockyard passed as secrets."""
-    from dockyard.engine.models import SECRETS_LABEL
+    from dockyard.engine.models import secrets_in
 
     config = dict(answer.get("Config") or {})
-    names = set(((config.get("Labels") or {}).get(SECRETS_LABEL) or "").split(","))
+    secrets = secrets_in(answer)
     pairs = (variable.partition("=") for variable in config.get("Env") or ())
-    config["Env"] = [f"{name}={'***' if name in names else value}" for name, _, value in pairs]
+    config["Env"] = [f"{name}={MASK if name in secrets else value}" for name, _, value in pairs]
     return {**answer, "Config": config}
 
 
 def _of_container(engine: "Engine", role: str, container: str) -> dict[str, str]:
     """Return what is known of a container, by file name; nothing where it is gone."""
+    answers = engine.inspect("container", container) if container else []
+    return files_of(engine, role, answers[0]) if answers else {}
+
+
+def files_of(engine: "Engine", role: str, answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is known of a container, by file name, from an inspect answer and its log."""
     import json
 
-    answers = engine.inspect("container", container) if container else []
-    if not answers:
-        return {}
-    state = answers[0].get("State") or {}
+    state = answer.get("State") or {}
     health = state.get("Health") or state.get("Healthcheck") or {}
     return {
-        f"log-{role}.txt": "\n".join(engine.last_words(container, lines=10**6)),
-        f"inspect-{role}.json": json.dumps(masked(answers[0]), indent=2),
+        f"state-{role}.txt": _how_it_is(str(answer.get("Name", "")).removeprefix("/"), state),
+        f"log-{role}.txt": _log_of(engine, str(answer["Id"]), ended=not state.get("Running")),
+        f"inspect-{role}.json": json.dumps(masked(answer), indent=2),
         f"health-{role}.json": json.dumps(health, indent=2) if health.get("Log") else "",
     }
+
+
+def _how_it_is(name: str, state: Mapping[str, Any]) -> str:
+    """Return a line about a container: that it is up, or how it ended."""
+    status = str(state.get("Status", ""))
+    if status in UP:
+        health = (state.get("Health") or state.get("Healthcheck") or {}).get("Status", "")
+        return f"{name} is {status}{f' and {health}' if health not in {'', 'none'} else ''}"
+    why = ", killed for lack of memory" if state.get("OOMKilled") else ""
+    error = f": {state['Error']}" if state.get("Error") else ""
+    return f"{name} has ended with exit code {state.get('ExitCode', 0)}{why}{error}"
+
+
+def _log_of(engine: "Engine", container: str, *, ended: bool) -> str:
+    """Return a container's log, or why there is none; one that has just ended may be written a moment later."""
+    try:
+        log = engine.logs(container).strip()
+        if not log and ended:
+            time.sleep(LOG_DELAY)
+            log = engine.logs(container).strip()
+    except DockyardError as error:
+        return f"the log cannot be read: {error}"
+    return log
 
 
 def _new_directory(service: str) -> Path:
@@ -141,8 +172,8 @@ def _names(stamp: str) -> Iterator[str]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the end of a text where only its owner can read it."""
-    data = text.encode("utf-8", "surrogateescape")[-LARGEST:]
+    """Write the end of a text, without secrets, where only its owner can read it."""
+    data = known.hide(text).encode("utf-8", "surrogateescape")[-LARGEST:]
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

@@ -3,6 +3,8 @@
 Anything else that reaches the top is a bug and keeps its traceback.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dockyard.text import printable
@@ -26,6 +28,8 @@ class DockyardError(Exception):
     exit_code = WORK_FAILED
     transcript = ""
     """The last of what a build or a test wrote that failed."""
+    evidence: Mapping[str, str] = MappingProxyType({})
+    """What explains the end of a test's instance, as files of a failure report."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -86,6 +90,10 @@ class LockedError(DockyardError):
     """Another run is at work on the same container."""
 
     exit_code = LOCKED
+
+
+NO_PROGRAM = "does its first line name a program that exists?"
+"""The hint for a script that cannot be started."""
 
 
 class TestFailedError(DockyardError):

@@ -1,16 +1,18 @@
 """Launching: gathers what a plan asks for, and carries the plan out."""
 
-import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 
 from dockyard import accounts, copying, host, paths, secrets
+from dockyard.directives import RECORD, directive
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH_LABEL, Container, IdMap, Image
 from dockyard.errors import DockyardError
 from dockyard.isolation import refuse_sharing
 from dockyard.layers.store import Store, store_of
+from dockyard.masked_output import masked_output
 from dockyard.plan.capabilities import explain_failure
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Accounts, Facts, Questions
@@ -25,7 +27,7 @@ from dockyard.settings.keys import VOL_BASE
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import has_glob
 from dockyard.settings.values import Mode
-from dockyard.yard import RECORD, Yard
+from dockyard.yard import Yard
 
 
 def gather(engine: Engine, service: Service, asked: Questions) -> Facts:
@@ -167,7 +169,8 @@ def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = 
             for note in do(engine, step):
                 tell(note)
         if launch.foreground:
-            return engine.attach(*launch.argv, secrets=values)
+            with nullcontext() if "--tty" in launch.flags else masked_output():
+                return engine.attach(*launch.argv, secrets=values)
         try:
             _run(engine, launch, values)
         except DockyardError as error:
@@ -185,7 +188,7 @@ def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = 
 
 def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
     """Run a detached container; where somebody records what it opens, they are told before it starts."""
-    recorder = os.environ.get(RECORD)
+    recorder = directive(RECORD)
     if not recorder:
         engine.call(*launch.argv, secrets=values)
         return

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
+from dockyard.masking import known
+
 STARTED: list[Callable[[int], None]] = []
 """Who is told the pid of each child whose output is captured: locks tell others what still works under them."""
 
@@ -27,7 +29,7 @@ class Silence(NamedTuple):
     ask: Callable[[int], None]
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str] | None:
+def environment_with(extra: Mapping[str, str] | None) -> dict[str, str] | None:
     import os
 
     return {**os.environ, **extra} if extra else None
@@ -46,7 +48,7 @@ def capture(
     """
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        argv, env=_environment(extra_environment), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        argv, env=environment_with(extra_environment), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
     ) as child:
         try:
             for tell in STARTED:
@@ -131,19 +133,20 @@ def _feed(source: IO[bytes], target: IO[bytes]) -> None:
 def attach(
     argv: tuple[str, ...],
     *,
-    extra_environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     quiet: bool = False,
     silence: Silence | None = None,
 ) -> int:
     """Run a child on our terminal and return its exit code; with `quiet` its output goes to stderr, as progress does.
 
+    `environment` is all that it gets; by default it gets ours.
     What it writes is not seen here: `silence` asks once, when its seconds are over.
     An interrupt reaches the child as well: it is waited for, so that it can put its things in order, and then raised.
     """
     sys.stdout.flush()
     output = sys.stderr if quiet else None
-    child = subprocess.Popen(argv, env=_environment(extra_environment), cwd=cwd, stdout=output)
+    child = subprocess.Popen(argv, env=environment, cwd=cwd, stdout=output)
     with _ended(child):
         if silence:
             with suppress(subprocess.TimeoutExpired):
@@ -197,13 +200,21 @@ class Output(Protocol):
 
 
 class _Stderr:
+    """Shows what a child writes on our stderr, and saves it, without secrets."""
+
+    def __init__(self) -> None:
+        self._masked = known.stream()
+
     def write(self, text: str) -> str:
+        return self._show(self._masked.write(text))
+
+    def end(self) -> str:
+        return self._show(self._masked.end())
+
+    def _show(self, text: str) -> str:
         sys.stderr.write(text)
         sys.stderr.flush()
         return text
-
-    def end(self) -> str:
-        return ""
 
 
 def tee(  # noqa: PLR0913 - all but the first by name
@@ -221,7 +232,7 @@ def tee(  # noqa: PLR0913 - all but the first by name
     """
     sys.stdout.flush()
     child = subprocess.Popen(
-        argv, env=_environment(extra_environment), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        argv, env=environment_with(extra_environment), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     with _ended(child):
         return _passed_on(child, argv[0], timeout, output or _Stderr(), silence)
@@ -291,7 +302,7 @@ def lines(
     """
     with subprocess.Popen(
         argv,
-        env=_environment(extra_environment),
+        env=environment_with(extra_environment),
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -301,7 +312,7 @@ def lines(
         try:
             for line in child.stdout or ():
                 if not hidden or line.strip() != hidden:
-                    sys.stderr.write(line)
+                    sys.stderr.write(known.hide(line))
                 yield line
             exit_code = child.wait()
         except BaseException:

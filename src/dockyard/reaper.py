@@ -12,16 +12,20 @@ from contextlib import contextmanager
 
 from dockyard.engine.dialect import dialect_of
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import RUN_LABEL
+from dockyard.engine.models import RUN_LABEL, Container
+from dockyard.evidence import save
 
 DONE = b"done"
 LATE = 2.0  # seconds in which a launch that was under way may still bring a container
 
 
 @contextmanager
-def reaper(engine: Engine, run: str) -> Iterator[Callable[[], None]]:
-    """Have the containers of a run removed, unless what is yielded has been called: then nothing is left to do."""
-    argv = (sys.executable, "-m", "dockyard.reaper", engine.program, run)
+def reaper(engine: Engine, run: str, evidence: str = "") -> Iterator[Callable[[], None]]:
+    """Have the containers of a run removed, unless what is yielded has been called: then nothing is left to do.
+
+    `evidence` is a directory for what explains them.
+    """
+    argv = (sys.executable, "-m", "dockyard.reaper", engine.program, run, evidence)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as child:
@@ -32,22 +36,29 @@ def _tell(child: subprocess.Popen[bytes]) -> None:
     child.communicate(DONE)
 
 
-def remove_run(engine: Engine, run: str) -> int:
-    """Remove the containers of a run, and return how many there were."""
-    containers = engine.all_containers(f"label={RUN_LABEL}={run}", stopped=True)
+def containers_of(engine: Engine, run: str) -> list[Container]:
+    """Return the containers of a run, up or not."""
+    return engine.all_containers(f"label={RUN_LABEL}={run}", stopped=True)
+
+
+def remove_run(engine: Engine, run: str, evidence: str = "") -> int:
+    """Remove the containers of a run, and return how many there were; what explains them is saved in a directory."""
+    containers = containers_of(engine, run)
+    if evidence and containers:
+        save(engine, [container.id for container in containers], evidence)
     for container in containers:
         engine.remove(container.id, with_volumes=True)
     return len(containers)
 
 
-def main(program: str, run: str) -> None:
+def main(program: str, run: str, evidence: str) -> None:
     """Wait for the end, and remove what is left."""
     if sys.stdin.buffer.read() == DONE:
         return
     engine = Engine(program, dialect_of(program))
-    if not remove_run(engine, run):
+    if not remove_run(engine, run, evidence):
         time.sleep(LATE)
-        remove_run(engine, run)
+        remove_run(engine, run, evidence)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from dockyard import dossier, history, launch, recovery
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH_LABEL, Container
-from dockyard.errors import DockyardError
+from dockyard.errors import DockyardError, EngineError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, image_candidates
 from dockyard.plan.switch import SwitchPlan, Tags, check_owner, plan_switch
 from dockyard.plan.values import Command
@@ -53,12 +53,26 @@ def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
 def up(yard: Yard, service: Service) -> LaunchPlan:
     """Launch production, which is not up. Raises DockyardError where it cannot be launched or does not stay up."""
     plan = planned(yard, service, replacing=False)
-    start(yard.engine, plan)
+    try:
+        start(yard.engine, plan)
+    except EngineError as error:
+        record_failed_start(yard.engine, plan, str(error), error.hint, is_there=False)
+        raise
     history.record(service.name, "start", "ok", image=plan.image_id)
     problem = watch(yard.engine, [plan.name])[plan.name].problem
     if problem:
-        raise DockyardError(f"{plan.name}: the new container {problem}", hint=launch.last_words(yard.engine, plan))
+        failed = DockyardError(f"{plan.name}: the new container {problem}", hint=launch.last_words(yard.engine, plan))
+        record_failed_start(yard.engine, plan, str(failed), failed.hint)
+        raise failed
     return plan
+
+
+def record_failed_start(engine: Engine, plan: LaunchPlan, reason: str, hint: str, *, is_there: bool = True) -> None:
+    """Record that production did not start, or did not stay up, with a failure report; `is_there`: its container is."""
+    containers = {"new": plan.name} if is_there else {}
+    where = dossier.keep(engine, plan.service, reason, hint=hint, containers=containers)
+    detail = {"reason": reason, "dossier": str(where or "")}
+    history.record(plan.service, "start", "failed", image=plan.image_id, **detail)
 
 
 def start(engine: Engine, plan: LaunchPlan) -> None:
@@ -131,6 +145,7 @@ class Replacement(NamedTuple):
             containers=roles,
             transcript=error.transcript,
             timings=times,
+            evidence=error.evidence,
         )
         again = {"launch": ""} if error.retry else {}  # no launch is refused later because of this one
         self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""), **again)

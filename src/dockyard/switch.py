@@ -193,7 +193,7 @@ def _failed(work: Work, step: SwitchStep, error: BaseException) -> BaseException
     advice = (line for line in work.plan.launch.advice if line not in error.hint)
     hint = "\n".join(filter(None, [error.hint, *advice]))
     failed = SwitchFailedError(str(error), hint, retry=isinstance(error, PortTakenError))
-    failed.transcript = error.transcript
+    failed.transcript, failed.evidence = error.transcript, error.evidence
     return failed
 
 

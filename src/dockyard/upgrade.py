@@ -161,7 +161,14 @@ def remembered(builder: Builder, action: str, image: str = "") -> Iterator[None]
         from dockyard import dossier
 
         name, reason = builder.service.name, str(error)
-        where = dossier.keep(builder.engine, name, reason, hint=error.hint, containers={}, transcript=error.transcript)
+        where = dossier.keep(
+            builder.engine,
+            name,
+            reason,
+            hint=error.hint,
+            transcript=error.transcript,
+            evidence=error.evidence,
+        )
         history.record(name, action, "failed", image=image, reason=reason, dossier=str(where or ""))
         raise
 

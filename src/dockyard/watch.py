@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import Container
+from dockyard.engine.models import Check, Container
 
 STAY_UP = 1.0  # seconds that a new container is watched
 PAUSE = 0.1  # seconds between two looks
@@ -19,6 +19,25 @@ class Verdict(NamedTuple):
     problem: str = ""
     health: str = ""
     healthy_after: float | None = None
+
+
+class Tries:
+    """Judges a health check that is run again and again: as an engine does, only from the tries that it would make.
+
+    The engine's own verdict comes later where it does not run the check by itself.
+    """
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._next = check.start_period + check.interval
+        self._failed = 0
+
+    def is_unhealthy(self, elapsed: float) -> bool:
+        """Take a try that failed some seconds after the start, and return whether it was the last one."""
+        if elapsed >= self._next:
+            self._failed += 1
+            self._next = elapsed + self._check.interval
+        return self._failed >= max(self._check.retries, 1)
 
 
 class _Wanted(NamedTuple):
@@ -80,7 +99,7 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     if engine.dialect.health_check:
         healthy, unhealthy = engine.is_healthy(container.id), False
     else:
-        is_news = _seconds(container.health_checked) >= wanted.since
+        is_news = seconds_of(container.health_checked) >= wanted.since
         healthy, unhealthy = container.health == "healthy" and is_news, container.health == "unhealthy" and is_news
     if healthy:
         return Verdict(healthy_after=elapsed) if elapsed >= wanted.stay_up else None
@@ -93,6 +112,6 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     return None
 
 
-def _seconds(when: str) -> float:
+def seconds_of(when: str) -> float:
     """Return an engine's time in seconds of the clock; 0 where it tells none."""
     return datetime.fromisoformat(when).timestamp() if when else 0.0

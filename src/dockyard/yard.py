@@ -7,6 +7,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dockyard.directives import UNDER_TEST, directive
 from dockyard.errors import Problem, SettingsError
 from dockyard.service import Service, service_at, services_in
 
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
     from dockyard.settings.load import Flags, HostLayers
     from dockyard.settings.resolve import Settings
     from dockyard.settings.values import Mode
-
-UNDER_TEST = "DOCKYARD_UNDER_TEST"
-"""The environment variable `SERVICE=IMAGE-ID` by which a Test is told what to launch: an id, as tags may move."""
-
-RUN = "DOCKYARD_RUN"
-"""The environment variable that marks what one run of a Test launches: that, and nothing else, is removed after it."""
-
-UNTIL_HEALTHY = "DOCKYARD_UNTIL_HEALTHY"
-"""The environment variable by which a Test is told to pass only if its instance gets healthy, where that is checked."""
-
-RECORD = "DOCKYARD_RECORD"
-"""The environment variable that names the socket at which a launch is told before it starts: surface/recorder.py."""
 
 
 class Yard:
@@ -123,5 +112,5 @@ class Yard:
 
 def image_under_test(service: Service) -> str:
     """Return the id of the image that a Test of this service is to launch; empty where nobody asked for one."""
-    name, _, image = os.environ.get(UNDER_TEST, "").partition("=")
+    name, _, image = directive(UNDER_TEST).partition("=")
     return image if name == service.name else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dockyard.directives import FIRST_LINE
 from tests.engines.hostile import production
 from tests.engines.world import World, write
 
@@ -97,7 +98,7 @@ def test_failure_holds_the_advice(engine: World) -> None:
 def test_failing_test_holds_the_advice(engine: World) -> None:
     """An instance that a Test launches and that dies because it cannot write: the Test says why."""
     service, own = unfit(engine, cmd=WRITES)
-    script = '#!/bin/sh\n[ "$CONTAINER_NAME" ] || exec dockyard-python -m dockyard.testing "$0" "$@"\n'
+    script = f"#!/bin/sh\n{FIRST_LINE}\n"
     write(service / "Test", script, mode=0o755)
     before = production(engine)
     told = engine.run("./Test", "-r", cwd=service, expect=1).text

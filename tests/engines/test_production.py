@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.directives import FIRST_LINE
 from tests.engines.world import BASE, FROM_BASE, IDLE, LABEL, PROGRAMS, World, wait_for, write
 
 # It takes its time to stop, so that an interrupt finds the replacement half done.
@@ -132,8 +133,8 @@ def test_test_may_run_the_test_of_another_service(engine: World) -> None:
     write(inner / "Test", "#!/usr/bin/env dockyard-python\n" + PASSING, mode=0o755)
     script = f"""#!/bin/sh
 set -e
-[ "${{CONTAINER_NAME-}}" ] || exec dockyard-python -m dockyard.testing "$0" "$@"
-cd {inner} && env -u CONTAINER_NAME ./Test -r
+{FIRST_LINE}
+cd {inner} && ./Test -r
 d-run --cd {started}
 {engine.engine} exec "$CONTAINER_NAME" true
 """

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dockyard.directives import FIRST_LINE
 from tests.engines.world import BASE, FROM_BASE, World, service_port, wait_for, write
 
-SHELL = '#!/bin/sh\n[ "$CONTAINER_NAME" ] || exec dockyard-python -m dockyard.testing "$0" "$@"\n'
+SHELL = f"#!/bin/sh\n{FIRST_LINE}\n"
 """The beginning of a Test that is a shell script."""
 
 
@@ -89,6 +90,21 @@ def test_ready_is_when_the_health_check_passes(engine: World) -> None:
     assert "1 passed" in engine.run("./Test", "-r", cwd=service).text
 
 
+def test_ready_ends_when_the_verdict_is_known(engine: World) -> None:
+    """wait_ready does not wait on once the health check has failed as often as it may, and says what that wrote."""
+    service = engine.tested(
+        python_test("""
+            def test_ready(container: Container) -> None:
+                container.wait_ready(600)
+        """),
+        healthcheck={"cmd": "echo no database; false", "interval": "1s", "retries": 2},
+    )
+    shown = engine.run("./Test", "-r", cwd=service, expect=1).text
+    assert "it is unhealthy" in shown
+    assert "no database" in shown
+    assert "log: ready to serve" in shown
+
+
 def test_failures_explain_themselves(engine: World) -> None:
     """Each failing expectation says what was expected, what was there, and what the log says last."""
     service = engine.tested(
@@ -127,7 +143,7 @@ def test_failures_explain_themselves(engine: World) -> None:
         "no `Other page` in 'It works",
         "status 404, not 200",
         "no b'503' in",
-        "no `never said` in the log",
+        "waited 0.1 s for `never said` in its log",
         "/no/such/file",
         "/no/host/file",
         "echo actual; exit 7",
@@ -338,3 +354,35 @@ def test_launch_that_fails_leaves_nothing(engine: World) -> None:
     service = engine.tested(SHELL, cmd="/no/such/program")
     engine.run("./Test", "-r", cwd=service, expect=1)
     assert no_instance(engine, service)
+
+
+# ---------------------------------------------------------------------------------------------- the environment's lies
+@pytest.mark.matrix
+def test_foreign_variables_do_not_choose_what_is_tested(engine: World) -> None:
+    """CONTAINER_NAME and its like in the environment: the Test still launches its instance, and tests that."""
+    service = engine.tested(SHELL + 'echo "$CONTAINER_NAME $CONTAINER_ENGINE ${CONTAINER_PORT_99-none}"\n')
+    engine.d_run(service)
+    foreign = {
+        "CONTAINER_NAME": service.name,
+        "CONTAINER_ENGINE": "/no/such/engine",
+        "CONTAINER_PORT_99": "127.0.0.1:99",
+        "DOCKYARD_TESTER": "process 1",
+    }
+    shown = engine.run("./Test", "-r", cwd=service, env=foreign).stdout
+    assert shown == f"test-{service.name} {engine.engine} none\n"
+    done = engine.run("./Test", "-r", cwd=service, env={"DOCKYARD_UNDER_TEST": f"{service.name}=sha256:1"}, expect=2)
+    assert "DOCKYARD_UNDER_TEST is set in the environment" in done.stderr
+
+
+def test_old_shell_test_is_refused(engine: World) -> None:
+    """By itself and by `d test`, with the line to write; production is not touched by it."""
+    old = '[ "${CONTAINER_NAME-}" ] || exec dockyard-python -m dockyard.testing "$0" "$@"'
+    service = engine.plain(Test=f"#!/bin/sh\n{old}\necho tested\n")
+    engine.d_build(service)
+    for done in (
+        engine.run("./Test", "-r", cwd=service, expect=2),
+        engine.d("test", service.name, expect=2, env={"CONTAINER_NAME": "production"}),
+    ):
+        assert "Test:2: this line decides by a variable that other programs set, too" in done.stderr
+        assert FIRST_LINE in done.stderr
+        assert "tested" not in done.stdout

@@ -1,7 +1,6 @@
 """d-run: settings.yaml → a running container."""
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -12,6 +11,7 @@ from dockyard.cli.explain import Row, explained, explained_copies, explained_ope
 from dockyard.cli.main import program
 from dockyard.cli.output import Result, announce, say
 from dockyard.cli.parser import Parser
+from dockyard.directives import RUN, directive
 from dockyard.errors import EngineUnreachableError, UsageError
 from dockyard.lock import held
 from dockyard.plan.copies import ChosenCopy
@@ -23,7 +23,7 @@ from dockyard.settings.load import Flags
 from dockyard.settings.resolve import Settings
 from dockyard.settings.types import Boolean, Words
 from dockyard.settings.values import Mode
-from dockyard.yard import RUN, Yard
+from dockyard.yard import Yard
 
 
 def _key_option(key: Key[Any]) -> Option:
@@ -90,7 +90,7 @@ def d_run(arguments: list[str]) -> Result | int:
         test_data=given.vol_alt,
         fail_on_exists=given.fail_on_exists,
         terminal=_is_terminal(),
-        run=os.environ.get(RUN, ""),
+        run=directive(RUN),
     )
     if given.dry:
         plan = launch.plan(yard, service, settings, options)

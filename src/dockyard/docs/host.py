@@ -49,6 +49,13 @@ VARIABLES = (
     Variable("SUDO_UID", "Who is told to have undone something."),
     Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: what a Test is to test.", set_by_us=True),
     Variable("DOCKYARD_RUN", "The label by which all that a Test has launched is removed.", set_by_us=True),
+    Variable(
+        "DOCKYARD_TOKEN",
+        "Which process has set the others here. Only what it has started obeys them; anything else refuses to run.",
+        set_by_us=True,
+    ),
+    Variable("DOCKYARD_EVIDENCE", "The directory for what explains a Test that fails.", set_by_us=True),
+    Variable("DOCKYARD_TESTER", "`process PID`: the process that runs a Test in another language.", set_by_us=True),
     Variable("DOCKYARD_UNTIL_HEALTHY", "A Test passes only if its instance gets healthy.", set_by_us=True),
     Variable(
         "DOCKYARD_RECORD", "The socket at which a launch is told to whoever records what it opens.", set_by_us=True

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from dockyard import process
+from dockyard import masking, process
 from dockyard.engine.about import About
 from dockyard.engine.dialect import Dialect, dialect_of
 from dockyard.engine.models import (
@@ -27,6 +27,7 @@ from dockyard.engine.models import (
     network_from,
     plain_id,
     row_from,
+    secrets_in,
     step_from,
 )
 from dockyard.engine.silence import Watchdog, is_waiting, waiting
@@ -83,8 +84,9 @@ class Engine:
         """Run a command on our terminal and return its exit code; `quiet` sends its output to stderr."""
         try:
             with waiting("Ctrl-C ends it"):
+                environment = process.environment_with(secrets)
                 return process.attach(
-                    (self.program, *argv), extra_environment=secrets, quiet=quiet, silence=self._silence(argv)
+                    (self.program, *argv), environment=environment, quiet=quiet, silence=self._silence(argv)
                 )
         except OSError as error:
             raise _cannot_start(self.program, error) from None
@@ -361,6 +363,8 @@ class Engine:
             answers: list[Any] = json.loads(done.stdout or "[]") or []
         except ValueError:
             raise EngineError((self.program, *argv), done.exit_code, "the answer is not JSON") from None
+        if kind == "container":
+            masking.known.learn(value for answer in answers for value in secrets_in(answer).values())
         return [make(answer) for answer in answers]
 
     def _silence(self, argv: tuple[str, ...]) -> process.Silence:

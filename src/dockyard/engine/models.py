@@ -33,6 +33,14 @@ Answer = Mapping[str, Any]
 """One object of an inspect answer, as JSON has it."""
 
 
+def secrets_in(answer: Answer) -> dict[str, str]:
+    """Return the values that a container was launched with as secrets, by variable, from an inspect answer."""
+    config = answer.get("Config") or {}
+    names = ((config.get("Labels") or {}).get(SECRETS_LABEL) or "").split(",")
+    variables = dict(variable.partition("=")[::2] for variable in config.get("Env") or ())
+    return {name: variables[name] for name in names if name in variables}
+
+
 class Image(NamedTuple):
     """An image; `id` is the engine's, without `sha256:`; `content` is equal on all engines and in all their stores.
 

@@ -11,6 +11,7 @@ from dockyard.errors import DockyardError, SettingsError
 from dockyard.fleet.crew import FAILED, OK, Crew, Done, Link, Task, Watcher, failure
 from dockyard.host import host_facts
 from dockyard.lock import held
+from dockyard.masked_output import masked_output
 from dockyard.plan.launch import LaunchOptions, container_name, questions
 from dockyard.plan.switch import base_name
 from dockyard.plan.waves import autostarting
@@ -112,7 +113,11 @@ def _wave(yard: "Yard", knowing: "Yard", names: list[str], watcher: Watcher, how
 
     begun = Crew(_Starting(watcher), how.jobs, how.timeout).run(tasks())  # the first starts while the next is planned
     finished += _watched(yard, begun, plans, watcher, how)
-    history.record_all((done.name, "start", done.result, str(done.data.get("image", "")), {}) for done in finished)
+    history.record_all(
+        (done.name, "start", done.result, str(done.data.get("image", "")), {})
+        for done in finished
+        if done.is_ok or done.name not in plans  # the others are recorded with their failure reports
+    )
     return finished
 
 
@@ -145,6 +150,11 @@ def _watched(
     yard: "Yard", begun: list[Done], plans: "Mapping[str, LaunchPlan]", watcher: Watcher, how: How
 ) -> list[Done]:
     """Return what was started, with those that did not stay up or get healthy as failed."""
+    from dockyard.replace import record_failed_start
+
+    for done in begun:
+        if not done.is_ok:
+            record_failed_start(yard.engine, plans[done.name], done.reason, done.hint, is_there=False)
     names = {done.name: plans[done.name].name for done in begun if done.is_ok}
     verdicts = watch(yard.engine, names.values(), stay_up=STAY_UP, patience=how.timeout)
     finished = [done for done in begun if not done.is_ok]
@@ -152,6 +162,7 @@ def _watched(
         problem = verdicts[names[done.name]].problem if done.is_ok else ""
         if problem:
             hint = launch.last_words(yard.engine, plans[done.name])
+            record_failed_start(yard.engine, plans[done.name], problem, hint)
             finished.append(_told(watcher, done._replace(result=FAILED, reason=problem, hint=hint)))
         elif done.is_ok:
             finished.append(_told(watcher, done))
@@ -243,7 +254,9 @@ def run_in_all(yard: "Yard", watcher: Watcher, how: How, command: list[str]) -> 
 
 
 def _run(yard: "Yard", row: "Row", command: list[str]) -> Mapping[str, Any]:
-    code = yard.engine.attach("exec", "--user", "0", row.name, *command)
+    yard.engine.containers([row.name])  # its secrets are known from now on
+    with masked_output():
+        code = yard.engine.attach("exec", "--user", "0", row.name, *command)
     if code:
         raise DockyardError(f"ended with exit code {code}")
     return {"text": "exit code 0"}

@@ -18,7 +18,7 @@ from dockyard.errors import DockyardError, NoSuchNameError
 from dockyard.plan.copies import ChosenCopy
 from dockyard.plan.facts import Facts, Questions
 from dockyard.plan.fitness import Started, lacks, unfit
-from dockyard.plan.flags import flag_values
+from dockyard.plan.flags import flag_values, is_set
 from dockyard.plan.mounts import MountPart, copied, mount_part, needs_owners, nested, sources
 from dockyard.plan.network import Part, can_pin, lookups, network_name, network_part, ports_part
 from dockyard.plan.owners import host_names
@@ -284,6 +284,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         *_restart(settings, options),
         *_user(settings, options),
         *settings[EXTRA_DOCKER],
+        *_stays_when_it_ends(settings, options),
     )
     argv = (*flags, *_image_and_command(settings, image.id if reference == settings[TAG] else reference, options))
     return LaunchPlan(
@@ -465,9 +466,24 @@ def _restart(settings: Settings, options: LaunchOptions) -> tuple[str, ...]:
     """Return the restart policy. Under test it would hide a service that does not stay up."""
     policy = settings.value(RESTART)
     hides_failure = settings.mode.isolated and not policy.for_this_mode
-    if not policy.value or settings[RM] or options.shell or hides_failure:
+    if not policy.value or settings[RM] or options.shell or hides_failure or _is_tested(settings, options):
         return ()
     return ("--restart", policy.value)
+
+
+def _is_tested(settings: Settings, options: LaunchOptions) -> bool:
+    """Return whether a Test has it launched in the background: its log and its exit code are read after its end."""
+    return settings.mode.isolated and bool(options.run) and not (settings[FOREGROUND] or options.shell)
+
+
+def _stays_when_it_ends(settings: Settings, options: LaunchOptions) -> Iterator[str]:
+    """Yield flags that overrule raw ones by which the engine would restart or remove a tested instance."""
+    if _is_tested(settings, options):
+        raw: tuple[str, ...] = settings[EXTRA_DOCKER]
+        if set(flag_values(raw, "restart")) - {"no"}:
+            yield "--restart=no"
+        if is_set(raw, "rm"):
+            yield "--rm=false"
 
 
 def _user(settings: Settings, options: LaunchOptions) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from dockyard.directives import RECORD
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import Container
 from dockyard.errors import DockyardError, EngineError
@@ -24,7 +25,6 @@ from dockyard.layers.store import store_of
 from dockyard.surface.asked import asked_by
 from dockyard.surface.permission import Question, Questions
 from dockyard.surface.processes import Processes
-from dockyard.yard import RECORD
 
 READY = b"ready"
 _LONGEST = 4096

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.directives import UNTIL_HEALTHY
 from dockyard.engine.engine import SHORT_ID
 from dockyard.engine.models import plain_id
 from dockyard.errors import DockyardError, EngineError, TestFailedError, UsageError
@@ -24,7 +25,6 @@ from dockyard.surface.surface import Surface
 from dockyard.surface.tree import Files, Tree, files_of
 from dockyard.telling import say
 from dockyard.text import escaped, listed
-from dockyard.yard import UNTIL_HEALTHY
 
 if TYPE_CHECKING:
     from dockyard.build import Builder
@@ -142,13 +142,13 @@ def _test(builder: "Builder", trimmed: str, dropped: Collection[str], *, timeout
     try:
         builder.test(trimmed, timeout=timeout, environment=_HEALTHY)
     except TestFailedError as error:
-        named = named_in(error.transcript, dropped)
+        named = named_in(f"{error.transcript}\n{error.hint}", dropped)
         more = f"of what was left out these are named above: {listed(map(escaped, named))}\n" if named else ""
         failed = TestFailedError(
             f"{builder.service.name}: the Test passes on the whole image, and not on the trimmed one: not kept",
             hint=f"{more}what is only looked for, and never opened, is not seen: name it in `keep`",
         )
-        failed.transcript = error.transcript
+        failed.transcript, failed.evidence = error.transcript, error.evidence
         raise failed from None
 
 

@@ -13,9 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dockyard import evidence
+from dockyard.engine import models
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, IdRange
 from dockyard.errors import DockyardError, NoSuchNameError
+from dockyard.watch import Tries, seconds_of
 
 PAUSE = 0.1  # seconds between two tries
 LOG_LINES = 20
@@ -29,12 +32,9 @@ class Unexpected(AssertionError):  # noqa: N818 - read as a sentence where a tes
 class Container:
     """A running container, as a Test sees it."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, model: models.Container) -> None:
         self._engine = engine
-        found = engine.containers([name])
-        if not found or not found[0].is_up:
-            raise NoSuchNameError(f"container `{name}` is not up", hint="launch it, or run the test with -r")
-        self._model = found[0]
+        self._model = model
 
     @property
     def name(self) -> str:
@@ -128,12 +128,19 @@ class Container:
         return self._engine.logs(self.id)
 
     def wait_ready(self, seconds: float = 30) -> None:
-        """Wait until its health check passes; where it has none, until its published ports accept connections."""
-        if self._model.health:
-            self._until(lambda: self._engine.is_healthy(self.id), seconds, "a health check that passes")
+        """Wait until its health check passes; where it has none, until its published ports accept connections.
+
+        Raises Unexpected as soon as the container is unhealthy by its own check, or has ended.
+        """
+        if self._model.check:
+            self._until(self._health(self._model.check), seconds, "its health check to pass")
         for port in [port for port in self._model.ports if port.endswith("/tcp")]:
             number = int(port.partition("/")[0])
-            self._until(lambda number=number: self._connects(number), seconds, f"a connection on port {port}")  # type: ignore[misc]
+            self._until(lambda number=number: self._connects(number), seconds, f"port {port} to accept connections")  # type: ignore[misc]
+
+    def explanation(self) -> list[str]:
+        """Return how it is or how it ended, what its health check said, and the end of its log."""
+        return evidence.lines(evidence.collect(self._engine, [self.id]))
 
     def expect_http(  # noqa: PLR0913 - what one may expect of a page
         self,
@@ -170,12 +177,12 @@ class Container:
                 raise Unexpected(f"no {expect!r} in {answers[0][:200]!r}")
             return True
 
-        self._until(replies, seconds, f"an answer to {send!r} on port {port}")
+        self._until(replies, seconds, f"the answer to {send!r} on port {port}")
         return answers[0]
 
     def expect_log(self, text: str, *, seconds: float = 10) -> None:
         """Expect a text in its log."""
-        self._until(lambda: text in self.logs(), seconds, f"`{text}` in the log")
+        self._until(lambda: text in self.logs(), seconds, f"`{text}` in its log")
 
     def expect_file(self, path: str, *, contains: str = "", seconds: float = 10) -> str:
         """Expect a file inside that holds a text, and return its content. Needs nothing inside: the engine reads it."""
@@ -208,18 +215,40 @@ class Container:
         __tracebackhide__ = True
         deadline = time.monotonic() + seconds
         while True:
-            reason = _reason(check)
-            if not self._engine.is_up(self.id):  # what answered may have been another's
-                raise Unexpected(f"{self.name} has ended; expected: {what}{self._last_log()}")
-            if reason is None:
+            problem = _problem(check)
+            now = next(iter(self._engine.containers([self.id])), None)
+            if not now or not now.is_up:  # what answered may have been another's
+                how = f"has ended with exit code {now.exit_code}" if now else "is gone"
+                raise Unexpected(f"{self.name} {how} while the Test waited for {what}{self._last_log()}")
+            if not problem:
                 return
-            if time.monotonic() > deadline:
-                because = f": {reason}" if reason else ""
-                raise Unexpected(f"{self.name}: expected {what} within {seconds:g} s{because}{self._last_log()}")
+            if isinstance(problem, NoSuchNameError):
+                raise problem
+            if isinstance(problem, _Final) or time.monotonic() > deadline:
+                how = "" if isinstance(problem, _Final) else f"waited {seconds:g} s for {what}: "
+                raise Unexpected(f"{self.name}: {how}{problem}{self._last_log()}")
             time.sleep(PAUSE)
 
+    def _health(self, check: models.Check) -> Callable[[], bool]:
+        """Return what checks the health, and raises _Final when the verdict is known."""
+        tries = Tries(check)
+        started = seconds_of(self._model.started)
+
+        def is_healthy() -> bool:
+            if self._engine.is_healthy(self.id):
+                return True
+            now = next(iter(self._engine.containers([self.id])), self._model)
+            runs_by_itself = not self._engine.dialect.health_check
+            if now.health == "unhealthy" if runs_by_itself else tries.is_unhealthy(time.time() - started):
+                raise _Final(
+                    f"its health check fails, so it is unhealthy{_indented('health check', now.health_output)}"
+                )
+            return False
+
+        return is_healthy
+
     def _last_log(self) -> str:
-        return "".join(f"\n  log: {line}" for line in self._engine.last_words(self.id, LOG_LINES))
+        return _indented("log", "\n".join(self._engine.last_words(self.id, LOG_LINES)))
 
     def _address(self, port: int) -> tuple[str, int]:
         """Return where to connect: the published port, else the container's own address."""
@@ -260,14 +289,22 @@ class Container:
         return answer
 
 
-def _reason(check: Callable[[], bool]) -> str | None:
-    """Return None where a check holds, else why not, as far as it says."""
+class _Final(Exception):  # noqa: N818 - see Unexpected
+    """There is no use in waiting any longer."""
+
+
+def _problem(check: Callable[[], bool]) -> Exception | None:
+    """Return why a check does not hold; None if it does."""
     try:
-        return None if check() else ""
-    except NoSuchNameError:
-        raise
-    except (Unexpected, DockyardError, OSError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
+        return None if check() else Unexpected("in vain")
+    except (_Final, Unexpected, DockyardError) as error:
+        return error
+    except (OSError, http.client.HTTPException) as error:
+        return Unexpected(str(error) or type(error).__name__)
+
+
+def _indented(what: str, text: str) -> str:
+    return "".join(f"\n  {what}: {line}" for line in text.strip().splitlines())
 
 
 def _excerpt(text: str) -> str:

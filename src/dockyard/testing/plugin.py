@@ -35,10 +35,12 @@ def container(request: pytest.FixtureRequest) -> "Iterator[Container]":
         yield given
         return
     from dockyard.service import Service
-    from dockyard.testing.instance import Wanted, instance
+    from dockyard.testing.instance import Wanted, instance, report
 
     directory = request.config.getoption("--service")
     if not directory:
         pytest.fail("the `container` fixture needs --service DIR", pytrace=False)
     with instance(Service(Path(directory).absolute()), Wanted(launched=True)) as launched:
         yield launched
+        if request.session.testsfailed:
+            report(launched)

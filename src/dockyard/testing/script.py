@@ -13,9 +13,11 @@ from _pytest.assertion.rewrite import rewrite_asserts
 
 from dockyard import process
 from dockyard.cli.command import flag, option
-from dockyard.cli.main import run
+from dockyard.cli.main import SIGNALLED, run
 from dockyard.cli.parser import Parser
-from dockyard.errors import INTERRUPTED, WORK_FAILED, UsageError
+from dockyard.directives import environment_of_script, refuse_old_script
+from dockyard.errors import NO_PROGRAM, WORK_FAILED, TestFailedError, UsageError
+from dockyard.masked_output import masked_output
 from dockyard.service import Service
 from dockyard.testing import plugin
 from dockyard.testing.container import Container
@@ -61,8 +63,25 @@ def _read(script: Path, arguments: list[str]) -> tuple[Wanted, list[str]]:
 
 
 def _run_program(script: Path, wanted: Wanted, arguments: list[str]) -> int:
+    refuse_old_script(script)
     with instance(Service(script.parent), wanted) as container:
-        return process.attach((str(script), *arguments), extra_environment=container.environment())
+        environment = environment_of_script(container.environment())
+        with masked_output():
+            try:
+                code = process.attach((str(script), *arguments), environment=environment)
+            except OSError as error:
+                raise TestFailedError(f"{script}: {error.strerror}", NO_PROGRAM) from None
+        if code:
+            raise _failed(script, code)
+    return 0
+
+
+def _failed(script: Path, code: int) -> TestFailedError:
+    """Return the failure of a Test that ended with an exit code, which becomes ours."""
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    error = TestFailedError(f"{script.name} {how}")
+    error.exit_code = code if code > 0 else SIGNALLED - code
+    return error
 
 
 def _run_pytest(script: Path, wanted: Wanted, arguments: list[str]) -> int:
@@ -71,15 +90,18 @@ def _run_pytest(script: Path, wanted: Wanted, arguments: list[str]) -> int:
     place = str(script.parent)
     with instance(Service(script.parent), wanted) as container:
         signal.signal(signal.SIGTERM, _interrupt)
-        verdict = pytest.main(
-            [*quiet, *alone, "--rootdir", place, "--confcutdir", place, *arguments, str(script)],
-            plugins=[plugin, _Script(script, container)],
-        )
-    if verdict == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise UsageError(f"{script}: no test in it", hint="a test is a function whose name begins with `test_`")
-    if verdict == pytest.ExitCode.INTERRUPTED:
-        return INTERRUPTED
-    return 0 if verdict == pytest.ExitCode.OK else WORK_FAILED
+        with masked_output():
+            verdict = pytest.main(
+                [*quiet, *alone, "--rootdir", place, "--confcutdir", place, *arguments, str(script)],
+                plugins=[plugin, _Script(script, container)],
+            )
+        if verdict == pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise UsageError(f"{script}: no test in it", hint="a test is a function whose name begins with `test_`")
+        if verdict == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
+        if verdict != pytest.ExitCode.OK:
+            raise _failed(script, WORK_FAILED)
+    return 0
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -55,7 +55,7 @@ def why(_yard: Yard, name: str, *, as_list: bool) -> Result:
     files = read(kept[0])
     shown = [
         file
-        for file in ("reason.txt", "health-new.json", "log-new.txt", "transcript.txt", "timings.json")
+        for file in ("reason.txt", "state-new.txt", "health-new.json", "log-new.txt", "transcript.txt", "timings.json")
         if file in files
     ]
     lines = [f"{name}: {kept[0].name}, in {kept[0]}"]
