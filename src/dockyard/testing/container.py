@@ -240,9 +240,7 @@ class Container:
             now = next(iter(self._engine.containers([self.id])), self._model)
             runs_by_itself = not self._engine.dialect.health_check
             if now.health == "unhealthy" if runs_by_itself else tries.is_unhealthy(time.time() - started):
-                raise _Final(
-                    f"its health check fails, so it is unhealthy{_indented('health check', now.health_output)}"
-                )
+                raise _Final(f"it is unhealthy{_indented('health check', now.health_output)}")
             return False
 
         return is_healthy
