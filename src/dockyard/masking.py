@@ -6,6 +6,7 @@ from files or computes itself: of that, dockyard knows nothing.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -43,15 +44,17 @@ COMMON = frozenset(
 
 _WRAPPED_LINE = re.compile(r"[\w+/=-]{48,}[ \t]*\r?\n", re.ASCII)
 """A line that may continue in the next one, as base64 and hexadecimal digits do."""
+_LINE_END = re.compile(r"[ \t]*(?:\\n|\r?\n)[ \t]*")
+"""Where lines of digits are divided, also within JSON."""
 _IN_BASE64 = re.compile(r"[\w+/-]", re.ASCII)
 
 
 class _Needles(NamedTuple):
-    """What to look for: texts as they are; parts of base64, whose neighbours hold some bits more; both wrapped."""
+    """What to look for: texts as they are; parts of base64, whose neighbours hold more bits; digits that may wrap."""
 
     plain: tuple[str, ...]
     base64: tuple[str, ...]
-    wrapped: tuple[re.Pattern[str], ...]
+    digits: tuple[str, ...]
 
 
 class Masker:
@@ -145,9 +148,27 @@ def _found(text: str, needles: _Needles) -> Iterator[tuple[int, int]]:
         for begin, end in _places(text, needle):
             yield _with_neighbours(text, begin, end)
     if _WRAPPED_LINE.search(text):
-        for pattern in needles.wrapped:
-            for match in pattern.finditer(text):
-                yield _with_neighbours(text, *match.span())
+        yield from _found_in_wrapped(text, needles.digits)
+
+
+def _found_in_wrapped(text: str, needles: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield where digits are that lines of them divide."""
+    parts, starts, offsets = [], [0], [0]
+    end = length = 0
+    for gap in _LINE_END.finditer(text):
+        parts.append(text[end : gap.start()])
+        length += gap.start() - end
+        end = gap.end()
+        starts.append(length)
+        offsets.append(end - length)
+    unwrapped = "".join([*parts, text[end:]])
+
+    def original(place: int) -> int:
+        return place + offsets[bisect_right(starts, place) - 1]
+
+    for needle in needles:
+        for first, after in _places(unwrapped, needle):
+            yield _with_neighbours(text, original(first), original(after - 1) + 1)
 
 
 def _places(text: str, needle: str) -> Iterator[tuple[int, int]]:
@@ -186,15 +207,13 @@ def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
 
 # ---------------------------------------------------------------------------------------------------------- encodings
 def _needles_of(values: Iterable[str]) -> _Needles:
-    plain, base64, wrapped = set[str](), set[str](), set[str]()
+    plain, base64, hexadecimal = set[str](), set[str](), set[str]()
     for value in values:
         data = value.encode("utf-8", "surrogateescape")
         plain |= {value, *_quoted(value), *_percent(data), *_hexadecimal(data)}
-        digits = set(_base64(data))
-        base64 |= digits
-        wrapped |= {*digits, data.hex(), data.hex().upper()}
-    patterns = (r"(?:\s|\\n)*".join(map(re.escape, digits)) for digits in sorted(wrapped))
-    return _Needles(_long_enough(plain), _long_enough(base64), tuple(map(re.compile, patterns)))
+        base64 |= set(_base64(data))
+        hexadecimal |= {data.hex(), data.hex().upper()}
+    return _Needles(_long_enough(plain), _long_enough(base64), _long_enough(base64 | hexadecimal))
 
 
 def _long_enough(needles: Iterable[str]) -> tuple[str, ...]:
