@@ -69,7 +69,7 @@ ALL = {
     "python is killed": End(python("os.kill(os.getpid(), signal.SIGKILL)"), "killed by signal 9"),
     "python ends": End(python("os._exit(9)"), "exit code 9"),
     "no test": End("#!/usr/bin/env dockyard-python\nfrom dockyard.testing import main\nmain()\n", "exit code 2"),
-    "syntax": End(python("this is no python"), "exit code 1"),
+    "syntax": End(python("this is no python"), "exit code 1", state=""),  # nothing is launched
     "instance ends at once": End(shell("exit 1"), "exit code 1", "exit code 3", ENDS),
     "instance ends at once, python": End(python("container.wait_ready(60)"), "exit code 1", "exit code 3", ENDS),
     "instance ends later": End(
@@ -156,7 +156,7 @@ def test_every_end_under_load(engine: World, record_property: Record) -> None:
 
 def test_reason_of_a_failed_start(engine: World) -> None:
     """`d up` of a container that ends: its log and exit code are in `d why`, and so they are after `d up-all`."""
-    settings = {"cmd": ["sh", "-c", ENDS], "image": "dytest/dyt-base:latest", "autostart": True, "restart": "no"}
+    settings = {"cmd": ["sh", "-c", ENDS], "image": "dytest/dyt-base:latest", "autostart": 1, "restart": "no"}
     service = engine.service(settings)
     for verb in (("up", service.name), ("up-all",)):
         engine.d(*verb, expect=1)

@@ -86,7 +86,7 @@ def stored(service: str) -> str:
 def test_a_crash_shows_no_secret(engine: World) -> None:
     """50 secrets in 6 encodings: not on the terminal, in the state directory, the journal or a notification."""
     with notified(engine) as sent:
-        service = with_secrets(engine, "exit 3")
+        service = with_secrets(engine, "exit 3", autostart=1)
         shown = [
             engine.d("upgrade", service.name, expect=1).text,
             engine.d("why", service.name).text,
@@ -126,6 +126,7 @@ def test_a_test_shows_no_secret(engine: World) -> None:
     )
     with notified(engine):
         service = with_secrets(engine, "sleep 600")
+        engine.d_build(service)
         write(service / "Test", python, mode=0o755)
         shown = [engine.run("./Test", "-r", cwd=service, expect=1).text, engine.d("test", service.name, expect=1).text]
         assert "assert" in shown[0]
