@@ -132,7 +132,7 @@ def _how_it_is(name: str, state: Mapping[str, Any]) -> str:
     status = str(state.get("Status", ""))
     if status in UP:
         health = (state.get("Health") or state.get("Healthcheck") or {}).get("Status", "")
-        return f"{name} is {status}{f' and {health}' if health not in {'', 'none'} else ''}"
+        return f"{name} is {status}{f' and {health}' if health in {'healthy', 'unhealthy'} else ''}"
     why = ", killed for lack of memory" if state.get("OOMKilled") else ""
     error = f": {state['Error']}" if state.get("Error") else ""
     return f"{name} has ended with exit code {state.get('ExitCode', 0)}{why}{error}"
