@@ -15,7 +15,7 @@ from typing import Self
 
 import pytest
 
-from dockyard.build_output import MASK
+from dockyard.masking import MASK
 from tests.engines.world import BASE, LABEL, PROGRAMS, REPO, STATE, World, write
 
 VALUE = "s3cr3t-of-the-build"
