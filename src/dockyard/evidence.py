@@ -1,6 +1,6 @@
 """What explains the end of a Test: state, log and health checks of its instance, taken before that is removed.
 
-Whoever removes the instance saves them first: the Test itself, what runs the Test, or the reaper.
+They are saved by what removes the instance: the Test itself, the program that runs the Test, or the reaper.
 """
 
 import os

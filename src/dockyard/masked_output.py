@@ -56,7 +56,7 @@ def _pass_on(reading: int, original: int) -> None:
             _write(original, stream.write(decoder.decode(chunk)))
         _write(original, stream.write(decoder.decode(b"", final=True)) + stream.end())
     except OSError:
-        return  # its reader has gone: whoever writes next gets the same
+        return  # the reader has gone: the next one who writes gets the same error
     finally:
         os.close(reading)
 

@@ -1,4 +1,4 @@
-"""A container under test: what a Test waits for, and how it is told that there is no use in waiting."""
+"""A container under test: what a Test waits for, and what ends its waiting early."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Directives count only for what was started by whoever gave them; Tests in other languages ask their parent's id."""
+"""Directives count only for what was started by the process that gave them; Tests in shell ask their parent's id."""
 
 import os
 import subprocess

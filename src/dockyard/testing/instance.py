@@ -102,7 +102,7 @@ def _launched(engine: Engine, plan: LaunchPlan, out: str, run: str, saved: str) 
 
 
 def _explain(engine: Engine, run: str, directory: str) -> None:
-    """Report how the instance is or ended, before it is removed; with a directory, whoever runs the Test reports it."""
+    """Report how the instance is or ended, before it is removed, or save it for the program that runs the Test."""
     try:
         containers = [container.id for container in containers_of(engine, run)]
     except DockyardError as error:
