@@ -21,7 +21,7 @@ import pytest
 from dockyard.directives import FIRST_LINE
 from tests.engines.world import FROM_BASE, Record, World
 
-AT_ONCE = 4
+AT_ONCE = 6
 COUNT = int(os.environ.get("DOCKYARD_TEST_ENDS", "40"))
 MARK = "the last words of the instance"
 STAYS = f"trap 'exit 0' TERM; echo {MARK}; sleep 600 & wait"
