@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 KEPT = 10  # dossiers of a service
 LARGEST = 1024 * 1024  # bytes of one file, its last ones
+MAX_LINES = 20_000  # of a log, its last ones
 LOG_DELAY = 0.2  # seconds in which an engine has written the log of a container that has ended
 
 
@@ -141,10 +142,10 @@ def _how_it_is(name: str, state: Mapping[str, Any]) -> str:
 def _log_of(engine: "Engine", container: str, *, ended: bool) -> str:
     """Return a container's log, or why there is none; one that has just ended may be written a moment later."""
     try:
-        log = engine.logs(container).strip()
+        log = engine.logs(container, MAX_LINES).strip()
         if not log and ended:
             time.sleep(LOG_DELAY)
-            log = engine.logs(container).strip()
+            log = engine.logs(container, MAX_LINES).strip()
     except DockyardError as error:
         return f"the log cannot be read: {error}"
     return log

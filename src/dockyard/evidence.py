@@ -19,12 +19,17 @@ SHOWN = 20  # lines of a log
 
 
 def save(engine: "Engine", containers: list[str], directory: str) -> None:
-    """Save what explains containers, the instance under test first, as files of a failure report."""
+    """Save what explains containers, the instance under test first, as files of a failure report.
+
+    Of several processes the first wins: it has seen the containers before any of them was removed.
+    """
     for name, text in collect(engine, containers).items():
         draft = Path(directory, f".{name}.{os.getpid()}")
         with suppress(OSError):  # its reader has given up
             draft.write_text(known.hide(text), encoding="utf-8", errors="surrogateescape")
-            draft.rename(Path(directory, name))
+            with suppress(FileExistsError):
+                os.link(draft, Path(directory, name))
+            draft.unlink()
 
 
 def collect(engine: "Engine", containers: list[str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Changing(Engine):
         """Run the check."""
         return False if self.dialect.health_check else super().is_healthy(container)
 
-    def logs(self, container: str) -> str:
+    def logs(self, container: str, tail: int = 0) -> str:  # noqa: ARG002 - as Engine has it
         """Return what it wrote."""
         return f"{container} cannot go on\n"
 

@@ -24,7 +24,7 @@ class Inspected(Engine):
             {"Id": names[0], "Config": {"Env": ["PUID=hidden", "TZ=UTC"], "Labels": labels}, "State": state, "K": kind}
         ]
 
-    def logs(self, container: str) -> str:
+    def logs(self, container: str, tail: int = 0) -> str:  # noqa: ARG002 - as Engine has it
         """Return what it wrote."""
         return f"{container} cannot go on"
 

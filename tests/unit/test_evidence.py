@@ -30,7 +30,7 @@ class Ended(Engine):
             for number, name in enumerate(names)
         ]
 
-    def logs(self, container: str) -> str:
+    def logs(self, container: str, tail: int = 0) -> str:  # noqa: ARG002 - as Engine has it
         """Return what it wrote, more each time."""
         if self.written == ["refused"]:
             raise EngineError(("docker", "logs", container), 1, "driver `none` does not support reading")
@@ -94,6 +94,8 @@ def test_what_is_saved_is_read_again_without_secrets(tmp_path: Path, monkeypatch
     files = evidence.load(tmp_path)
     assert files["log-new.txt"] == "it is ***"
     assert ".draft" not in files
+    evidence.save(Ended("refused"), ["web"], str(tmp_path))
+    assert evidence.load(tmp_path) == files, "the first one has seen the container before it was removed"
     evidence.save(Ended(), ["web"], str(tmp_path / "gone"))
 
 

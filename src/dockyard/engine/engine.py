@@ -184,11 +184,15 @@ class Engine:
             return not self._capture((*self.dialect.health_check, container), None).exit_code
         return any(found.health == "healthy" for found in self.containers([container]))
 
-    def logs(self, container: str) -> str:
-        """Return what a container has written, stdout and stderr. Raises EngineError where its driver keeps nothing."""
-        done = self._capture(("logs", container), None)
+    def logs(self, container: str, tail: int = 0) -> str:
+        """Return what a container has written, stdout and stderr, or its last lines.
+
+        Raises EngineError where its driver keeps nothing.
+        """
+        argv = ("logs", *(("--tail", str(tail)) if tail else ()), container)
+        done = self._capture(argv, None)
         if done.exit_code:
-            raise EngineError((self.program, "logs", container), done.exit_code, done.stderr)
+            raise EngineError((self.program, *argv), done.exit_code, done.stderr)
         return done.stdout + done.stderr
 
     def read_file(self, container: str, path: str) -> str:
@@ -204,7 +208,7 @@ class Engine:
     def last_words(self, container: str, lines: int = 10) -> list[str]:
         """Return the last lines that a container has written; none where its driver keeps nothing, or it is gone."""
         try:
-            return self.logs(container).strip().splitlines()[-lines:]
+            return self.logs(container, lines).strip().splitlines()[-lines:]
         except EngineError:
             return []
 
