@@ -1,5 +1,6 @@
 """Launching: gathers what a plan asks for, and carries the plan out."""
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -205,7 +206,12 @@ def last_words(engine: Engine, launch: LaunchPlan, *more: str, name: str = "", l
     `name` is its container's, where that is not the launch's yet.
     """
     log = engine.last_words(name or launch.name, lines)
-    return "\n".join([*launch.advice, *explain_failure(launch.lacks, log), *more, "its log:", *log])
+    return "\n".join([*advice(launch, log), *more, "its log:", *log])
+
+
+def advice(launch: LaunchPlan, log: Iterable[str]) -> list[str]:
+    """Return what may be the reason why an instance with this log ended, and how to fix it."""
+    return [*launch.advice, *explain_failure(launch.lacks, log)]
 
 
 def remove_never_started(engine: Engine, launch: LaunchPlan) -> None:

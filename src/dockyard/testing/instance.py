@@ -23,6 +23,8 @@ from dockyard.testing.container import Container
 from dockyard.watch import watch
 from dockyard.yard import Yard, image_under_test
 
+LOG_LINES = 20  # lines of a log that may tell what is missing
+
 
 class Wanted(NamedTuple):
     """Which instance: `launched` for the test or there already, production's or a test's; its name and tag."""
@@ -88,7 +90,7 @@ def _launched(engine: Engine, plan: LaunchPlan, out: str, run: str, saved: str) 
         except BaseException as error:
             launched = launched or isinstance(error, Exception)  # an interrupt may cut a launch short
             _explain(engine, run, saved)
-            for line in plan.advice:
+            for line in launch.advice(plan, engine.last_words(plan.name, LOG_LINES)):
                 say(line)
             raise
         finally:
