@@ -3,9 +3,10 @@
 import pytest
 
 from dockyard.check.emptiness import tests_nothing as is_empty
+from dockyard.directives import FIRST_LINE
 
 PYTHON = "#!/usr/bin/env dockyard-python\nfrom dockyard.testing import Container, main\n\n\n{}\n\nmain()\n"
-LAUNCHES = '[ "$CONTAINER_NAME" ] || exec dockyard-python -m dockyard.testing "$0" "$@"'
+LAUNCHES = FIRST_LINE
 
 
 def python(body: str) -> str:
