@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
 
+import pytest
+
 from tests.engines.world import BASE, FROM_BASE, IDLE, STATE, World, write
 
 MANY = 50
@@ -83,6 +85,7 @@ def stored(service: str) -> str:
     return "\n".join([*texts, repr(rows), *(str(row) for row in rows)])
 
 
+@pytest.mark.long("podman")
 def test_a_crash_shows_no_secret(engine: World) -> None:
     """50 secrets in 6 encodings: not on the terminal, in the state directory, the journal or a notification."""
     with notified(engine) as sent:
@@ -115,6 +118,7 @@ def test_logs_are_masked_unless_raw(engine: World) -> None:
     assert not found_in(engine.d("run-in-all", "env", "-0").text)
 
 
+@pytest.mark.long("podman")
 def test_a_test_shows_no_secret(engine: World) -> None:
     """Neither what its instance has written, nor what the Test itself prints of it, in Python or in shell."""
     python = (
