@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
 
 SHOWN = 20  # lines of a log
+NO_CONTAINER = "there is no container: it was not launched yet, or something has removed it"
 
 
 def save(engine: "Engine", containers: list[str], directory: str) -> None:
@@ -44,7 +45,7 @@ def collect(engine: "Engine", containers: list[str]) -> dict[str, str]:
             found |= files_of(engine, name if found else "new", answer)
     except DockyardError as error:
         return {"state-new.txt": f"the engine does not tell how the instance ended: {error}"}
-    return found
+    return found or {"state-new.txt": NO_CONTAINER}
 
 
 def load(directory: Path) -> dict[str, str]:
@@ -66,5 +67,5 @@ def lines(files: Mapping[str, str]) -> list[str]:
     return [
         files["state-new.txt"].strip(),
         *([f"its last health check, exit code {code}: {output}"] if output or code else []),
-        *(["its log:", *log] if log else ["its log is empty"]),
+        *(["its log:", *log] if log else ["its log is empty"] if "log-new.txt" in files else []),
     ]

@@ -99,6 +99,7 @@ def test_what_is_saved_is_read_again_without_secrets(tmp_path: Path, monkeypatch
     evidence.save(Ended(), ["web"], str(tmp_path / "gone"))
 
 
-def test_nothing_is_said_of_nothing() -> None:
-    """An instance that never came to be has no state."""
+def test_an_instance_that_is_not_there_is_reported() -> None:
+    """It was not launched yet, or is gone."""
+    assert evidence.lines(evidence.collect(Ended(), [])) == [evidence.NO_CONTAINER]
     assert evidence.lines({}) == []
