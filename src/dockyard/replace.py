@@ -56,21 +56,21 @@ def up(yard: Yard, service: Service) -> LaunchPlan:
     try:
         start(yard.engine, plan)
     except EngineError as error:
-        record_failed_start(yard.engine, plan, str(error), error.hint, is_there=False)
+        record_failed_start(yard, plan, str(error), error.hint, is_there=False)
         raise
     history.record(service.name, "start", "ok", image=plan.image_id)
     problem = watch(yard.engine, [plan.name])[plan.name].problem
     if problem:
         failed = DockyardError(f"{plan.name}: the new container {problem}", hint=launch.last_words(yard.engine, plan))
-        record_failed_start(yard.engine, plan, str(failed), failed.hint)
+        record_failed_start(yard, plan, str(failed), failed.hint)
         raise failed
     return plan
 
 
-def record_failed_start(engine: Engine, plan: LaunchPlan, reason: str, hint: str, *, is_there: bool = True) -> None:
+def record_failed_start(yard: Yard, plan: LaunchPlan, reason: str, hint: str, *, is_there: bool = True) -> None:
     """Record that production did not start, or did not stay up, with a failure report; `is_there`: its container is."""
     containers = {"new": plan.name} if is_there else {}
-    where = dossier.keep(engine, plan.service, reason, hint=hint, containers=containers)
+    where = dossier.keep(yard.engine, plan.service, reason, hint=hint, containers=containers)
     detail = {"reason": reason, "dossier": str(where or "")}
     history.record(plan.service, "start", "failed", image=plan.image_id, **detail)
 

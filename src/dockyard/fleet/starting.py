@@ -154,7 +154,7 @@ def _watched(
 
     for done in begun:
         if not done.is_ok:
-            record_failed_start(yard.engine, plans[done.name], done.reason, done.hint, is_there=False)
+            record_failed_start(yard, plans[done.name], done.reason, done.hint, is_there=False)
     names = {done.name: plans[done.name].name for done in begun if done.is_ok}
     verdicts = watch(yard.engine, names.values(), stay_up=STAY_UP, patience=how.timeout)
     finished = [done for done in begun if not done.is_ok]
@@ -162,7 +162,7 @@ def _watched(
         problem = verdicts[names[done.name]].problem if done.is_ok else ""
         if problem:
             hint = launch.last_words(yard.engine, plans[done.name])
-            record_failed_start(yard.engine, plans[done.name], problem, hint)
+            record_failed_start(yard, plans[done.name], problem, hint)
             finished.append(_told(watcher, done._replace(result=FAILED, reason=problem, hint=hint)))
         elif done.is_ok:
             finished.append(_told(watcher, done))
