@@ -82,6 +82,10 @@ class EngineSilentError(EngineUnreachableError):
     """The engine was asked, and has not answered for so long that nothing else is asked of it."""
 
 
+class InUseError(DockyardError):
+    """A running container uses what a launch would use: two writers would damage the data."""
+
+
 class LockedError(DockyardError):
     """Another run is at work on the same container."""
 

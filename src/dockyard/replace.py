@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dockyard import dossier, history, launch, recovery
-from dockyard.engine.engine import Engine
 from dockyard.engine.models import LAUNCH_LABEL, Container
 from dockyard.errors import DockyardError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, image_candidates
@@ -53,7 +52,7 @@ def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
 def up(yard: Yard, service: Service) -> LaunchPlan:
     """Launch production, which is not up. Raises DockyardError where it cannot be launched or does not stay up."""
     plan = planned(yard, service, replacing=False)
-    start(yard.engine, plan)
+    start(yard, plan)
     history.record(service.name, "start", "ok", image=plan.image_id)
     problem = watch(yard.engine, [plan.name])[plan.name].problem
     if problem:
@@ -61,14 +60,16 @@ def up(yard: Yard, service: Service) -> LaunchPlan:
     return plan
 
 
-def start(engine: Engine, plan: LaunchPlan) -> None:
+def start(yard: Yard, plan: LaunchPlan) -> None:
     """Launch production, which is not up, and do not wait to see how it does.
 
-    What changed in a stopped container that goes for it is kept.
+    What changed in a stopped container that goes for it is kept. Raises InUseError if another container writes to its
+    data.
     """
-    if any(isinstance(step, Command) for step in plan.steps[:-1]):
-        recovery.keep_changes(engine, plan.name)
-    launch.carry_out(engine, plan)
+    with yard.neighbours.launching(plan):
+        if any(isinstance(step, Command) for step in plan.steps[:-1]):
+            recovery.keep_changes(yard.engine, plan.name)
+        launch.carry_out(yard.engine, plan)
 
 
 class Replacement(NamedTuple):
@@ -85,9 +86,15 @@ class Replacement(NamedTuple):
     def switch(self) -> Switched:
         """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was."""
         try:
-            return switch(
-                self.yard.engine, self.plan, self.tell, test=self.test, patience=self.patience, keep=self._keep_dossier
-            )
+            with self.yard.neighbours.launching(self.plan.launch):
+                return switch(
+                    self.yard.engine,
+                    self.plan,
+                    self.tell,
+                    test=self.test,
+                    patience=self.patience,
+                    keep=self._keep_dossier,
+                )
         except SwitchFailedError as error:
             if self.plan.old and self.plan.old.is_up:
                 away = f"production is back, it was away for {error.outage} ms"
@@ -174,4 +181,5 @@ def replacement(  # noqa: PLR0913
     plan = plan_switch(
         planned(yard, service, image, live), old, tags, yard.engine.dialect, test_production=test is not None
     )
+    yard.neighbours.refuse(plan.launch)
     return Replacement(yard, service, plan, action, tell, test or bool, patience)

@@ -12,6 +12,8 @@ DIRECTORY_LABEL = "dockyard.directory"
 MODE_LABEL = "dockyard.mode"
 SECRETS_LABEL = "dockyard.secrets"
 RUN_LABEL = "dockyard.run"
+SHARED_LABEL = "dockyard.shared"
+"""The paths, as a JSON list, to which other containers may write as well."""
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
 UPGRADE_LABEL = "dockyard.upgrade"
@@ -74,7 +76,8 @@ class BuildStep(NamedTuple):
     comment: str = ""
 
 
-_UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
+UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
+"""Values of the mode label: modes that keep a container from production."""
 
 
 class Check(NamedTuple):
@@ -201,7 +204,7 @@ class Container(NamedTuple):
     @property
     def is_under_test(self) -> bool:
         """Whether it was launched in a mode that keeps it from production."""
-        return self.mode in _UNDER_TEST
+        return self.mode in UNDER_TEST
 
     @property
     def service(self) -> str:
@@ -269,7 +272,7 @@ class Row(NamedTuple):
     @property
     def is_under_test(self) -> bool:
         """Whether it was launched in a mode that keeps it from production."""
-        return self.mode in _UNDER_TEST
+        return self.mode in UNDER_TEST
 
     @property
     def is_left(self) -> bool:

@@ -69,6 +69,8 @@ def up_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
     knowing = yard.with_engine(
         _known(yard, settings, [name for _, members in there for name in members if name not in up])
     )
+    if len(up) < sum(len(members) for _, members in there):
+        yard.neighbours.list_now()
     for _, members in there:
         finished += _wave(yard, knowing, [name for name in members if name not in up], watcher, how)
     return finished
@@ -137,7 +139,7 @@ def _start(yard: "Yard", plan: "LaunchPlan", link: Link) -> Mapping[str, Any]:
 
     with held(yard.engine, plan.name, yard.wait):
         link.doing("starting")
-        start(yard.engine, plan)
+        start(yard, plan)
     return {"text": f"up, from {plan.image}, {plan.image_id[:12]}", "image": plan.image_id, "notes": list(plan.notes)}
 
 
@@ -212,6 +214,8 @@ def restart_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
     others = [name for name in up if name in settings and not any(name in members for members in in_waves)]
     crew = Crew(watcher, how.jobs, how.timeout)
     for members in (*in_waves, others):
+        if members:
+            yard.neighbours.list_now()
         finished += crew.run(
             Task(name, lambda link, name=name: _restart(yard, name, link))  # type: ignore[misc]
             for name in members

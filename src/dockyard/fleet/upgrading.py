@@ -101,6 +101,7 @@ def upgrade_all(
         if failed and all_or_nothing:
             finished += [_skipped(watcher, name, "another switch failed") for name in members]
             continue
+        yard.neighbours.list_now()
         switched = crew.run(
             _tasks(
                 [yard.named(name) for name in members],
