@@ -22,7 +22,7 @@ def remove(engine: World, name: str) -> None:
 
 @pytest.mark.matrix
 def test_a_container_renamed_by_hand_keeps_its_data(engine: World) -> None:
-    """After `docker rename`, neither `d up` nor `d-run` nor a dry run launches a second one; after a stop `d up` does."""
+    """After `docker rename`, no command launches a second one, nor shows that it would; after a stop `d up` does."""
     service = engine.idle(mount_rw="data:/data")
     name, moved = service.name, f"{service.name}-x"
     engine.d("up", name)
