@@ -116,6 +116,27 @@ def built_contents(contents: Iterable[str]) -> frozenset[str]:
     return frozenset(str(event.detail["content"]) for event in _select(f"WHERE {condition}", wanted))
 
 
+def services() -> set[str]:
+    """Return the services that the history knows. Raises DockyardError if it cannot be read."""
+    return {str(name) for (name,) in _run("SELECT DISTINCT service FROM events", ())}
+
+
+def count(service: str) -> int:
+    """Return the number of a service's events. Raises DockyardError if they cannot be read."""
+    rows = _run("SELECT count(*) FROM events WHERE service = ?", (service,))
+    return int(rows[0][0]) if rows else 0
+
+
+def forget(service: str) -> None:
+    """Remove the events of a service. Raises DockyardError if that is not possible."""
+    _run("DELETE FROM events WHERE service = ?", (service,))
+
+
+def rename(service: str, name: str) -> None:
+    """Give the events of a service to another one. Raises DockyardError if that is not possible."""
+    _run("UPDATE events SET service = ? WHERE service = ?", (name, service))
+
+
 def path() -> Path:
     """Return where the history is."""
     return state_directory() / "history.db"
@@ -123,16 +144,22 @@ def path() -> Path:
 
 def _select(condition: str, values: tuple[object, ...]) -> list[Event]:
     import json
+
+    rows = _run(f"SELECT {_COLUMNS} FROM events {condition}", values)  # noqa: S608 - ours
+    return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]
+
+
+def _run(statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement; none if there is no history."""
     import sqlite3
 
     if not path().exists():
         return []
     try:
         with database(path(), _SCHEMA) as opened:
-            rows = opened.execute(f"SELECT {_COLUMNS} FROM events {condition}", values).fetchall()  # noqa: S608 - ours
+            return opened.execute(statement, values).fetchall()
     except (OSError, sqlite3.Error) as error:
         raise DockyardError(
             f"{path()}: the history cannot be read: {error}",
             hint=_RESTORE,
         ) from None
-    return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]

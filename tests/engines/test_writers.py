@@ -10,7 +10,7 @@ from tests.engines.world import BASE, FORCED_REMOVAL, IDLE, LABEL, OURS, PROGRAM
 
 def foreign(engine: World, *flags: str) -> str:
     """Run a container that belongs to no service; returns its name, by which it is removed after the test."""
-    name = f"{OURS}foreign"
+    name = f"{OURS}foreign{next(engine.numbers)}"
     engine.call("run", "-d", "--name", name, *flags, BASE, *IDLE)
     return name
 
@@ -65,8 +65,8 @@ def test_a_named_volume_is_compared_by_its_name_and_by_its_directory(engine: Wor
     """Two containers with one volume, and one that has the volume's directory itself."""
     volume = f"{OURS}writers"
     engine.call("volume", "create", "--label", LABEL, volume)
+    service = engine.idle(extra_docker=f"-v {volume}:/data")
     try:
-        service = engine.idle(extra_docker=f"-v {volume}:/data")
         for source in (volume, engine.call("volume", "inspect", "--format", "{{.Mountpoint}}", volume).strip()):
             other = foreign(engine, "-v", f"{source}:/srv")
             refused = engine.d("up", service.name, expect=1)
@@ -74,9 +74,7 @@ def test_a_named_volume_is_compared_by_its_name_and_by_its_directory(engine: Wor
             remove(engine, other)
         engine.d("up", service.name)
     finally:
-        for name in engine.containers():
-            if name not in engine.kept:
-                remove(engine, name)
+        remove(engine, service.name)
         engine.call("volume", "rm", volume)
 
 
@@ -134,8 +132,9 @@ set -eu
     archives=${XDG_CACHE_HOME:-$HOME/.cache}/dockyard/apt/archives
     dpkg-deb -x "$(ls "$archives"/postgresql-[0-9]*.deb | tail -n 1)" unpacked
     cp -R unpacked/usr/share/postgresql rootfs/usr/share/
-    mkdir -p rootfs/usr/lib
-    (cd unpacked && find usr/lib/postgresql/*/lib -maxdepth 1 -name '*.so' | cpio -pdm --quiet ../rootfs)
+    place=$(cd unpacked && echo usr/lib/postgresql/*/lib)
+    mkdir -p "rootfs/$place"
+    cp "unpacked/$place"/*.so "rootfs/$place"
     rm -r unpacked
 }
 echo CONTINUE=1

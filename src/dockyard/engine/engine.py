@@ -63,13 +63,18 @@ SETTLING = 1.0  # seconds in which an image that somebody makes right now is who
 class Engine:
     """A docker or podman client on this host.
 
-    `patience` is for how many seconds a question is waited for; one that is less than usual holds in any case.
+    `patience` is for how many seconds a question is waited for, if not as long as usual; such a one holds in any case.
     """
 
-    def __init__(self, program: str, dialect: Dialect, patience: float = PATIENCE) -> None:
+    def __init__(self, program: str, dialect: Dialect, patience: float | None = None) -> None:
         self.program = program
         self.dialect = dialect
-        self.patience = patience
+        self._patience = patience
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds a question is waited for."""
+        return self._patience or PATIENCE
 
     def call(self, *argv: str, secrets: Mapping[str, str] | None = None) -> str:
         """Run a command and return its stdout; secrets reach it through its environment.
@@ -422,7 +427,7 @@ class Engine:
             done = process.capture(
                 (self.program, *argv),
                 extra_environment=secrets,
-                timeout=None if is_waiting() and self.patience == PATIENCE else timeout,
+                timeout=None if is_waiting() and not self._patience else timeout,
                 silence=self._silence(argv),
             )
         except TimeoutError:

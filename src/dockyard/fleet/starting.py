@@ -50,6 +50,14 @@ def _told(watcher: Watcher, done: Done) -> Done:
     return done
 
 
+def renamed(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
+    """Return the services that evidently are orphans under a new name, by name: they are not launched."""
+    from dockyard.orphans import list_renamed, refuse_renamed
+
+    refused = {name: refuse_renamed(name, orphan) for name, orphan in list_renamed(yard).items()}
+    return {name: _told(watcher, Done(name, **failure(error))) for name, error in refused.items()}
+
+
 def waves(settings: "Mapping[str, Settings]") -> list[tuple[int, list[str]]]:
     """Return the waves of this host in the order of starting, each with its services."""
     found: dict[int, list[str]] = {}
@@ -62,7 +70,9 @@ def waves(settings: "Mapping[str, Settings]") -> list[tuple[int, list[str]]]:
 def up_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
     """Launch what starts by itself on this host, wave by wave; the next when the last is up, healthy, or failed."""
     settings, finished = load(yard, watcher)
-    there = waves(settings)
+    held_back = renamed(yard, watcher)
+    finished += held_back.values()
+    there = [(wave, [name for name in members if name not in held_back]) for wave, members in waves(settings)]
     running = {row.name for row in yard.rows if row.is_up}
     up = [name for _, members in there for name in members if container_name(settings[name]) in running]
     finished += [_told(watcher, Done(name, OK, data={"text": "up already"})) for name in up]

@@ -1,6 +1,7 @@
 """All services from their sources to production: first everything is built and tested, then it switches, in waves."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dockyard import history
@@ -8,7 +9,7 @@ from dockyard.build import builder_for, latest_id
 from dockyard.errors import DockyardError
 from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, Crew, Done, Link, Task, Watcher, failure
 from dockyard.fleet.order import build_order
-from dockyard.fleet.starting import How, load, waves
+from dockyard.fleet.starting import How, load, renamed, waves
 from dockyard.lock import held
 from dockyard.plan.launch import container_name
 from dockyard.plan.switch import Tags
@@ -60,9 +61,20 @@ def _tasks(services: "Iterable[Service]", work: Any) -> list[Task]:  # noqa: ANN
     ]
 
 
-def _in_order(yard: "Yard", watcher: Watcher, how: How, work: Any) -> list[Done]:  # noqa: ANN401
-    """Do work on every service that can be built, in their order; one whose base failed is left out."""
+def _in_order(
+    yard: "Yard",
+    watcher: Watcher,
+    how: How,
+    work: Any,  # noqa: ANN401
+    held_back: Mapping[str, Done] = MappingProxyType({}),
+) -> list[Done]:
+    """Do work on every service that can be built, in their order; one whose base failed is left out.
+
+    `held_back` are services that are left out as well, and have been reported.
+    """
     settings, finished = load(yard, watcher)
+    settings = {name: loaded for name, loaded in settings.items() if name not in held_back}
+    finished += held_back.values()
     groups, depends = build_order(yard, settings)
     failed = {done.name for done in finished}
     crew = Crew(watcher, how.jobs, how.timeout)
@@ -90,7 +102,13 @@ def upgrade_all(
 
     `all_or_nothing`: the first switch that fails takes all others back.
     """
-    made = _in_order(yard, _Making(watcher), how, lambda service, link: _make(yard, service, wanted, link))
+    made = _in_order(
+        yard,
+        _Making(watcher),
+        how,
+        lambda service, link: _make(yard, service, wanted, link),
+        renamed(yard, watcher),
+    )
     ready = [done for done in made if done.data.get("state") == "ready"]
     finished = [done for done in made if done not in ready]
     settings, _ = yard.load_all()

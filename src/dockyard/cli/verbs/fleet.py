@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dockyard.cli.command import REST, argument, flag, option
-from dockyard.cli.output import Result, say
+from dockyard.cli.output import Result, say, warn
 from dockyard.cli.verb import verb
 from dockyard.errors import UsageError
 from dockyard.yard import Yard
@@ -58,6 +58,14 @@ def _tell_of_others(yard: Yard) -> None:
         say(f"left alone, as they belong to no service: {', '.join(others)}")
 
 
+def _report_orphans(yard: Yard) -> None:
+    """Warn of containers whose service is gone: they run on, and nothing upgrades them."""
+    from dockyard.orphans import list_orphans
+
+    for orphan in list_orphans(yard):
+        warn(f"{orphan}\n  hint: {orphan.hint}")
+
+
 @verb("build-all", "ba", report=True, settles=False, options=(FORCE, *COMMON))
 def build_all(yard: Yard, *, force: bool, **given: Any) -> Result:  # noqa: ANN401 - the options above
     """Build what has changed, in the order that the FROM lines between services ask for."""
@@ -103,6 +111,7 @@ def upgrade_all(
     from dockyard.monitoring.updates import save_last_run
     from dockyard.upgrade import Wanted
 
+    _report_orphans(yard)
     if dry_run:
         return _outlined(yard, Wanted(force), exit_code=exit_code)
 

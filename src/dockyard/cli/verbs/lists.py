@@ -36,8 +36,14 @@ def _row(found: "models.Row") -> Row:
 
 @verb("list-up", "ls", "l", "ps", "p", report=True)
 def list_up(yard: Yard) -> Result:
-    """List the running containers; those that belong to no service have none named. `d ips` tells their addresses."""
-    rows = [_row(row) for row in yard.rows if row.is_up]
+    """List the running containers, with their services if they have one, and orphans; `d ips` lists their addresses."""
+    from dockyard.orphans import list_orphans
+
+    orphans = list_orphans(yard)
+    names = {orphan.name for orphan in orphans}
+    rows = [{**_row(row), "orphan": row.name in names} for row in yard.rows if row.is_up]
+    for orphan in orphans:
+        say(f"warning: {orphan}\n  hint: {orphan.hint}")
     return table(rows, ("name", "service", "mode", "status", "uptime", "image", "ports"))
 
 
