@@ -76,8 +76,17 @@ def upgrade(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
     Raises DockyardError; production is then as it was.
     """
     recovery.settle(yard.engine, container_name(yard.load(service)), tell)
+    refuse_errors(yard, service)
     ready = prepare(yard, service, wanted, tell)
     return ready if isinstance(ready, Report) else finish(yard, service, ready, wanted, tell)
+
+
+def refuse_errors(yard: Yard, service: Service) -> None:
+    """Raise SettingsError for what `d check` finds, if no upgrade can succeed with it."""
+    from dockyard.check.gate import refusals
+
+    for error in refusals(yard, [service.name]).values():
+        raise error
 
 
 def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready | Report:

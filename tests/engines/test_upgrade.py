@@ -405,3 +405,17 @@ def test_the_examples_own_test(engine: World) -> None:
     assert "3 passed" in engine.d("t", web.name).text
     assert "1 passed, 2 deselected" in engine.run("./Test", "-r", "-k", "root", cwd=web).text
     assert engine.containers(web.name) == []
+
+
+def test_what_check_calls_an_error_is_refused_before_anything_is_built(engine: World) -> None:
+    """Two services with one port: `d upgrade` and `d build` say what `d check` says, and build nothing."""
+    port = free_port()
+    one, two = (engine.plain() for _ in range(2))
+    for service in (one, two):
+        write(service / "settings.yaml", json.dumps({"ports": [f"{port}:80"]}))
+    told = f"host port `0.0.0.0:{port}:80` is that of `{two.name}` too"
+    assert told in engine.d("check", one.name, expect=1).stdout
+    for verb in ("upgrade", "build"):
+        refused = engine.d(verb, one.name, expect=2)
+        assert f"{told}, {two}/settings.yaml:1 [port-taken]" in refused.stderr
+    assert not any(engine.tags(one.name).values())

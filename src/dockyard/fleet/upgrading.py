@@ -107,7 +107,7 @@ def upgrade_all(
         _Making(watcher),
         how,
         lambda service, link: _make(yard, service, wanted, link),
-        renamed(yard, watcher),
+        {**_refused(yard, watcher), **renamed(yard, watcher)},
     )
     ready = [done for done in made if done.data.get("state") == "ready"]
     finished = [done for done in made if done not in ready]
@@ -135,6 +135,17 @@ def upgrade_all(
         if failed:
             _take_back(yard, finished)
     return finished
+
+
+def _refused(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
+    """Return the services that cannot be upgraded, by name, as `d check` finds."""
+    from dockyard.check.gate import refusals
+
+    names = [service.name for service in yard.services if service.is_buildable]
+    found = {name: Done(name, **failure(error)) for name, error in refusals(yard, names).items()}
+    for done in found.values():
+        watcher.done(done)
+    return found
 
 
 class _Making:

@@ -25,8 +25,9 @@ TIMEOUT = option(
 def build(yard: Yard, name: str, *, force: bool, timeout: float | None) -> Result:
     """Build the image, as `latest`, if its source has changed."""
     from dockyard.build import builder_for
-    from dockyard.upgrade import Wanted, built
+    from dockyard.upgrade import Wanted, built, refuse_errors
 
+    refuse_errors(yard, yard.named(name))
     builder = builder_for(yard, yard.named(name))
     made = built(yard, builder, Wanted(force, timeout))
     return Result([f"{builder.name.tagged('latest')} is {made.image[:12]}"])
