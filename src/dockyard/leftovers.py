@@ -223,6 +223,6 @@ def _refuse_own(yard: "Yard", new: Service) -> None:
     """Raise DockyardError if a service has a container of its own."""
     own = next((row for row in yard.rows if row.service == new.name and not row.is_under_test), None)
     if own:
-        stop = f"`d down {own.name}`, and then " if own.is_up else ""
-        remedy = f"if nothing in it is needed, remove it and try again: {stop}`{yard.engine.program} rm {own.name}`"
+        stop = f"`d down {own.name}` stops it, and " if own.is_up else ""
+        remedy = f"{stop}`d clean` removes it and keeps what it has changed; then adopt again"
         raise DockyardError(f"{new.name} has a container of its own already, `{own.name}`", hint=remedy)
