@@ -417,5 +417,5 @@ def test_what_check_calls_an_error_is_refused_before_anything_is_built(engine: W
     assert told in engine.d("check", one.name, expect=1).stdout
     for verb in ("upgrade", "build"):
         refused = engine.d(verb, one.name, expect=2)
-        assert f"{told}, {two}/settings.yaml:1 [port-taken]" in refused.stderr
+        assert f"{told}, src/{two.name}/settings.yaml:1 [port-taken]" in refused.stderr
     assert not any(engine.tags(one.name).values())
