@@ -134,9 +134,7 @@ set -eu
     archives=${XDG_CACHE_HOME:-$HOME/.cache}/dockyard/apt/archives
     dpkg-deb -x "$(ls "$archives"/postgresql-[0-9]*.deb | tail -n 1)" unpacked
     cp -R unpacked/usr/share/postgresql rootfs/usr/share/
-    place=$(cd unpacked && echo usr/lib/postgresql/*/lib)
-    mkdir -p "rootfs/$place"
-    cp "unpacked/$place"/*.so "rootfs/$place"
+    cp unpacked/usr/lib/postgresql/*/lib/*.so rootfs/usr/lib/  # as /usr/bin/postgres looks there
     rm -r unpacked
 }
 echo CONTINUE=1
