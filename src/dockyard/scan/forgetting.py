@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from dockyard.errors import DockyardError
-from dockyard.scan import alerts
+from dockyard.scan.alert_store import path
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,16 +25,16 @@ def _each(containers: Collection[str], statement: str, only: str = "") -> int:
     """Run a statement on each table that has a column for the container; returns the sum of what it counts."""
     import sqlite3
 
-    if not alerts.path().exists():
+    if not path().exists():
         return 0
     marks, total = ", ".join("?" * len(containers)), 0
     try:
-        with closing(sqlite3.connect(alerts.path(), timeout=10)) as opened, opened:
+        with closing(sqlite3.connect(path(), timeout=10)) as opened, opened:
             for table in [only] if only else _tables(opened):
                 rows = opened.execute(statement.format(table=table, marks=marks), tuple(containers)).fetchall()
                 total += sum(int(row[0]) for row in rows)
     except sqlite3.Error as error:
-        raise DockyardError(f"{alerts.path()}: the alerts cannot be changed: {error}") from None
+        raise DockyardError(f"{path()}: the alerts cannot be changed: {error}") from None
     return total
 
 
