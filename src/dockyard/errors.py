@@ -92,6 +92,10 @@ class LockedError(DockyardError):
     exit_code = LOCKED
 
 
+class HeldError(DockyardError):
+    """A service is held, or its new version was rolled back: only an explicit command with --force upgrades it."""
+
+
 class TestFailedError(DockyardError):
     """A service's Test did not pass."""
 

@@ -286,10 +286,11 @@ class Engine:
         up = {found.name for found in self.containers(name for group, _ in failed for name in group) if found.is_up}
         return {name: done.stderr.strip() or "still up" for group, done in failed for name in group if name in up}
 
-    def image_list(self) -> list[dict[str, str]]:
-        """Return a row for each tag: `repository`, `tag`, `id`, `size`, `created`."""
+    def image_list(self, repository: str = "") -> list[dict[str, str]]:
+        """Return a row for each tag, of one repository or of all: `repository`, `tag`, `id`, `size`, `created`."""
         fields = {"repository": ".Repository", "tag": ".Tag", "id": ".ID", "size": ".Size", "created": ".CreatedAt"}
-        rows = self.call("images", "--format", "\t".join(f"{{{{{field}}}}}" for field in fields.values())).splitlines()
+        form = "\t".join(f"{{{{{field}}}}}" for field in fields.values())
+        rows = self.call("images", "--format", form, *([repository] if repository else [])).splitlines()
         return [dict(zip(fields, row.split("\t"), strict=False)) for row in rows]
 
     def dangling(self) -> list[str]:
