@@ -1,9 +1,12 @@
 """Production of one service: launched, or replaced by a new container that has to prove itself."""
 
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from dockyard import dossier, history, launch, recovery
+from dockyard import dossier, history, launch, recovery, secrets
+from dockyard.answering import await_answer, listening_ports
 from dockyard.engine.models import LAUNCH_LABEL, Container
 from dockyard.errors import DockyardError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, image_candidates
@@ -12,7 +15,9 @@ from dockyard.plan.values import Command
 from dockyard.service import Service
 from dockyard.settings.keys import FOREGROUND, START_FIRST, TAG
 from dockyard.settings.resolve import Settings
-from dockyard.switch import Switched, SwitchFailedError, seal, switch, undo
+from dockyard.switch import MILLISECONDS, Switched, SwitchFailedError, seal, switch, undo
+from dockyard.telling import warn
+from dockyard.text import listed
 from dockyard.watch import watch
 from dockyard.yard import Yard
 
@@ -73,7 +78,10 @@ def start(yard: Yard, plan: LaunchPlan) -> None:
 
 
 class Replacement(NamedTuple):
-    """A switch that is about to happen. `test` runs Test-prod where there is one; `patience` is in seconds."""
+    """A switch that is about to happen. `test` runs Test-prod where there is one; `patience` is in seconds.
+
+    `missing` are services that it waits for and that failed: then a failure of this one may be theirs.
+    """
 
     yard: Yard
     service: Service
@@ -82,9 +90,16 @@ class Replacement(NamedTuple):
     tell: Tell
     test: Callable[[], object] = bool
     patience: float | None = None
+    missing: tuple[str, ...] = ()
 
     def switch(self) -> Switched:
-        """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was."""
+        """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was.
+
+        That is raised only once production answers again, or has not for so long that it should have.
+        """
+        old = self.plan.old if self.plan.old and self.plan.old.is_up else None
+        ports = listening_ports(old.pid) if old else frozenset()
+        failures: list[tuple[SwitchFailedError, Path | None]] = []
         try:
             with self.yard.neighbours.launching(self.plan.launch):
                 return switch(
@@ -93,19 +108,43 @@ class Replacement(NamedTuple):
                     self.tell,
                     test=self.test,
                     patience=self.patience,
-                    keep=self._keep_dossier,
+                    keep=lambda error, roles, times: failures.append((error, self._keep_dossier(error, roles, times))),
                 )
         except SwitchFailedError as error:
-            if self.plan.old and self.plan.old.is_up:
-                away = f"production is back, it was away for {error.outage} ms"
-                back = away if error.outage else "production was not away"
-                error.hint = "\n".join(filter(None, [back, error.hint]))
+            back = self._await_production(error, ports) if old else ""
+            error.hint = "\n".join(filter(None, [back, error.hint, self._excuse()]))
             raise
+        finally:
+            for failed, where in failures:
+                # With no launch, none is refused later because of this one.
+                again = {"launch": ""} if failed.retry or self.missing else {}
+                detail = {"outage_ms": failed.outage, "reason": str(failed), "dossier": str(where or "")}
+                self._record("failed", **detail, **again)
+
+    def _await_production(self, error: SwitchFailedError, ports: frozenset[int]) -> str:
+        """Wait until the old container answers; returns what to report of that."""
+        if not error.outage:
+            return "production was not away"
+        self.tell("waiting for production")
+        answers = await_answer(self.yard.engine, self.plan.name, ports)
+        error.outage += round((time.monotonic() - error.back) * MILLISECONDS)
+        if answers:
+            return f"production is back, it was away for {error.outage} ms"
+        name = self.plan.name
+        return (
+            f"production was started again and does not answer, {error.outage} ms after its stop: see `d logs {name}`"
+        )
+
+    def _excuse(self) -> str:
+        if not self.missing:
+            return ""
+        return f"{listed(self.missing)}, which it waits for, failed: this image is tried again"
 
     def seal(self, switched: Switched) -> None:
         """Make it final."""
         seal(self.yard.engine, self.plan)
-        self._record("ok", outage_ms=switched.outage, stop_ms=switched.stop, start_ms=switched.start)
+        killed = {"killed": True} if switched.killed else {}
+        self._record("ok", outage_ms=switched.outage, stop_ms=switched.stop, start_ms=switched.start, **killed)
 
     def undo(self) -> None:
         """Have production as it was before a switch that was not made final."""
@@ -128,9 +167,10 @@ class Replacement(NamedTuple):
         self.finish(switched)
         return switched
 
-    def _keep_dossier(self, error: Exception, roles: Mapping[str, str], times: Mapping[str, float]) -> None:
-        assert isinstance(error, SwitchFailedError)  # noqa: S101 - see switch
-        where = dossier.keep(
+    def _keep_dossier(
+        self, error: SwitchFailedError, roles: Mapping[str, str], times: Mapping[str, float]
+    ) -> Path | None:
+        return dossier.keep(
             self.yard.engine,
             self.service.name,
             str(error),
@@ -139,14 +179,23 @@ class Replacement(NamedTuple):
             transcript=error.transcript,
             timings=times,
         )
-        again = {"launch": ""} if error.retry else {}  # no launch is refused later because of this one
-        self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""), **again)
 
     def _record(self, result: str, **detail: object) -> None:
         detail = {"launch": trial(self.service, self.plan.launch), **detail}
         image = self.plan.launch.image_id
         content = self.yard.engine.content(image)
         history.record(self.service.name, self.action, result, image=image, content=content, **detail)
+
+
+def pending_changes(service: Service, here: Container, plan: LaunchPlan) -> list[str]:
+    """Return what a new container of the same image would have that the one that is here has not."""
+    found = [] if here.labels.get(LAUNCH_LABEL) == plan.labels[LAUNCH_LABEL] else ["its settings have changed"]
+    try:
+        changed = secrets.rotated(here, plan.secrets, plan.settings)
+    except DockyardError as error:
+        warn(f"{service.name}: it is not known whether its secrets have changed: {error}")
+        changed = []
+    return [*found, *([f"its secrets have changed: {', '.join(changed)}"] if changed else [])]
 
 
 def trial(service: Service, plan: LaunchPlan) -> str:
@@ -170,6 +219,7 @@ def replacement(  # noqa: PLR0913
     tags: Tags | None = None,
     test: Callable[[], object] | None = None,
     patience: float | None = None,
+    missing: tuple[str, ...] = (),
 ) -> Replacement:
     """Plan that a new container takes the place of production, up or not; `image` as in `planned`.
 
@@ -182,4 +232,4 @@ def replacement(  # noqa: PLR0913
         planned(yard, service, image, live), old, tags, yard.engine.dialect, test_production=test is not None
     )
     yard.neighbours.refuse(plan.launch)
-    return Replacement(yard, service, plan, action, tell, test or bool, patience)
+    return Replacement(yard, service, plan, action, tell, test or bool, patience, missing)

@@ -80,7 +80,7 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     if engine.dialect.health_check:
         healthy, unhealthy = engine.is_healthy(container.id), False
     else:
-        is_news = _seconds(container.health_checked) >= wanted.since
+        is_news = seconds_of(container.health_checked) >= wanted.since
         healthy, unhealthy = container.health == "healthy" and is_news, container.health == "unhealthy" and is_news
     if healthy:
         return Verdict(healthy_after=elapsed) if elapsed >= wanted.stay_up else None
@@ -93,6 +93,6 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     return None
 
 
-def _seconds(when: str) -> float:
+def seconds_of(when: str) -> float:
     """Return an engine's time in seconds of the clock; 0 where it tells none."""
     return datetime.fromisoformat(when).timestamp() if when else 0.0

@@ -370,10 +370,18 @@ LABELS = Key(
 STOP_TIMEOUT = Key[int | None](
     "stop_timeout",
     types.Integer(0, 86400),
-    "Seconds between SIGTERM and SIGKILL.",
+    "Seconds that it has to end when it is stopped; then the engine kills it with SIGKILL.",
     _S,
     None,
     emit=option("--stop-timeout"),
+)
+STOP_SIGNAL = Key[str | None](
+    "stop_signal",
+    types.Text("the name or number of a signal, such as SIGINT", r"(SIG)?[A-Z][A-Z0-9+-]*|[1-9]\d?"),
+    "Signal that asks it to end, such as SIGINT, in place of the image's or SIGTERM.",
+    _S,
+    None,
+    emit=option("--stop-signal"),
 )
 RESTART = Key[str | None](
     "restart",
@@ -547,6 +555,14 @@ BUILD_SECRETS = Key[tuple[BuildSecret, ...]](
     _S,
     (),
     scope=Scope.SERVICE,
+)
+KEEP_IMAGES = Key(
+    "keep_images",
+    types.Integer(0, 1000),
+    "How many images that were live are retained beside the one that is live, for `d rollback --to`. They have tags of "
+    "their own, which `d clean` leaves alone.",
+    _S,
+    3,
 )
 KEEP = Key[tuple[str, ...]](
     "keep",
