@@ -16,7 +16,7 @@ from dockyard.context import build_context
 from dockyard.directives import EVIDENCE, RUN, UNDER_TEST, directing, refuse_old_script
 from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
-from dockyard.engine.identity import SOURCE_LABEL
+from dockyard.engine.identity import BASES_LABEL, SOURCE_LABEL
 from dockyard.engine.models import Image, plain_id
 from dockyard.errors import NO_PROGRAM, DockyardError, EngineError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
@@ -41,7 +41,7 @@ from dockyard.secrets import values_of
 from dockyard.service import Service
 from dockyard.settings.keys import KEEP, TEST_PROD
 from dockyard.settings.resolve import Settings
-from dockyard.source import source_hash, trimming_hash
+from dockyard.source import recorded_bases, source_hash, trimming_hash, what_changed
 from dockyard.telling import say
 from dockyard.yard import Yard
 
@@ -137,9 +137,20 @@ class Builder(NamedTuple):
     @property
     def source(self) -> str:
         """A hash of all that the image is made from, as it is now. Raises DockyardError where it cannot be built."""
-        bases = self.engine.images(self.bases)
-        contents = {name: bases[name].content if name in bases else "" for name in self.bases}
+        return self._source_on(self._base_contents)
+
+    def _source_on(self, contents: Mapping[str, str]) -> str:
         return source_hash(self.service, (*self._all_parameters, *secret_names(self.settings)), contents)
+
+    @property
+    def _base_contents(self) -> dict[str, str]:
+        """The contents of the images that the Dockerfile names; empty for one that is not there."""
+        images = self.engine.images(self.bases)
+        return {name: images[name].content if name in images else "" for name in self.bases}
+
+    def what_changed(self, image: Image) -> str:
+        """Return why an image is not of the source as it is: what of it has changed since that was built."""
+        return what_changed(image.source, recorded_bases(image.bases), self._base_contents, self._source_on)
 
     @property
     def decides_on_trimming(self) -> str:
@@ -178,7 +189,10 @@ class Builder(NamedTuple):
         return (*self._labelled(), *loading, *(("--no-cache",) if force else ()))
 
     def _labelled(self) -> tuple[str, ...]:
-        return (*self._all_parameters, "--label", f"{SOURCE_LABEL}={self.source}")
+        contents = self._base_contents
+        bases = " ".join(f"{name}={content}" for name, content in contents.items() if content)
+        recorded = ("--label", f"{BASES_LABEL}={bases}") if bases else ()
+        return (*self._all_parameters, "--label", f"{SOURCE_LABEL}={self._source_on(contents)}", *recorded)
 
     def _image(self, reference: str) -> Image | None:
         return self.engine.images([reference]).get(reference)
@@ -323,9 +337,12 @@ class Builder(NamedTuple):
         image = (self.engine.image(tested) or Image(tested)) if tested else None
         return self._carry_out(plan_promotion(self.name, self.tags(), image))
 
-    def rollback(self) -> Promotion:
-        """Make the previous image live again, and what was live the previous one. Raises NoSuchNameError."""
-        return self._carry_out(plan_rollback(self.name, self.tags()))
+    def rollback(self, wanted: Image | None = None) -> Promotion:
+        """Make the previous image, or a wanted one, live again, and what was live the previous one.
+
+        Raises NoSuchNameError.
+        """
+        return self._carry_out(plan_rollback(self.name, self.tags(), wanted))
 
     def _carry_out(self, promotion: Promotion) -> Promotion:
         for command in promotion.commands:
@@ -333,7 +350,13 @@ class Builder(NamedTuple):
         return promotion
 
     def publish(self) -> None:
-        """Push what was promoted, where the repository is a registry. Raises DockyardError."""
+        """Push what was promoted, where the repository is a registry, and release what is no longer retained.
+
+        Raises DockyardError.
+        """
+        from dockyard.versions import prune
+
+        prune(self)
         if self.name.in_registry:
             self.push()
 

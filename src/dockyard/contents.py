@@ -2,7 +2,8 @@
 
 import os
 import stat
-from pathlib import PurePath
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 
 from dockyard import process
 from dockyard.errors import DockyardError
@@ -21,6 +22,28 @@ def contents_of(step: MakeFile) -> bytes:
     if contents.kind == "file":
         return _bytes_of(step.path, contents)
     return contents.value.encode("utf-8", "surrogateescape")
+
+
+def stale_files(steps: Iterable[object]) -> list[str]:
+    """Return what to report of files that were created from a file of the service that has been changed since.
+
+    They stay as they are: a launch creates only what is missing.
+    """
+    files = ((step.contents, step) for step in steps if isinstance(step, MakeFile))
+    return [
+        f"{contents.value} has changed, and {step.path} stays as it is"
+        for contents, step in files
+        if contents and contents.kind == "file" and _is_stale(contents, step)
+    ]
+
+
+def _is_stale(contents: Contents, step: MakeFile) -> bool:
+    source, target = Path(contents.directory, contents.value), Path(step.path)
+    try:
+        is_newer = source.stat().st_mtime > target.lstat().st_mtime
+        return is_newer and target.is_file() and target.read_bytes() != contents_of(step)
+    except (OSError, DockyardError):
+        return False
 
 
 def _output(path: str, contents: Contents) -> bytes:

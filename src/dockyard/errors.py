@@ -86,10 +86,18 @@ class EngineSilentError(EngineUnreachableError):
     """The engine was asked, and has not answered for so long that nothing else is asked of it."""
 
 
+class InUseError(DockyardError):
+    """A running container uses what a launch would use: two writers would damage the data."""
+
+
 class LockedError(DockyardError):
     """Another run is at work on the same container."""
 
     exit_code = LOCKED
+
+
+class HeldError(DockyardError):
+    """A service is held, or its new version was rolled back: only an explicit command with --force upgrades it."""
 
 
 NO_PROGRAM = "does its first line name a program that exists?"

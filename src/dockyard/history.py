@@ -12,7 +12,9 @@ from dockyard.masking import known
 from dockyard.secrets import state_directory
 from dockyard.telling import warn
 
-KEPT = 1000  # events of a service
+KEPT = 1000  # events of a service; what was rolled back is remembered for longer
+ROLLED_BACK = "rolled back"
+"""The result of an upgrade to a version that a rollback has replaced since."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -21,8 +23,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS by_service ON events (service, number);
 CREATE INDEX IF NOT EXISTS built ON events (json_extract(detail, '$.content'))
     WHERE action IN ('build', 'trim') AND result = 'ok';
-CREATE INDEX IF NOT EXISTS switches ON events (service, json_extract(detail, '$.launch'), number)
-    WHERE action = 'upgrade';
+CREATE INDEX IF NOT EXISTS rolled_back ON events (service, number) WHERE result = 'rolled back';
 """
 _COLUMNS = "service, action, result, image, detail, at, user, command"
 
@@ -71,9 +72,9 @@ def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]
             )
             for service in {row[1] for row in rows}:
                 opened.execute(
-                    "DELETE FROM events WHERE service = ? AND number <= (SELECT number FROM events "
+                    "DELETE FROM events WHERE service = ? AND result != ? AND number <= (SELECT number FROM events "
                     "WHERE service = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                    (service, service, KEPT),
+                    (service, ROLLED_BACK, service, KEPT),
                 )
     except (OSError, sqlite3.Error) as error:
         warn(f"{path()}: the history could not be written: {error}")
@@ -93,21 +94,73 @@ def newest(services: Iterable[str], actions: Iterable[str]) -> dict[str, Event]:
     return {event.service: event for events_ in found for event in events_}
 
 
-def failed_switch(service: str, image: str, content: str, launch: str) -> Event | None:
-    """Return the newest upgrade to an image with these settings if it failed; None where it did not, or never was.
+def record_rollback(service: str, image: str, content: str) -> None:
+    """Record that a version was rolled back: nothing automatic upgrades to it again."""
+    record(service, "upgrade", ROLLED_BACK, image=image, content=content)
 
-    The image is the one with this id of the engine, or any other one of the same content.
+
+def rejection(service: str, image: str, content: str, launch: str) -> Event | None:
+    """Return the event for which no upgrade may switch to an image: it failed in production, or was rolled back.
+
+    The image is the one with this id of the engine, or any other one of the same content. It has failed with the
+    settings and the Test-prod of `launch` alone. It was rolled back whatever its settings are.
     """
+    condition = (
+        "WHERE service = ? AND action IN ('upgrade', 'rollback', 'promote') "
+        "AND (image = ? OR json_extract(detail, '$.content') = nullif(?, '')) ORDER BY number DESC"
+    )
     try:
-        found = _select(
-            "WHERE service = ? AND action = 'upgrade' AND json_extract(detail, '$.launch') = ? "
-            "AND (image = ? OR json_extract(detail, '$.content') = nullif(?, '')) ORDER BY number DESC LIMIT 1",
-            (service, launch, image, content),
-        )
+        found = _select(condition, (service, image, content))
     except DockyardError as error:
         warn(str(error))
         return None
-    return found[0] if found and found[0].result == "failed" else None
+    return _rejection(found, launch)
+
+
+def _rejection(newest_first: Iterable[Event], launch: str) -> Event | None:
+    is_accepted = False
+    for event in newest_first:
+        if event.result == ROLLED_BACK and not is_accepted:
+            return event
+        if event.action == "upgrade" and event.result != ROLLED_BACK and event.detail.get("launch") == launch:
+            return event if event.result == "failed" else None
+        is_accepted = is_accepted or event.result == "ok"
+    return None
+
+
+def lives(service: str) -> list[tuple[str, str, str]]:
+    """Return the images that were live, the newest first, each with since when and until when; until is empty at first.
+
+    Raises DockyardError.
+    """
+    condition = (
+        "WHERE service = ? AND image != '' AND (action IN ('upgrade', 'promote', 'rollback') AND result = 'ok' "
+        "OR action = 'recover' AND result = 'finished') ORDER BY number DESC"
+    )
+    found: list[tuple[str, str, str]] = []
+    until = ""
+    for event in _select(condition, (service,)):
+        if found and found[-1][0] == event.image:
+            found[-1] = (event.image, event.when, found[-1][2])
+        else:
+            found.append((event.image, event.when, until))
+        until = event.when
+    return found
+
+
+def rolled_back() -> dict[str, Event]:
+    """Return the version of each service that was rolled back and that nothing has replaced since, by service."""
+    condition = (
+        "AS event WHERE result = 'rolled back' AND NOT EXISTS (SELECT 1 FROM events AS later "
+        "WHERE later.service = event.service AND later.number > event.number "
+        "AND later.action IN ('upgrade', 'promote') AND later.result IN ('ok', 'rolled back')) "
+    )
+    try:
+        found = _select(condition, ())
+    except DockyardError as error:
+        warn(str(error))
+        return {}
+    return {event.service: event for event in found}
 
 
 def built_contents(contents: Iterable[str]) -> frozenset[str]:
@@ -118,6 +171,27 @@ def built_contents(contents: Iterable[str]) -> frozenset[str]:
     return frozenset(str(event.detail["content"]) for event in _select(f"WHERE {condition}", wanted))
 
 
+def services() -> set[str]:
+    """Return the services that the history knows. Raises DockyardError if it cannot be read."""
+    return {str(name) for (name,) in _run("SELECT DISTINCT service FROM events", ())}
+
+
+def count(service: str) -> int:
+    """Return the number of a service's events. Raises DockyardError if they cannot be read."""
+    rows = _run("SELECT count(*) FROM events WHERE service = ?", (service,))
+    return int(rows[0][0]) if rows else 0
+
+
+def forget(service: str) -> None:
+    """Remove the events of a service. Raises DockyardError if that is not possible."""
+    _run("DELETE FROM events WHERE service = ?", (service,))
+
+
+def rename(service: str, name: str) -> None:
+    """Give the events of a service to another one. Raises DockyardError if that is not possible."""
+    _run("UPDATE events SET service = ? WHERE service = ?", (name, service))
+
+
 def path() -> Path:
     """Return where the history is."""
     return state_directory() / "history.db"
@@ -125,16 +199,22 @@ def path() -> Path:
 
 def _select(condition: str, values: tuple[object, ...]) -> list[Event]:
     import json
+
+    rows = _run(f"SELECT {_COLUMNS} FROM events {condition}", values)  # noqa: S608 - ours
+    return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]
+
+
+def _run(statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement; none if there is no history."""
     import sqlite3
 
     if not path().exists():
         return []
     try:
         with database(path(), _SCHEMA) as opened:
-            rows = opened.execute(f"SELECT {_COLUMNS} FROM events {condition}", values).fetchall()  # noqa: S608 - ours
+            return opened.execute(statement, values).fetchall()
     except (OSError, sqlite3.Error) as error:
         raise DockyardError(
             f"{path()}: the history cannot be read: {error}",
             hint=_RESTORE,
         ) from None
-    return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]

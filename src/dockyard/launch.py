@@ -191,7 +191,7 @@ def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
     """Run a detached container; where somebody records what it opens, they are told before it starts."""
     recorder = directive(RECORD)
     if not recorder:
-        engine.call(*launch.argv, secrets=values)
+        engine.call(*secrets.with_digests(launch.argv, values, launch.secrets), secrets=values)
         return
     from dockyard.surface.recorder import tell
 

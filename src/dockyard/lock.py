@@ -47,7 +47,7 @@ class Holder(NamedTuple):
     @property
     def is_alive(self) -> bool:
         """Whether that process is still there, and not another one of its number."""
-        return self.born == _born(self.pid)
+        return self.born == born(self.pid)
 
     def __str__(self) -> str:
         """Return who it is, doing what, since when."""
@@ -62,7 +62,8 @@ Tell = Callable[[str], None]
 """Says what the holder is doing."""
 
 
-def _directory() -> Path:
+def directory() -> Path:
+    """Return where locks and launches under way are kept: the host's, or those of one user."""
     if is_hosts_root():
         return Path("/run/dockyard")
     return Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".local/state") / "dockyard"
@@ -77,7 +78,7 @@ def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
     descriptor = _open(engine, container)
     try:
         _take(descriptor, container, wait)
-        holder = Holder(os.getpid(), _born(os.getpid()), user_name(), command_line(), time.time())
+        holder = Holder(os.getpid(), born(os.getpid()), user_name(), command_line(), time.time())
 
         def note(**news: Any) -> None:  # noqa: ANN401 - the holder's fields
             nonlocal holder
@@ -85,7 +86,7 @@ def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
             _write(descriptor, holder)
 
         def started(client: int) -> None:
-            note(clients=_alive({**holder.clients, str(client): _born(client)}))
+            note(clients=_alive({**holder.clients, str(client): born(client)}))
 
         note()
         process.STARTED.append(started)
@@ -102,7 +103,7 @@ def lingering(engine: Engine) -> list[str]:
     """Return the containers for which a client of the engine still works that a dead run has started."""
     begin, end = f"{engine.dialect.name}-", ".lock"
     try:
-        with os.scandir(_directory()) as entries:
+        with os.scandir(directory()) as entries:
             locks = [entry for entry in entries if entry.name.startswith(begin) and entry.name.endswith(end)]
             names = [entry.name for entry in locks if entry.stat().st_size and _lingers(entry.path)]
     except FileNotFoundError:
@@ -120,10 +121,9 @@ def _lingers(path: str) -> bool:
 
 
 def _open(engine: Engine, container: str) -> int:
-    directory = _directory()
-    path = directory / f"{engine.dialect.name}-{container}.lock"
+    path = directory() / f"{engine.dialect.name}-{container}.lock"
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DockyardError(f"{path}: {error.strerror}", hint="locks are kept there") from None
@@ -173,7 +173,7 @@ def _holder(descriptor: int) -> Holder | None:
         return None
 
 
-def _born(pid: int) -> int:
+def born(pid: int) -> int:
     """Return when a process started, in clock ticks since boot; 0 where there is none."""
     try:
         state, *fields = (
@@ -188,7 +188,7 @@ def _born(pid: int) -> int:
 
 def _alive(processes: Mapping[str, int]) -> dict[str, int]:
     """Return those processes, each with its start, that are still there."""
-    return {pid: born for pid, born in processes.items() if born and born == _born(int(pid))}
+    return {pid: start for pid, start in processes.items() if start and start == born(int(pid))}
 
 
 def user_name() -> str:

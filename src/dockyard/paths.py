@@ -3,7 +3,7 @@
 import os
 import stat
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -90,10 +90,10 @@ class MountPoint(NamedTuple):
         return self.kind == "overlay" and "/.layers/" in self.source
 
 
-def mount_table() -> list[MountPoint]:
-    """Return what is mounted, as this process sees it, octal escapes undone."""
+def mount_table(process: str = "self") -> list[MountPoint]:
+    """Return what is mounted, as a process sees it, octal escapes undone."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n")[:-1]:
+    for line in Path(f"/proc/{process}/mountinfo").read_bytes().split(b"\n")[:-1]:
         before, _, after = line.partition(b" - ")
         fields = [*before.split(b" ")[:5], *after.split(b" ")[:2]]
         found.append(MountPoint(*(_unescaped(field) for field in fields)))
@@ -111,6 +111,26 @@ def locations_of(paths: Iterable[str]) -> Mapping[str, tuple[Location, ...]]:
     """
     visible = _visible(mount_table())
     return {path: tuple(_locations(os.path.realpath(path), visible)) for path in paths}
+
+
+def locations_in(process: int, points: Collection[str]) -> Mapping[str, tuple[Location, ...]]:
+    """Return what a process has mounted at each of its paths, then what it has mounted below that.
+
+    What is at or below another of the paths belongs to that one alone. Empty if the mounts of the process cannot be
+    read.
+    """
+    try:
+        mounts = mount_table(str(process))
+    except OSError:
+        return {}
+    found: dict[str, list[Location]] = {}
+    for mount in mounts:
+        point = max((point for point in points if _is_below(mount.point, point)), key=len, default="")
+        if point and mount.point == point:
+            found[point] = [Location(mount.device, normal(mount.root)), *found.get(point, [])[1:]]
+        elif point in found:
+            found[point].append(Location(mount.device, normal(mount.root)))
+    return {point: tuple(places) for point, places in found.items()}
 
 
 def _visible(mounts: list[MountPoint]) -> dict[str, MountPoint]:

@@ -2,8 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from dockyard import lock
@@ -70,8 +70,9 @@ def restore(engine: "Engine", name: str, between: Callable[[], None] | None = No
             return ""
         try:
             engine.end_strays(containers.values())
-            for step in recovery.first:
-                perform(engine, step)
+            with _starting(engine, containers, recovery.first):
+                for step in recovery.first:
+                    perform(engine, step)
             if between:
                 once, between = between, None
                 once()
@@ -84,6 +85,32 @@ def restore(engine: "Engine", name: str, between: Callable[[], None] | None = No
         else:
             return recovery.verdict
     raise AssertionError  # the last attempt raises or returns
+
+
+@contextmanager
+def _starting(engine: "Engine", containers: Mapping[str, "Container"], steps: Iterable["SwitchStep"]) -> Iterator[None]:
+    """Have other launches see the containers that some steps start. Raises InUseError if one must not be started."""
+    from dockyard.writers import Neighbours
+
+    down = [container for container in started(containers, steps) if not container.is_up]
+    with ExitStack() as launches:
+        for container in down:
+            launches.enter_context(Neighbours(engine).starting(container, base_name(container.name)))
+        yield
+
+
+def started(containers: Mapping[str, "Container"], steps: Iterable["SwitchStep"]) -> "list[Container]":
+    """Return the containers that some steps start, by what they are called when it is their turn."""
+    named, found = dict(containers), []
+    for step in steps:
+        match step:
+            case Command(("rename", before, after)):
+                named[after] = named.pop(before)
+            case Command(("start", name)):
+                found.append(named[name])
+            case _:
+                continue
+    return found
 
 
 def perform(engine: "Engine", step: "SwitchStep") -> None:

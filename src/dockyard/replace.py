@@ -1,10 +1,12 @@
 """Production of one service: launched, or replaced by a new container that has to prove itself."""
 
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from dockyard import dossier, history, launch, recovery
-from dockyard.engine.engine import Engine
+from dockyard import dossier, history, launch, recovery, secrets
+from dockyard.answering import await_answer, listening_ports
 from dockyard.engine.models import LAUNCH_LABEL, Container
 from dockyard.errors import DockyardError, EngineError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan, container_name, image_candidates
@@ -13,7 +15,9 @@ from dockyard.plan.values import Command
 from dockyard.service import Service
 from dockyard.settings.keys import FOREGROUND, START_FIRST, TAG
 from dockyard.settings.resolve import Settings
-from dockyard.switch import Switched, SwitchFailedError, seal, switch, undo
+from dockyard.switch import MILLISECONDS, Switched, SwitchFailedError, seal, switch, undo
+from dockyard.telling import warn
+from dockyard.text import listed
 from dockyard.watch import watch
 from dockyard.yard import Yard
 
@@ -54,7 +58,7 @@ def up(yard: Yard, service: Service) -> LaunchPlan:
     """Launch production, which is not up. Raises DockyardError where it cannot be launched or does not stay up."""
     plan = planned(yard, service, replacing=False)
     try:
-        start(yard.engine, plan)
+        start(yard, plan)
     except EngineError as error:
         record_failed_start(yard, plan, str(error), error.hint, is_there=False)
         raise
@@ -75,18 +79,23 @@ def record_failed_start(yard: Yard, plan: LaunchPlan, reason: str, hint: str, *,
     history.record(plan.service, "start", "failed", image=plan.image_id, **detail)
 
 
-def start(engine: Engine, plan: LaunchPlan) -> None:
+def start(yard: Yard, plan: LaunchPlan) -> None:
     """Launch production, which is not up, and do not wait to see how it does.
 
-    What changed in a stopped container that goes for it is kept.
+    What changed in a stopped container that goes for it is kept. Raises InUseError if another container writes to its
+    data.
     """
-    if any(isinstance(step, Command) for step in plan.steps[:-1]):
-        recovery.keep_changes(engine, plan.name)
-    launch.carry_out(engine, plan)
+    with yard.neighbours.launching(plan):
+        if any(isinstance(step, Command) for step in plan.steps[:-1]):
+            recovery.keep_changes(yard.engine, plan.name)
+        launch.carry_out(yard.engine, plan)
 
 
 class Replacement(NamedTuple):
-    """A switch that is about to happen. `test` runs Test-prod where there is one; `patience` is in seconds."""
+    """A switch that is about to happen. `test` runs Test-prod where there is one; `patience` is in seconds.
+
+    `missing` are services that it waits for and that failed: then a failure of this one may be theirs.
+    """
 
     yard: Yard
     service: Service
@@ -95,24 +104,61 @@ class Replacement(NamedTuple):
     tell: Tell
     test: Callable[[], object] = bool
     patience: float | None = None
+    missing: tuple[str, ...] = ()
 
     def switch(self) -> Switched:
-        """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was."""
+        """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was.
+
+        That is raised only once production answers again, or has not for so long that it should have.
+        """
+        old = self.plan.old if self.plan.old and self.plan.old.is_up else None
+        ports = listening_ports(old.pid) if old else frozenset()
+        failures: list[tuple[SwitchFailedError, Path | None]] = []
         try:
-            return switch(
-                self.yard.engine, self.plan, self.tell, test=self.test, patience=self.patience, keep=self._keep_dossier
-            )
+            with self.yard.neighbours.launching(self.plan.launch):
+                return switch(
+                    self.yard.engine,
+                    self.plan,
+                    self.tell,
+                    test=self.test,
+                    patience=self.patience,
+                    keep=lambda error, roles, times: failures.append((error, self._keep_dossier(error, roles, times))),
+                )
         except SwitchFailedError as error:
-            if self.plan.old and self.plan.old.is_up:
-                away = f"production is back, it was away for {error.outage} ms"
-                back = away if error.outage else "production was not away"
-                error.hint = "\n".join(filter(None, [back, error.hint]))
+            back = self._await_production(error, ports) if old else ""
+            error.hint = "\n".join(filter(None, [back, error.hint, self._excuse()]))
             raise
+        finally:
+            for failed, where in failures:
+                # With no launch, none is refused later because of this one.
+                again = {"launch": ""} if failed.retry or self.missing else {}
+                detail = {"outage_ms": failed.outage, "reason": str(failed), "dossier": str(where or "")}
+                self._record("failed", **detail, **again)
+
+    def _await_production(self, error: SwitchFailedError, ports: frozenset[int]) -> str:
+        """Wait until the old container answers; returns what to report of that."""
+        if not error.outage:
+            return "production was not away"
+        self.tell("waiting for production")
+        answers = await_answer(self.yard.engine, self.plan.name, ports)
+        error.outage += round((time.monotonic() - error.back) * MILLISECONDS)
+        if answers:
+            return f"production is back, it was away for {error.outage} ms"
+        name = self.plan.name
+        return (
+            f"production was started again and does not answer, {error.outage} ms after its stop: see `d logs {name}`"
+        )
+
+    def _excuse(self) -> str:
+        if not self.missing:
+            return ""
+        return f"{listed(self.missing)}, which it waits for, failed: this image is tried again"
 
     def seal(self, switched: Switched) -> None:
         """Make it final."""
         seal(self.yard.engine, self.plan)
-        self._record("ok", outage_ms=switched.outage, stop_ms=switched.stop, start_ms=switched.start)
+        killed = {"killed": True} if switched.killed else {}
+        self._record("ok", outage_ms=switched.outage, stop_ms=switched.stop, start_ms=switched.start, **killed)
 
     def undo(self) -> None:
         """Have production as it was before a switch that was not made final."""
@@ -135,9 +181,10 @@ class Replacement(NamedTuple):
         self.finish(switched)
         return switched
 
-    def _keep_dossier(self, error: Exception, roles: Mapping[str, str], times: Mapping[str, float]) -> None:
-        assert isinstance(error, SwitchFailedError)  # noqa: S101 - see switch
-        where = dossier.keep(
+    def _keep_dossier(
+        self, error: SwitchFailedError, roles: Mapping[str, str], times: Mapping[str, float]
+    ) -> Path | None:
+        return dossier.keep(
             self.yard.engine,
             self.service.name,
             str(error),
@@ -147,14 +194,23 @@ class Replacement(NamedTuple):
             timings=times,
             evidence=error.evidence,
         )
-        again = {"launch": ""} if error.retry else {}  # no launch is refused later because of this one
-        self._record("failed", outage_ms=error.outage, reason=str(error), dossier=str(where or ""), **again)
 
     def _record(self, result: str, **detail: object) -> None:
         detail = {"launch": trial(self.service, self.plan.launch), **detail}
         image = self.plan.launch.image_id
         content = self.yard.engine.content(image)
         history.record(self.service.name, self.action, result, image=image, content=content, **detail)
+
+
+def pending_changes(service: Service, here: Container, plan: LaunchPlan) -> list[str]:
+    """Return what a new container of the same image would have that the one that is here has not."""
+    found = [] if here.labels.get(LAUNCH_LABEL) == plan.labels[LAUNCH_LABEL] else ["its settings have changed"]
+    try:
+        changed = secrets.rotated(here, plan.secrets, plan.settings)
+    except DockyardError as error:
+        warn(f"{service.name}: it is not known whether its secrets have changed: {error}")
+        changed = []
+    return [*found, *([f"its secrets have changed: {', '.join(changed)}"] if changed else [])]
 
 
 def trial(service: Service, plan: LaunchPlan) -> str:
@@ -178,6 +234,7 @@ def replacement(  # noqa: PLR0913
     tags: Tags | None = None,
     test: Callable[[], object] | None = None,
     patience: float | None = None,
+    missing: tuple[str, ...] = (),
 ) -> Replacement:
     """Plan that a new container takes the place of production, up or not; `image` as in `planned`.
 
@@ -189,4 +246,5 @@ def replacement(  # noqa: PLR0913
     plan = plan_switch(
         planned(yard, service, image, live), old, tags, yard.engine.dialect, test_production=test is not None
     )
-    return Replacement(yard, service, plan, action, tell, test or bool, patience)
+    yard.neighbours.refuse(plan.launch)
+    return Replacement(yard, service, plan, action, tell, test or bool, patience, missing)

@@ -1,10 +1,12 @@
 """Values that nobody may read off a screen, a log or a process list: where they come from, at the moment of launch."""
 
 import os
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from dockyard import masking, process
+from dockyard.engine.models import DIGESTS_LABEL, Container
 from dockyard.errors import DockyardError, UsageError
 from dockyard.plan.values import Secret
 from dockyard.privilege import is_hosts_root
@@ -40,6 +42,38 @@ def reveal(reference: str, settings: Settings) -> str:
     if reference == "setting:puid":
         return settings[PUID] or ""
     raise UsageError(f"no such secret `{reference}`", hint="puid:CONTAINER, secret:NAME or setting:puid")
+
+
+def digests_of(values: Mapping[str, str], secrets: Iterable[Secret]) -> dict[str, str]:
+    """Return a digest of each value that a `secret_command` gave, by its variable: whether it is still the same.
+
+    It is keyed with the host's secret, and so tells nothing of the value. Raises DockyardError.
+    """
+    import hmac
+
+    names = [secret.variable for secret in secrets if secret.reference.startswith("secret:")]
+    text = {name: f"secret {name}={values[name]}".encode("utf-8", "surrogateescape") for name in names}
+    return {name: hmac.new(_host_secret(), text[name], "sha256").hexdigest()[:16] for name in names}
+
+
+def with_digests(argv: tuple[str, ...], values: Mapping[str, str], secrets: Iterable[Secret]) -> tuple[str, ...]:
+    """Return an engine's command that creates a container, with a label for the digests of its secrets."""
+    digests = digests_of(values, secrets)
+    if not digests:
+        return argv
+    text = " ".join(f"{name}={digest}" for name, digest in digests.items())
+    return (argv[0], "--label", f"{DIGESTS_LABEL}={text}", *argv[1:])
+
+
+def rotated(container: Container, secrets: tuple[Secret, ...], settings: Settings) -> list[str]:
+    """Return the variables whose secrets have other values than a container was launched with.
+
+    Raises DockyardError where a value cannot be had. What has no digest is not known to have changed.
+    """
+    then = dict(word.partition("=")[::2] for word in container.labels.get(DIGESTS_LABEL, "").split())
+    wanted = tuple(secret for secret in secrets if secret.variable in then)
+    now = digests_of(values_of(wanted, settings), wanted) if wanted else {}
+    return [name for name, digest in now.items() if then[name] != digest]
 
 
 def _host_secret() -> bytes:

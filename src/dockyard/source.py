@@ -2,7 +2,7 @@
 
 import hashlib
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dockyard.context import entries_of
@@ -29,6 +29,28 @@ def source_hash(service: Service, parameters: Sequence[str], bases: Mapping[str,
         if takes_all or not _is_control(relative):
             _add(found, relative, *_state(path))
     return found.hexdigest()
+
+
+def recorded_bases(text: str) -> dict[str, str]:
+    """Return the contents of the images that an image was built on, by name, from its record of them."""
+    words = (word.rpartition("=") for word in text.split())
+    return {name: content for name, _, content in words}
+
+
+def what_changed(
+    source: str, then: Mapping[str, str], now: Mapping[str, str], hash_on: Callable[[Mapping[str, str]], str]
+) -> str:
+    """Return what has changed since an image of a source hash was built: its source, or what it was built on.
+
+    `then` and `now` are the contents of the images below by name; `hash_on` is the source's hash now on some of those.
+    """
+    if not then and now:
+        return "the source or a base image has changed"
+    bases = sorted(name for name, content in now.items() if name in then and then[name] != content)
+    if not bases:
+        return "the source has changed"
+    changed = f"the base image {' and '.join(bases)}"
+    return f"{changed} has changed" if hash_on(then) == source else f"the source and {changed} have changed"
 
 
 def trimming_hash(test: Path | None, keep: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dockyard import launch, recovery, secrets
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import LAUNCH, NEXT, START_FIRST
+from dockyard.engine.models import LAUNCH, NEXT, OLD, START_FIRST
 from dockyard.engine.silence import waiting
 from dockyard.errors import DockyardError, EngineUnreachableError, PortTakenError
 from dockyard.plan.switch import (
@@ -22,6 +22,7 @@ from dockyard.plan.switch import (
 )
 from dockyard.plan.values import Command
 from dockyard.recovery import undisturbed
+from dockyard.stopping import kill_notes
 from dockyard.watch import watch
 
 MILLISECONDS = 1000
@@ -42,13 +43,16 @@ class Work(NamedTuple):
 class Switched(NamedTuple):
     """A new container that has proved itself: how long production was away, and what its parts took, in ms.
 
-    `start` is until it was on its network, where it had started first.
+    `start` is until it was on its network, where it had started first; `up` is when that was, on the monotonic clock.
+    `killed`: the old container did not end when it was asked to.
     """
 
     plan: SwitchPlan
     outage: int
     stop: int
     start: int
+    up: float = 0.0
+    killed: bool = False
 
     def __str__(self) -> str:
         """Return the measured outage."""
@@ -57,17 +61,28 @@ class Switched(NamedTuple):
         last = "join" if self.plan.kind == START_FIRST else "start"
         return f"outage {self.outage} ms (stop {self.stop}, {last} {self.start})"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Further lines of its report."""
+        return kill_notes("the old container", self.stop / MILLISECONDS) if self.killed else ()
+
 
 class SwitchFailedError(DockyardError):
-    """The new container did not prove itself; `outage` is for how many ms production was away.
+    """The new container did not prove itself; `outage` is for how many ms production was down, 0 if it was not.
 
-    `retry`: it was not the container's fault, and may go well another time.
+    `back` is when the old container was started again, on the monotonic clock. `retry`: it was not the container's
+    fault, and may go well another time.
     """
 
     def __init__(self, message: str, hint: str, outage: int = 0, *, retry: bool = False) -> None:
         super().__init__(message, hint)
         self.outage = outage
+        self.back = 0.0
         self.retry = retry
+
+
+Keep = Callable[[SwitchFailedError, Mapping[str, str], Mapping[str, float]], object]
+"""Gets the error, the containers by role and the steps' times."""
 
 
 def switch(  # noqa: PLR0913
@@ -77,7 +92,7 @@ def switch(  # noqa: PLR0913
     *,
     test: Callable[[], object] = bool,
     patience: float | None = None,
-    keep: Callable[[Exception, Mapping[str, str], Mapping[str, float]], None] | None = None,
+    keep: Keep | None = None,
 ) -> Switched:
     """Put the new container in the old one's place, up to where it has proved itself; `seal` makes that final.
 
@@ -131,7 +146,8 @@ def _perform(work: Work, step: SwitchStep) -> None:
     match step:
         case Command(argv, wanted) if wanted:
             work.tell("preparing")
-            work.engine.call(*argv, secrets=secrets.values_of(wanted, work.plan.launch.settings))
+            values = secrets.values_of(wanted, work.plan.launch.settings)
+            work.engine.call(*secrets.with_digests(argv, values, wanted), secrets=values)
         case Command(argv):
             is_unseen = step in work.plan.prepare and not _is_start(step)
             work.tell("preparing" if is_unseen else _DOING.get(argv[0], argv[0]))
@@ -201,16 +217,14 @@ def _is_start(step: SwitchStep) -> bool:
     return isinstance(step, Command) and step.argv[0] == "start"
 
 
-def _go_back(
-    work: Work, error: BaseException, keep: Callable[[Exception, Mapping[str, str], Mapping[str, float]], None] | None
-) -> None:
+def _go_back(work: Work, error: BaseException, keep: Keep | None) -> None:
     """Have production as it was; raises DockyardError where that cannot be done now."""
     work.times["going back"] = time.monotonic()
 
     def between() -> None:
         work.times["back"] = time.monotonic()
         if keep and isinstance(error, SwitchFailedError):
-            error.outage = _outage(work, "back")
+            error.outage, error.back = _outage(work, "back"), work.times["back"]
             keep(error, _roles(work.engine, work.plan), _durations(work.times))
 
     try:
@@ -260,7 +274,9 @@ def _measured(work: Work) -> Switched:
     stop = next((began for name, began in times.items() if name.startswith("stop ")), None)
     start, up = times[_name(work.plan.entry)], times[_name(Watch(work.plan.name))]
     parts = (0 if stop is None else up - stop, 0 if stop is None else start - stop, up - start)
-    return Switched(work.plan, *(round(part * MILLISECONDS) for part in parts))
+    outage, stopping, starting = (round(part * MILLISECONDS) for part in parts)
+    old = work.engine.containers([f"{work.plan.name}{OLD}"])
+    return Switched(work.plan, outage, stopping, starting, up, killed=any(one.was_killed for one in old))
 
 
 def _outage(work: Work, end: str) -> int:

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard import history, recovery
 from dockyard.build import Builder, builder_for, test_script
-from dockyard.engine.models import LAUNCH_LABEL, Container, Image
-from dockyard.errors import DockyardError
+from dockyard.contents import stale_files
+from dockyard.engine.models import Container, Image
+from dockyard.errors import DockyardError, HeldError
+from dockyard.holds import hold_of
 from dockyard.host import host_facts
-from dockyard.plan.build import LATEST, LIVE, PREVIOUS, plan_rollback
+from dockyard.plan.build import LATEST, LIVE, PREVIOUS
 from dockyard.plan.launch import LaunchPlan, container_name
 from dockyard.plan.switch import SwitchPlan, Tags, check_owner, check_start_first, moving_tags, plan_switch
 from dockyard.plan.waves import starts_here
-from dockyard.replace import Replacement, planned, production, replacement, trial
+from dockyard.replace import Replacement, pending_changes, planned, production, replacement, trial
 from dockyard.service import Service
 from dockyard.settings.keys import TRIM
+from dockyard.switch import Switched
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
@@ -35,20 +38,32 @@ def each(*tells: Tell) -> Tell:
 
 
 class Wanted(NamedTuple):
-    """How an upgrade is to go: `force` builds without a cache and retries what failed; `timeout` in seconds."""
+    """How an upgrade is to go: `force` builds without a cache and retries what failed; `timeout` in seconds.
+
+    `is_explicit`: the user has named the service, so that `force` upgrades one that is held or was rolled back, too.
+    `missing` as in Replacement.
+    """
 
     force: bool = False
     timeout: float | None = None
+    is_explicit: bool = False
+    missing: tuple[str, ...] = ()
+
+    @property
+    def overrides_holds(self) -> bool:
+        """Whether it upgrades a service that is held, and to a version that was rolled back."""
+        return self.force and self.is_explicit
 
 
 class Report(NamedTuple):
-    """What an upgrade did to a service: `upgraded`, `promoted` or `current`, and how."""
+    """What an upgrade did to a service: `upgraded`, `promoted` or `current`, and how; `notes` are further lines."""
 
     service: str
     result: str
     text: str
     image: str = ""
     outage_ms: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Ready(NamedTuple):
@@ -76,12 +91,23 @@ def upgrade(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
     Raises DockyardError; production is then as it was.
     """
     recovery.settle(yard.engine, container_name(yard.load(service)), tell)
+    refuse_errors(yard, service)
     ready = prepare(yard, service, wanted, tell)
     return ready if isinstance(ready, Report) else finish(yard, service, ready, wanted, tell)
 
 
+def refuse_errors(yard: Yard, service: Service) -> None:
+    """Raise SettingsError for what `d check` finds, if no upgrade can succeed with it."""
+    from dockyard.check.gate import refusals
+
+    for error in refusals(yard, [service.name]).values():
+        raise error
+
+
 def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready | Report:
     """Build and test, if there is anything to do; a report where there is nothing."""
+    if held := _hold(service, wanted):
+        raise held
     builder = builder_for(yard, service)
     tell("building")
     made = built(yard, builder, wanted)
@@ -89,7 +115,8 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
     image = ready.image
     if not ready.reasons and not _to_promote(ready):
         return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
-    _refuse_failed(yard, service, ready, wanted)
+    if rejected := _rejection(yard, service, ready, wanted):
+        raise rejected
     if made.is_tested:
         return ready._replace(tested=image)
     tell(f"testing {image[:12]}")
@@ -180,14 +207,14 @@ def finish(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tel
     pending = switching(yard, service, ready, wanted, tell)
     switched = pending.carry_out()
     ready.builder.publish()
-    return upgraded(pending, str(switched), switched.outage)
+    return upgraded(pending, switched)
 
 
-def upgraded(pending: Replacement, text: str, outage: int) -> Report:
+def upgraded(pending: Replacement, switched: Switched) -> Report:
     """Return the report of a switch that is final."""
     image = pending.plan.launch.image_id
-    words = f"{pending.plan.name} is up, from {image[:12]}, {text}"
-    return Report(pending.service.name, "upgraded", words, image, outage)
+    words = f"{pending.plan.name} is up, from {image[:12]}, {switched}"
+    return Report(pending.service.name, "upgraded", words, image, switched.outage, switched.notes)
 
 
 def promote(ready: Ready) -> Report:
@@ -222,6 +249,7 @@ def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: 
         tags=ready.tags,
         test=test,
         patience=wanted.timeout,
+        missing=wanted.missing,
     )
 
 
@@ -241,7 +269,8 @@ def look(yard: Yard, builder: Builder, image: str) -> Ready:
         launch = planned(yard, builder.service, image, builder.name.tagged(LIVE))
         check_start_first(launch, here, yard.engine.dialect)
         is_running = here is not None and _have_same_content(yard, here.image_id, image)
-        reasons = _reasons(here, launch, there, is_running=is_running)
+        pending = pending_changes(builder.service, here, launch) if here and here.is_up else []
+        reasons = _reasons(here, launch, there, pending, is_running=is_running)
     return Ready(builder, image, None, reasons, there, runs)
 
 
@@ -254,7 +283,9 @@ def _have_same_content(yard: Yard, one: str, other: str) -> bool:
     return image is not None and image.equals(found.get(f"sha256:{other}"))
 
 
-def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags, *, is_running: bool) -> tuple[str, ...]:
+def _reasons(
+    here: Container | None, launch: LaunchPlan, tags: Tags, pending: list[str], *, is_running: bool
+) -> tuple[str, ...]:
     """Return why production is not as its source says; `is_running`: its image is the right one."""
     if not here or not here.is_up:
         return ("it is not up",)
@@ -263,8 +294,7 @@ def _reasons(here: Container | None, launch: LaunchPlan, tags: Tags, *, is_runni
         found.append(f"it runs {here.image_id[:12]}")
     if here.is_apart:
         found.append("it is on no network")
-    if here.labels.get(LAUNCH_LABEL) != launch.labels[LAUNCH_LABEL]:
-        found.append("its settings have changed")
+    found += pending
     if tags.live != launch.image_id:
         found.append(f"live is {tags.live[:12] or 'nothing'}")
     return tuple(found)
@@ -274,68 +304,81 @@ def _to_promote(ready: Ready) -> bool:
     return not ready.reasons and ready.tags.live != ready.image
 
 
-def _refuse_failed(yard: Yard, service: Service, ready: Ready, wanted: Wanted) -> None:
-    """Raise DockyardError for what has failed in production before, and has not changed since."""
-    if wanted.force or not ready.reasons:
-        return
-    launch = planned(yard, service, ready.image, ready.live)
-    content = yard.engine.content(ready.image)
-    failed = history.failed_switch(service.name, ready.image, content, trial(service, launch))
-    if failed:
-        raise DockyardError(
-            f"{service.name}: {ready.image[:12]} failed in production on {failed.when}, and nothing has changed since: "
-            f"{failed.detail.get('reason', '')}",
-            hint=f"`d why {service.name}` tells more; change the source, or `d upgrade {service.name} --force`",
-        )
+def _hold(service: Service, wanted: Wanted) -> HeldError | None:
+    """Return why nothing upgrades a service now: it is held."""
+    found = None if wanted.overrides_holds else hold_of(service.name)
+    if not found:
+        return None
+    name = service.name
+    hint = f"`d unhold {name}` releases it; `d upgrade {name} --force` upgrades it once"
+    return HeldError(f"{name} is {found}", hint)
 
 
-def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
-    """Have the previous image live again, and running if production is up; the container's lock is held.
-
-    What was live becomes the previous one, so that a second rollback undoes the first. Raises NoSuchNameError where
-    there is nothing to go back to, DockyardError where it does not prove itself: production is then as it was.
-    """
-    recovery.settle(yard.engine, container_name(yard.load(service)), tell)
-    builder = builder_for(yard, service)
-    promotion = plan_rollback(builder.name, builder.tags())
-    here = production(yard, service)
-    if not here or not here.is_up:
-        builder.rollback()
-        content = yard.engine.content(promotion.live)
-        history.record(service.name, "rollback", "ok", image=promotion.live, content=content)
-        text = f"{builder.name.tagged(LIVE)} is {promotion.live[:12]}"
-        return Report(service.name, "promoted", text, promotion.live)
-    tags = Tags(builder.name.untagged, promotion.previous, promotion.live)
-    live = builder.name.tagged(LIVE)
-    pending = replacement(
-        yard, service, "rollback", tell, image=promotion.live, live=live, tags=tags, patience=wanted.timeout
-    )
-    switched = pending.carry_out()
-    builder.publish()
-    return upgraded(pending, str(switched), switched.outage)
+def _rejection(yard: Yard, service: Service, ready: Ready, wanted: Wanted) -> DockyardError | None:
+    """Return why nothing upgrades to an image: it failed in production or was rolled back, and nothing has changed."""
+    if wanted.overrides_holds:
+        return None
+    tried = trial(service, planned(yard, service, ready.image, ready.live)) if ready.reasons else ""
+    event = history.rejection(service.name, ready.image, yard.engine.content(ready.image), tried)
+    name, image, why = service.name, ready.image[:12], f"`d why {service.name}` tells more; "
+    if event and event.result == history.ROLLED_BACK:
+        text = f"{name}: {image} was rolled back on {event.when}, and neither its source nor its base has changed since"
+        return HeldError(text, f"change the source, or `d upgrade {name} --force`")
+    if not event or wanted.force:
+        return None
+    text = f"{name}: {image} failed in production on {event.when}, and nothing has changed since: "
+    reason = event.detail.get("reason", "")
+    return DockyardError(f"{text}{reason}", f"{why}change the source, or `d upgrade {name} --force`")
 
 
 IF_DIFFERENT = "# the rest only if the new image differs from what is live in more than times:"
 
 
 class Outline(NamedTuple):
-    """What an upgrade would do now, with nothing done: lines to paste, and why; no lines: it is up to date."""
+    """What an upgrade would do now, with nothing done: lines to paste, and why; no lines: there is nothing to do.
+
+    `refusal` is why there is nothing to do although production is not what its source says; `notes` are changes that no
+    upgrade carries out.
+    """
 
     lines: tuple[str, ...]
     reasons: tuple[str, ...]
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+
+    def shown(self, name: str) -> tuple[str, ...]:
+        """Return all of it as lines to paste into a shell."""
+        lines = self.lines or (f"# {self.refusal or f'{name} is up to date'}",)
+        return (*(f"# {name}: {note}" for note in self.notes), *lines)
+
+    def row(self, name: str) -> dict[str, object]:
+        """Return all of it as data."""
+        given = self._asdict()
+        return {"service": name, "commands": given.pop("lines"), **given}
 
 
 def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     """Return the commands of an upgrade, in order. Nothing changes. Raises DockyardError where it cannot be."""
+    found = _outline(yard, service, wanted)
+    here = production(yard, service)
+    stale = stale_files(planned(yard, service).steps) if here and here.is_up else []
+    return found._replace(notes=tuple(stale))
+
+
+def _outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     builder = builder_for(yard, service)
     there = None if wanted.force else current(builder)
     known = there or builder.tags().get(builder.name.tagged(LATEST))
+    if held := _hold(service, wanted):
+        return Outline((), (), str(held))
     if not known:
         return Outline((*_making(builder, wanted), "# the launch is planned when there is an image"), ("no image",))
     ready = look(yard, builder, known.id)
     reasons = (*(() if there else (_why_built(builder, wanted),)), *ready.reasons)
     if not reasons and not _to_promote(ready):
         return Outline((), ())
+    if there and (rejected := _rejection(yard, service, ready, wanted)):
+        return Outline((), (), str(rejected))
     word = "" if there else builder.name.tagged(LATEST)
     program = yard.engine.program
     making = _making(builder, wanted, () if there or ready.reasons else (IF_DIFFERENT,))
@@ -347,8 +390,9 @@ def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
 
 
 def _why_built(builder: Builder, wanted: Wanted) -> str:
-    if not builder.is_current(LATEST):
-        return "the source has changed"
+    latest = builder.tags().get(builder.name.tagged(LATEST))
+    if latest and not builder.is_current(LATEST):
+        return builder.what_changed(latest)
     return "it was forced" if wanted.force else "it is not trimmed as its settings say"
 
 

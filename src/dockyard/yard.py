@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dockyard.settings.load import Flags, HostLayers
     from dockyard.settings.resolve import Settings
     from dockyard.settings.values import Mode
+    from dockyard.writers import Neighbours
 
 
 class Yard:
@@ -50,6 +51,13 @@ class Yard:
         engine = find_engine(self.settings[ENGINE])
         enter_namespace(engine)
         return engine
+
+    @cached_property
+    def neighbours(self) -> "Neighbours":
+        """The containers that run on this host, of all engines."""
+        from dockyard.writers import Neighbours
+
+        return Neighbours(self.engine)
 
     @cached_property
     def rows(self) -> "list[Row]":

@@ -41,7 +41,7 @@ def test_what_is_made_is_in_the_history(engine: World) -> None:
     engine.d_build(service, "-t", expect=1)
     events = json.loads(engine.d("history", service.name, "--json").stdout)
     made = ["build", "test", "promote"]
-    assert [event["action"] for event in reversed(events)] == [*made, *made, "rollback", "build", "test"]
+    assert [event["action"] for event in reversed(events)] == [*made, *made, "rollback", "upgrade", "build", "test"]
     assert [event["result"] for event in events[:2]] == ["failed", "ok"]
     assert "it leaks" in engine.d("why", service.name).stdout
 

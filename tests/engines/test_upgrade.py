@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines.world import (
+    FROM_BASE,
+    IDLE,
     LABEL,
     OURS,
     Record,
@@ -17,6 +19,7 @@ from tests.engines.world import (
     await_page,
     client_of,
     disk,
+    fetch,
     free_port,
     service_port,
     set_page,
@@ -133,7 +136,7 @@ def test_new_one_that_does_not_prove_itself_makes_way(
     said = fault(web)
     with client_of(service_port(web)) as client:
         done = engine.d("u", web.name, expect=1)
-        await_page(service_port(web), "page two")
+        assert "page two" in fetch(service_port(web))
     assert said in done.stderr
     assert "production is back, it was away for " in done.stderr
     assert engine.containers(web.name) == [web.name]
@@ -202,9 +205,44 @@ def test_good_upgrade_and_back(engine: World, web: Path, record_property: Record
     told = f"{took:.1f} s, {outage * 1000:.0f} ms from first to last poll unanswered"
     record_property("figure", f"{engine.engine} d u, good: {told}")
 
-    engine.d("rollback", web.name)
+    rolled_back = after["live"][:12]
+    assert f"{rolled_back} is not upgraded to again" in engine.d("rollback", web.name).stdout
     await_page(service_port(web), "page two")
     assert engine.tags(web.name) == {**after, "live": tags["live"], "prev": after["live"]}
+
+    check_that_it_lasts(engine, web, rolled_back)
+
+
+def check_that_it_lasts(engine: World, web: Path, rolled_back: str) -> None:
+    """Neither `d upgrade-all` nor `d upgrade` undoes a rollback, and the lists name it; the next test changes more."""
+    before = engine.container_id(web.name)
+    (row,) = [row for row in json.loads(engine.d("ua", "--json").stdout)["services"] if row["service"] == web.name]
+    said = f"{web.name}: {rolled_back} was rolled back on "
+    assert (row["result"], row["what"].startswith(said)) == ("held", True)
+    refused = engine.d("u", web.name, expect=1).stderr
+    assert said in refused
+    assert f"`d upgrade {web.name} --force`" in refused
+    assert f"# {said}" in engine.d("ua", "-n").stdout
+    for words in (("ls",), ("check-all-up",)):
+        assert f"{web.name} is not upgraded: {rolled_back} was rolled back on " in engine.d(*words, expect=None).stderr
+    assert engine.container_id(web.name) == before
+
+
+def test_a_held_service_is_not_upgraded(engine: World, web: Path) -> None:
+    """Until it is released `d upgrade-all` leaves it as it is, and `d upgrade` refuses; both name the reason."""
+    before = engine.container_id(web.name)
+    set_page(web, "page nine")
+    engine.d("hold", web.name, "--until", "2999-12-31", "--reason", "until the audit")
+    (held,) = json.loads(engine.d("holds", "--json").stdout)
+    assert (held["service"], held["until"], held["reason"]) == (web.name, "2999-12-31", "until the audit")
+    said = f"{web.name} is held until 2999-12-31: until the audit"
+    assert said in engine.d("ua", "--force").stdout
+    assert said in engine.d("u", web.name, expect=1).stderr
+    assert f"# {said}" in engine.d("u", web.name, "-n").stdout
+    assert engine.container_id(web.name) == before
+    engine.d("unhold", web.name)
+    assert engine.d("holds").stdout == ""
+    assert f"{engine.engine} build" in engine.d("u", web.name, "-n").stdout
 
 
 def set_setting(service: Path, key: str, value: object) -> None:
@@ -221,10 +259,10 @@ def test_one_that_starts_first(engine: World, web: Path, record_property: Record
     """
     before = engine.inspect(web.name)
     set_setting(web, "start_first", True)
-    set_page(web, "page three")
+    set_page(web, "page four")
     with client_of(service_port(web)) as client:
         done = engine.d("u", web.name)
-        await_page(service_port(web), "page three")
+        await_page(service_port(web), "page four")
     last = "start" if engine.engine == "podman" else "join"
     assert f", {last} " in done.text
     after = engine.inspect(web.name)
@@ -235,7 +273,7 @@ def test_one_that_starts_first(engine: World, web: Path, record_property: Record
     outage = client.failures[-1] - client.failures[0] if client.failures else 0.0
     record_property("figure", f"{engine.engine} d u, start_first: {outage * 1000:.0f} ms unanswered; {done.stdout}")
     engine.call("restart", web.name)
-    await_page(service_port(web), "page three")
+    await_page(service_port(web), "page four")
     engine.d("rollback", web.name)
     await_page(service_port(web), "page two")
 
@@ -244,7 +282,7 @@ def test_one_that_starts_first(engine: World, web: Path, record_property: Record
 def test_one_that_starts_first_and_fails(engine: World, web: Path, fault: Callable[[Path], str]) -> None:
     """What would crash or hang never takes the old one's place: on docker no question remains unanswered."""
     before = engine.container_id(web.name)
-    set_page(web, "page three")
+    set_page(web, "page ten")
     said = fault(web)
     set_setting(web, "start_first", True)
     with client_of(service_port(web)) as client:
@@ -269,13 +307,13 @@ def test_one_that_starts_first_and_needs_its_network(engine: World, web: Path) -
     serve = "exec /usr/bin/civetweb -document_root /srv/www -listening_ports 8080 -num_threads 4"
     set_setting(web, "cmd", ["sh", "-c", f"[ -e /sys/class/net/eth0 ] || exit 3; {serve}"])
     set_setting(web, "start_first", True)
-    set_page(web, "page three")
+    set_page(web, "page five")
     podman = engine.engine == "podman"
     told = engine.d("u", web.name, expect=0 if podman else 1).stderr
     assert podman or ("exit code 3" in told and "leave out `start_first`" in told)
     set_setting(web, "start_first", False)
     engine.d("u", web.name)
-    await_page(service_port(web), "page three")
+    await_page(service_port(web), "page five")
     engine.d("rollback", web.name)
     await_page(service_port(web), "page two")
 
@@ -325,7 +363,7 @@ def test_dry_run_is_the_program(engine: World, web: Path) -> None:
     """`d u -n` prints the commands in order and changes nothing; pasted into a shell, they upgrade."""
     engine.d("u", web.name)
     assert "up to date" in engine.d("u", web.name, "-n", "--exit-code").stdout
-    set_page(web, "page three")
+    set_page(web, "page six")
     listing, files = engine.listing(), disk(engine.volumes)
     shown = engine.d("u", web.name, "-n").stdout
     engine.d("u", web.name, "-n", "--exit-code", expect=1)
@@ -334,14 +372,108 @@ def test_dry_run_is_the_program(engine: World, web: Path) -> None:
     lines = [line.removeprefix("BUILDX_NO_DEFAULT_ATTESTATIONS=1 ") for line in shown.splitlines()]
     words = [line.split()[1] for line in lines if line.startswith(f"{engine.engine} ")]
     assert [word for word in words if word != "update"] == [
-        *("build", "rename", "rename", "stop", "start", "rename", "tag", "tag", "rm")
+        *("build", "rename", "rename", "stop", "start", "rename", "tag", "tag", "tag", "rm")
     ]
     assert "create --name" in shown
     engine.run("sh", "-ec", shown)
     assert Path("/dev/null").is_char_device()
-    await_page(service_port(web), "page three")
+    await_page(service_port(web), "page six")
     assert engine.tags(web.name)["live"] == engine.tags(web.name)["latest"]
     assert "up to date" in engine.d("u", web.name).stdout
+
+
+STUBBORN = ["sh", "-c", "trap '' TERM; trap 'exit 0' USR1; while :; do sleep 0.1; done"]
+
+
+@pytest.mark.matrix
+def test_a_stop_that_ends_in_sigkill_is_reported(engine: World) -> None:
+    """At a restart and at `d down`, with both remedies, and in the history; with the right signal it ends by itself."""
+    service = engine.idle(cmd=STUBBORN, stop_timeout=1)
+    engine.d("up", service.name)
+    for words in (("restart", service.name), ("down", service.name)):
+        told = engine.d(*words).stdout
+        assert "and was killed (SIGKILL)" in told
+        assert "stop_signal" in told
+        assert "stop_timeout" in told
+    assert engine.d("history", service.name).stdout.count("killed at its stop") == 2
+    set_setting(service, "stop_signal", "SIGUSR1")
+    engine.d("up", service.name)
+    assert "SIGKILL" not in engine.d("down", service.name).stdout
+
+
+def test_versions_are_retained_and_can_be_live_again(engine: World) -> None:
+    """Two steps back at once, as far as `keep_images` goes; `d clean` leaves them alone, and the list says which."""
+    service = engine.plain("1")
+    write(service / "settings.yaml", "keep_images: 2")
+    ids = []
+    for content in ("1", "2", "3", "4"):
+        write(service / "files/version", content)
+        engine.d_build(service, "-a")
+        ids.append(engine.tags(service.name)["live"][:12])
+    engine.d("clean")
+    rows = json.loads(engine.d("history", service.name, "--images", "--json").stdout)
+    assert [(row["version"], row["state"]) for row in rows] == [
+        (ids[3], "live"),
+        (ids[2], "previous"),
+        (ids[1], "retained"),
+    ]
+    assert "no version begins with" in engine.d("rollback", service.name, "--to", ids[0], expect=1).stderr
+    engine.d("rollback", service.name, "--to", ids[1][:6])
+    tags = engine.tags(service.name)
+    assert (tags["live"][:12], tags["prev"][:12]) == (ids[1], ids[3])
+    assert f"{ids[3]} was rolled back on " in engine.d("u", service.name, expect=1).stderr
+    rows = json.loads(engine.d("history", service.name, "--images", "--json").stdout)
+    assert [(row["version"], row["note"]) for row in rows][:2] == [(ids[1], ""), (ids[3], "rolled back")]
+
+
+def test_a_rotated_secret_is_a_pending_change(engine: World) -> None:
+    """It is listed by its variable, `d upgrade` launches with it, and then nothing is pending; no value is shown."""
+    secrets = engine.root / "secrets"
+    write(secrets / "db", "first-value", mode=0o600)
+    write(engine.host_file, f"secret_command: cat {secrets}/{{name}}\n")
+    service = engine.service(
+        {"cmd": IDLE, "stop_timeout": 1, "env": {"PASSWORD": "*db"}, "autostart": 1},
+        dockerfile=FROM_BASE,
+        files={"x": "1"},
+    )
+    engine.d("u", service.name)
+    assert "up to date" in engine.d("u", service.name, "-n").stdout
+    write(secrets / "db", "second-value", mode=0o600)
+    said = "its secrets have changed: PASSWORD"
+    shown = [
+        engine.d("u", service.name, "-n"),
+        engine.d("restart", service.name, "-n"),
+        engine.d("ls", "--pending"),
+    ]
+    assert all(said in done.text for done in shown)
+    engine.d("u", service.name)
+    assert engine.inside(service.name, "echo $PASSWORD").strip() == "second-value"
+    shown.append(engine.d("ls", "--pending"))
+    assert said not in shown[-1].text
+    assert not any("-value" in done.text for done in shown)
+    label = engine.inspect(service.name)["Config"]["Labels"]["dockyard.secret-digests"]
+    assert label.startswith("PASSWORD=")
+    engine.host_file.write_text("")
+
+
+def test_what_has_changed_is_the_base_and_not_the_source(engine: World) -> None:
+    """`d upgrade -n` names the image below, the source, or both."""
+    bases = [engine.plain(content) for content in ("1", "2")]
+    for base in bases:
+        engine.d_build(base)
+    floating = f"{OURS}floating:1"
+    engine.call("tag", f"dytest/{bases[0].name}:latest", floating)
+    service = engine.service("", dockerfile=f"FROM {floating}\nLABEL {LABEL}\nCOPY files /\n", files={"own": "1"})
+    engine.d_build(service)
+    reasons = lambda: engine.d("u", service.name, "-n").stderr  # noqa: E731
+    engine.call("tag", f"dytest/{bases[1].name}:latest", floating)
+    assert f"{service.name}: the base image {floating} has changed" in reasons()
+    write(service / "files/own", "2")
+    assert f"{service.name}: the source and the base image {floating} have changed" in reasons()
+    engine.d_build(service)
+    write(service / "files/own", "3")
+    assert f"{service.name}: the source has changed" in reasons()
+    engine.call("rmi", floating)
 
 
 @pytest.mark.matrix
@@ -405,3 +537,17 @@ def test_the_examples_own_test(engine: World) -> None:
     assert "3 passed" in engine.d("t", web.name).text
     assert "1 passed, 2 deselected" in engine.run("./Test", "-r", "-k", "root", cwd=web).text
     assert engine.containers(web.name) == []
+
+
+def test_what_check_calls_an_error_is_refused_before_anything_is_built(engine: World) -> None:
+    """Two services with one port: `d upgrade` and `d build` say what `d check` says, and build nothing."""
+    port = free_port()
+    one, two = (engine.plain() for _ in range(2))
+    for service in (one, two):
+        write(service / "settings.yaml", json.dumps({"ports": [f"{port}:80"]}))
+    told = f"host port `0.0.0.0:{port}:80` is that of `{two.name}` too"
+    assert told in engine.d("check", one.name, expect=1).stdout
+    for verb in ("upgrade", "build"):
+        refused = engine.d(verb, one.name, expect=2)
+        assert f"{told}, src/{two.name}/settings.yaml:1 [port-taken]" in refused.stderr
+    assert not any(engine.tags(one.name).values())

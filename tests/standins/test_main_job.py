@@ -27,7 +27,8 @@ def test_service_is_built_launched_upgraded_and_rolled_back(world: StandInWorld)
     assert world.tags(service.name) == {**second, "live": first, "prev": second["live"]}
     assert world.inspect(service.name)["Image"].removeprefix("sha256:") == first
     listed = {tuple(line.split()[1:3]) for line in world.d("images", service.name).stdout.splitlines()}
-    assert listed == {(tag, one[:12]) for tag, one in world.tags(service.name).items()}
+    retained = {(f"version-{image[:12]}", image[:12]) for image in (first, second["live"])}
+    assert listed == {*retained, *((tag, one[:12]) for tag, one in world.tags(service.name).items())}
 
 
 def test_images_without_a_tag_are_removed(world: StandInWorld) -> None:

@@ -50,22 +50,62 @@ def test_contents_that_were_built_here_are_known() -> None:
     assert history.built_contents([]) == frozenset()
 
 
-def test_failed_switch_is_remembered_until_one_is_good() -> None:
+def test_failed_upgrade_is_remembered_until_one_is_good() -> None:
     """The newest upgrade of the image with the settings decides; another id of the same content is the same image."""
     history.record("web", "upgrade", "failed", image="2", content="b", launch="x")
-    assert history.failed_switch("web", "2", "", "x")
-    assert history.failed_switch("web", "4", "b", "x")
-    assert not history.failed_switch("web", "2", "b", "y")
-    assert not history.failed_switch("web", "3", "c", "x")
+    assert history.rejection("web", "2", "", "x")
+    assert history.rejection("web", "4", "b", "x")
+    assert not history.rejection("web", "2", "b", "y")
+    assert not history.rejection("web", "3", "c", "x")
     history.record("web", "upgrade", "ok", image="4", content="b", launch="x")
-    assert not history.failed_switch("web", "2", "b", "x")
+    assert not history.rejection("web", "2", "b", "x")
 
 
 def test_a_switch_without_a_recorded_content_is_known_by_its_id() -> None:
     """An image that is gone has no content: nothing else is equal to it."""
     history.record("web", "upgrade", "failed", image="2", content="", launch="x")
-    assert history.failed_switch("web", "2", "", "x")
-    assert not history.failed_switch("web", "3", "", "x")
+    assert history.rejection("web", "2", "", "x")
+    assert not history.rejection("web", "3", "", "x")
+
+
+def test_a_version_that_was_rolled_back_is_not_tried_with_any_settings() -> None:
+    """Also where it was once upgraded to with other ones; that it failed before with some, too, changes nothing."""
+    history.record("web", "upgrade", "failed", image="2", content="b", launch="y")
+    history.record("web", "upgrade", "ok", image="2", content="b", launch="x")
+    history.record("web", "rollback", "ok", image="1", content="a", launch="x")
+    history.record_rollback("web", "2", "b")
+    for launch in ("x", "y", "z", ""):
+        event = history.rejection("web", "3", "b", launch)
+        assert event is not None
+        assert event.result == history.ROLLED_BACK
+    assert not history.rejection("web", "1", "a", "x")
+    assert not history.rejection("web", "4", "d", "x")
+    assert not history.rejection("db", "2", "b", "x")
+
+
+@pytest.mark.parametrize("action", ["upgrade", "promote", "rollback"])
+def test_a_rolled_back_version_that_is_live_again_is_as_any_other(action: str) -> None:
+    """An upgrade with --force, a promotion or a second rollback: what had failed before with some settings, has."""
+    history.record("web", "upgrade", "failed", image="2", content="b", launch="y")
+    history.record_rollback("web", "2", "b")
+    history.record("web", action, "ok", image="2", content="b", launch="x")
+    assert not history.rejection("web", "2", "b", "x")
+    failed = history.rejection("web", "2", "b", "y")
+    assert failed is not None
+    assert failed.result == "failed"
+
+
+def test_lists_name_what_was_rolled_back_until_another_version_is_live() -> None:
+    """Of each service the newest; a failed upgrade and a start replace nothing."""
+    history.record_rollback("web", "2", "b")
+    history.record_rollback("web", "3", "c")
+    history.record_rollback("db", "7", "d")
+    history.record("web", "upgrade", "failed", image="4", content="e", launch="x")
+    history.record("web", "start", "ok", image="1")
+    assert {name: event.image for name, event in history.rolled_back().items()} == {"web": "3", "db": "7"}
+    history.record("web", "upgrade", "ok", image="5", content="f", launch="x")
+    history.record("db", "promote", "ok", image="8")
+    assert history.rolled_back() == {}
 
 
 def test_no_question_reads_the_whole_history(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +122,9 @@ def test_no_question_reads_the_whole_history(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(history, "database", traced)
     history.events()
     history.events("web")
-    history.failed_switch("web", "1", "a", "x")
+    history.rejection("web", "1", "a", "x")
+    history.lives("web")
+    history.rolled_back()
     history.built_contents(["a", "b"])
     with closing(sqlite3.connect(history.path())) as connection:
         selects = [text for text in statements if text.startswith("SELECT")]
@@ -91,7 +133,9 @@ def test_no_question_reads_the_whole_history(monkeypatch: pytest.MonkeyPatch) ->
     assert steps[0] == ["SCAN events"]
     assert [plan[0].partition(" (")[0] for plan in steps[1:]] == [
         "SEARCH events USING INDEX by_service",
-        "SEARCH events USING INDEX switches",
+        "SEARCH events USING INDEX by_service",
+        "SEARCH events USING INDEX by_service",
+        "SCAN event USING INDEX rolled_back",
         "SEARCH events USING INDEX built",
     ]
     assert not any("TEMP B-TREE" in step for plan in steps for step in plan)
@@ -154,4 +198,8 @@ def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         history.record("web", "build", "ok", image=str(number))
     history.record("db", "build", "ok")
     assert [event.image for event in history.events("web")] == ["4", "3", "2"]
+    history.record_rollback("web", "9", "x")
+    for number in range(5):
+        history.record("web", "build", "ok", image=str(number))
+    assert history.rejection("web", "9", "x", "")
     assert len(history.events("db")) == 1

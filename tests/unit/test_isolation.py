@@ -11,7 +11,7 @@ from dockyard import host, launch
 from dockyard.cli.verbs.check import check
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import Container, IdMap, Image, Network
+from dockyard.engine.models import Container, IdMap, Image, Network, Row
 from dockyard.errors import Problem, SettingsError
 from dockyard.plan.launch import LaunchOptions, LaunchPlan
 from dockyard.service import Service
@@ -33,6 +33,9 @@ class Harbour(Engine):
 
     def networks(self, names: Iterable[str]) -> dict[str, Network]:
         return {name: Network(name, "bridge") for name in names}
+
+    def rows(self) -> list[Row]:
+        return []
 
     def containers(self, names: Iterable[str]) -> list[Container]:
         assert [*names]

@@ -19,7 +19,7 @@ from pathlib import Path
 from dockyard import lock
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
-lock._directory = lambda: Path(sys.argv[1])
+lock.directory = lambda: Path(sys.argv[1])
 with lock.held(Engine("docker", DOCKER), "web"):
     print("held", flush=True)
     sys.stdin.read()
@@ -28,7 +28,7 @@ with lock.held(Engine("docker", DOCKER), "web"):
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    monkeypatch.setattr(lock, "_directory", lambda: tmp_path)
+    monkeypatch.setattr(lock, "directory", lambda: tmp_path)
     return Engine("docker", DOCKER)
 
 
@@ -63,7 +63,7 @@ from pathlib import Path
 from dockyard import lock, process
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
-lock._directory = lambda: Path(sys.argv[1])
+lock.directory = lambda: Path(sys.argv[1])
 with lock.held(Engine("docker", DOCKER), "web"):
     works = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for tell in process.STARTED:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dockyard import secrets
+from dockyard.engine.models import Container
 from dockyard.errors import DockyardError, UsageError
 from dockyard.plan.values import Secret
 from dockyard.settings.resolve import Settings
@@ -166,3 +167,49 @@ def test_root_keeps_state_in_var(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.undo()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert str(secrets.state_directory()) == "/var/lib/dockyard"
+
+
+ROTATED = Secret("PASSWORD", "secret:db")
+KEPT_ONE = Secret("TOKEN", "secret:token")
+VALUES = {"PASSWORD": "first", "TOKEN": "t0ken", "PUID": "not hexadecimal"}
+
+
+def launched(values: dict[str, str], tmp_path: Path) -> tuple[Container, Settings]:
+    """Return a container that was launched with secrets, and settings that give the values in a directory."""
+    for name, value in (("db", values["PASSWORD"]), ("token", values["TOKEN"])):
+        (tmp_path / name).write_text(value)
+    argv = secrets.with_digests(("create", "--name", "web"), values, (ROTATED, KEPT_ONE, Secret("PUID", "puid:web")))
+    label, _, text = argv[2].partition("=")
+    assert (argv[0], argv[1], argv[3:]) == ("create", "--label", ("--name", "web"))
+    return Container("1", "web", "running", "2", labels={label: text}), _with_command(f"cat {tmp_path}/{{name}}")
+
+
+def test_a_rotated_secret_is_named_and_no_other(tmp_path: Path) -> None:
+    """By its variable, once its value is another; back at the old value nothing has changed."""
+    container, settings = launched(VALUES, tmp_path)
+    wanted = (ROTATED, KEPT_ONE)
+    assert secrets.rotated(container, wanted, settings) == []
+    (tmp_path / "db").write_text("second")
+    assert secrets.rotated(container, wanted, settings) == ["PASSWORD"]
+    (tmp_path / "db").write_text("first")
+    assert secrets.rotated(container, wanted, settings) == []
+
+
+def test_a_digest_does_not_tell_the_value(tmp_path: Path, state: Path) -> None:
+    """It holds no value, and is another one on another host; only what `secret_command` gives has one."""
+    container, _ = launched(VALUES, tmp_path)
+    text = container.labels["dockyard.secret-digests"]
+    assert {word.partition("=")[0] for word in text.split()} == {"PASSWORD", "TOKEN"}
+    assert not any(value in text for value in VALUES.values())
+    (state / "host-secret").unlink()
+    again, _ = launched(VALUES, tmp_path)
+    assert not set(text.split()) & set(again.labels["dockyard.secret-digests"].split())
+
+
+def test_what_has_no_digest_is_not_known_to_have_changed(tmp_path: Path) -> None:
+    """A container from before there were any, and a secret that is new in the settings: no command is run for it."""
+    _, settings = launched(VALUES, tmp_path)
+    bare = Container("1", "web", "running", "2")
+    assert secrets.rotated(bare, (ROTATED,), _with_command("false")) == []
+    assert secrets.with_digests(("create",), {}, ()) == ("create",)
+    assert settings

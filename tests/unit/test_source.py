@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dockyard.service import Service
-from dockyard.source import source_hash
+from dockyard.source import recorded_bases, source_hash, what_changed
 
 
 @pytest.fixture
@@ -66,3 +66,31 @@ def test_base_and_parameters_count(service: Service) -> None:
     """Another image below, or other build parameters, make another image."""
     assert len({hash_of(service), hash_of(service, base="2"), hash_of(service, "--build-arg", "X=1")}) == 3
     assert hash_of(service) == hash_of(service)
+
+
+@pytest.mark.parametrize(
+    ("source", "base", "said"),
+    [
+        ("1", "2", "the base image a has changed"),
+        ("2", "1", "the source has changed"),
+        ("2", "2", "the source and the base image a have changed"),
+    ],
+)
+def test_what_has_changed_is_named(service: Service, source: str, base: str, said: str) -> None:
+    """The source, the image below by its name, or both."""
+    before = hash_of(service, base="1")
+    (service.directory / "files/bin/serve").write_text("serve" if source == "1" else "changed")
+    found = what_changed(before, {"a": "1"}, {"a": base}, lambda bases: hash_of(service, base=bases["a"]))
+    assert found == said
+
+
+def test_an_image_without_a_record_of_its_base_may_be_on_another() -> None:
+    """As all were that were built before there was one; an image on none has none."""
+    assert what_changed("", {}, {"a": "1"}, lambda _: "") == "the source or a base image has changed"
+    assert what_changed("", {}, {}, lambda _: "") == "the source has changed"
+
+
+def test_the_record_of_bases_is_read_as_it_is_written() -> None:
+    """Names may have a port, a digest or an equals sign."""
+    assert recorded_bases("reg:5000/a=b@sha256:12=c debian:12=d") == {"reg:5000/a=b@sha256:12": "c", "debian:12": "d"}
+    assert recorded_bases("") == {}

@@ -38,6 +38,10 @@ class Refusing:
         """Return those that exist."""
         return [one for name, one in self.world.told().items() if name in names]
 
+    def inspect(self, *_: str) -> list[dict[str, Any]]:
+        """Return nothing: its containers have nothing of the host."""
+        return []
+
     def end_strays(self, _: object) -> None:
         """Nothing is left of any client."""
 

@@ -11,19 +11,19 @@ from dockyard.plan.launch import LaunchPlan, container_name
 from dockyard.settings.keys import AUTOSTART, NETWORK
 
 
-@check("name-taken", Severity.ERROR, "A container name that another service has")
+@check("name-taken", Severity.ERROR, "A container name that another service has", stops=True)
 def name_taken(subject: Subject) -> Iterator[Found]:
     """Of two services with one container name, only one can be up."""
     yield from _clashes(subject, Kind.NAME, "`name` tells them apart")
 
 
-@check("port-taken", Severity.ERROR, "A host port that another service publishes")
+@check("port-taken", Severity.ERROR, "A host port that another service publishes", stops=True)
 def port_taken(subject: Subject) -> Iterator[Found]:
     """Of two services that publish one port of the host, the one that starts later fails."""
     yield from _clashes(subject, Kind.PORT, "give one of them another port")
 
 
-@check("address-taken", Severity.ERROR, "A fixed address that another service has")
+@check("address-taken", Severity.ERROR, "A fixed address that another service has", stops=True)
 def address_taken(subject: Subject) -> Iterator[Found]:
     """Of two services with one address, the engine starts only the first."""
     yield from _clashes(subject, Kind.ADDRESS, "give one of them another `ip`")

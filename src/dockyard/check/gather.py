@@ -1,6 +1,6 @@
 """Gathers what checks look at: settings of all services, what the host has, and a few questions to the engine."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from dockyard import host, paths
@@ -14,7 +14,8 @@ from dockyard.engine.models import IdMap, Image, Network
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, Problem, SettingsError
 from dockyard.isolation import claimed, production_of
 from dockyard.launch import facts_here, safe_here, service_accounts
-from dockyard.layers.store import store_of
+from dockyard.layers.store import Store, store_of
+from dockyard.orphans import list_orphans
 from dockyard.plan.build import LATEST, ImageName, image_name
 from dockyard.plan.facts import Facts, PathFact, Questions
 from dockyard.plan.isolation import Kind
@@ -22,7 +23,7 @@ from dockyard.plan.launch import LaunchOptions, LaunchPlan, plan_launch, questio
 from dockyard.plan.mounts import RULES
 from dockyard.plan.places import is_within, places_of
 from dockyard.service import Service
-from dockyard.settings.keys import BUILD_PARAMS, KEYS, VOLS
+from dockyard.settings.keys import BUILD_PARAMS, IP, KEYS, VOLS
 from dockyard.settings.load import shown
 from dockyard.settings.resolve import Settings, Value
 from dockyard.settings.types import has_glob
@@ -44,8 +45,12 @@ class _Draft(NamedTuple):
     own: ImageName | None
 
 
-def gather(yard: Yard) -> Fleet:
-    """Return all services of a host, with what the engine knows of them, if it answers."""
+def gather(yard: Yard, closely: Collection[str] | None = None) -> Fleet:
+    """Return all services of a host, with what the engine knows of them, if it answers.
+
+    `closely` names the services that are to be judged alone: of the others only what these are compared with counts,
+    and of the host nothing.
+    """
     drafts = [_draft(yard, service) for service in yard.services]
     engine, silence = _engine(yard)
     dialect = engine.dialect if engine else DOCKER
@@ -57,8 +62,8 @@ def gather(yard: Yard) -> Fleet:
     }
     bases = [draft.dockerfile.base for draft in drafts if draft.dockerfile and is_reference(draft.dockerfile.base)]
     newest = [draft.own.tagged(LATEST) for draft in drafts if draft.own]
-    answers = _ask(engine, silence, asked.values(), [*bases, *newest])
-    addresses = host.addresses_of(dict.fromkeys(name for one in asked.values() for name in one.lookups))
+    answers = _ask(yard, engine, silence, asked.values(), [*bases, *newest], of_host=closely is None)
+    addresses = host.addresses_of(_lookups(drafts, asked, closely))
     fleet = Fleet(answers, {}, backup=backup_of(yard.settings))
     for draft in drafts:  # first without launches: who an image runs as, another one's Dockerfile may say
         fleet.subjects[draft.service.name] = _subject(draft, fleet, asked)._replace(
@@ -66,8 +71,9 @@ def gather(yard: Yard) -> Fleet:
         )
     for draft in drafts:
         subject = fleet.subjects[draft.service.name]
+        store = answers.store if closely is None or draft.service.name in closely else None
         launches = {
-            mode: _launch(subject, settings, asked[draft.service.name, mode], addresses)
+            mode: _launch(subject, settings, asked[draft.service.name, mode], addresses, store)
             for mode, settings in draft.settings.items()
         }
         launches = {mode: _safe(engine, launch) for mode, launch in launches.items()}
@@ -118,7 +124,9 @@ def _engine(yard: Yard) -> tuple[Engine | None, str]:
         return None, str(error)
 
 
-def _ask(engine: Engine | None, silence: str, asked: Iterable[Questions], bases: Iterable[str]) -> Answers:
+def _ask(  # noqa: PLR0913 - each of its own kind
+    yard: Yard, engine: Engine | None, silence: str, asked: Iterable[Questions], bases: Iterable[str], *, of_host: bool
+) -> Answers:
     """Return what the engine says, each kind of question once for all services."""
     if not engine:
         return Answers(DOCKER, silence=silence)
@@ -130,8 +138,8 @@ def _ask(engine: Engine | None, silence: str, asked: Iterable[Questions], bases:
             engine.images(references),
             engine.networks(one.network for one in every if one.network),
             engine.id_map if any(one.ids for one in every) else IdMap(),
-            **host_answers(engine),
             store=store_of(engine),
+            **({**host_answers(engine), "orphans": tuple(list_orphans(yard))} if of_host else {}),
         )
     except (EngineUnreachableError, EngineError) as error:
         return Answers(engine.dialect, silence=str(error))
@@ -144,8 +152,19 @@ def _subject(draft: _Draft, fleet: Fleet, asked: Mapping[tuple[str, Mode], Quest
 
 
 # ------------------------------------------------------------------------------------------------------- launches
-def _launch(subject: Subject, settings: Settings, asked: Questions, addresses: Mapping[str, str]) -> Launch:
-    found, unreadable = _facts(subject, asked, addresses)
+def _lookups(
+    drafts: Iterable[_Draft], asked: Mapping[tuple[str, Mode], Questions], closely: Collection[str] | None
+) -> Iterable[str]:
+    """Return the names to look up: none if no service that is judged has a fixed address."""
+    judged = [draft for draft in drafts if closely is None or draft.service.name in closely]
+    pins = any(settings[IP] for draft in judged for settings in draft.settings.values())
+    return dict.fromkeys(name for one in asked.values() for name in one.lookups) if pins else ()
+
+
+def _launch(
+    subject: Subject, settings: Settings, asked: Questions, addresses: Mapping[str, str], store: Store | None
+) -> Launch:
+    found, unreadable = _facts(subject, asked, addresses, store)
     presumed = _presumed(subject, settings, asked)
     facts = found._replace(paths={**presumed, **found.paths})
     plan, refusals = _planned(subject, settings, facts)
@@ -170,7 +189,7 @@ def _planned(subject: Subject, settings: Settings, facts: Facts) -> tuple[Launch
         return None, (Problem("", str(error), error.hint),)
 
 
-def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str]) -> tuple[Facts, str]:
+def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str], store: Store | None) -> tuple[Facts, str]:
     """Return what a plan needs, what is missing presumed; and why the mounts could not be looked at, if so."""
     answers = subject.fleet.answers
     images = {name: answers.images[name] for name in asked.images if name in answers.images}
@@ -179,7 +198,7 @@ def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str]) -> 
         images = {asked.images[0]: newest}
     here, unreadable = asked._replace(lookups=()), ""
     try:
-        accounts = service_accounts(subject.service, here, images, answers.store)
+        accounts = service_accounts(subject.service, here, images, store)
     except DockyardError as error:
         unreadable = str(error)
         accounts = service_accounts(subject.service, here, images)

@@ -77,6 +77,13 @@ def ports_of_loopback_open(fleet: Fleet) -> Iterator[Found]:
         )
 
 
+@host_check("orphan", Severity.WARNING, "A container whose service is gone")
+def orphan(fleet: Fleet) -> Iterator[Found]:
+    """It runs on, and nothing upgrades or checks it; under a new name, its service would run a second time."""
+    for found in fleet.answers.orphans:
+        yield Found(str(found), hint=found.hint)
+
+
 @host_check(
     "podman-half-migrated", Severity.WARNING, "podman 5.8.0 migrates its database half-way", concern=Concern.DATA
 )

@@ -23,7 +23,9 @@ _SEEN = ("/boot", "/etc", "/proc", "/root", "/sys")
 """Directories that give much away even where they are mounted read-only."""
 
 
-@check("mount-source-missing", Severity.ERROR, "A mount source that does not exist", concern=Concern.SERVICE)
+@check(
+    "mount-source-missing", Severity.ERROR, "A mount source that does not exist", concern=Concern.SERVICE, stops=True
+)
 def mount_source_missing(subject: Subject) -> Iterator[Found | Unknown]:
     """Sources with an absolute path are never made: the launch is refused."""
     launch = subject.production

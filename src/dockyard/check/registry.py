@@ -28,6 +28,8 @@ class Check(NamedTuple):
     """Whether it is about the host, and its function takes the fleet instead of one service."""
     own_concern: Concern | None = None
     """What is at stake, if that is not as for most checks of its topic."""
+    stops: bool = False
+    """Whether an upgrade cannot succeed with such an error, so that it is refused before anything is built."""
 
     @property
     def topic(self) -> str:
@@ -89,13 +91,19 @@ CHECKS: dict[str, Check] = {}
 """Every check by its id, in the order in which they are written."""
 
 
-def check(
-    id_: str, severity: Severity, title: str, cis: str | None = None, concern: Concern | None = None
+def check(  # noqa: PLR0913 - what there is to say of a check
+    id_: str,
+    severity: Severity,
+    title: str,
+    cis: str | None = None,
+    *,
+    concern: Concern | None = None,
+    stops: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as a check. Raises ValueError for an id that is taken."""
 
     def register(function: Function) -> Function:
-        _add(Check(id_, severity, title, cis, function, own_concern=concern))
+        _add(Check(id_, severity, title, cis, function, own_concern=concern, stops=stops))
         return function
 
     return register

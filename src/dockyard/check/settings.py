@@ -60,7 +60,7 @@ def image_missing(subject: Subject) -> Iterator[Found | Unknown]:
         yield Found(f"no image {', '.join(wanted)}, and nothing here to build it from", hint="pull it, or mend `image`")
 
 
-@check("network-missing", Severity.ERROR, "A network that does not exist")
+@check("network-missing", Severity.ERROR, "A network that does not exist", stops=True)
 def network_missing(subject: Subject) -> Iterator[Found | Unknown]:
     """The engine refuses to start a container in a network that is not there."""
     answers = subject.fleet.answers

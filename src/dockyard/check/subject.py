@@ -22,6 +22,7 @@ from dockyard.settings.resolve import Settings
 
 if TYPE_CHECKING:
     from dockyard.layers.store import Store
+    from dockyard.orphans import Orphan
     from dockyard.plan.isolation import Locations, Production
 
 ROOT = "root"
@@ -43,6 +44,8 @@ class Answers(NamedTuple):
     """What is left there."""
     has_open_loopback: bool = False
     """Whether the engine leaves ports of this host's loopback open to neighbours."""
+    orphans: tuple["Orphan", ...] = ()
+    """Containers whose service is gone."""
     open_files: int | None = None
     """How many files each process of a container may have open, where nothing else is set; None: not known."""
 

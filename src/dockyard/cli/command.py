@@ -12,6 +12,11 @@ class Option(NamedTuple):
     takes_flags: bool = False
     """Whether its value may begin with `-`, as flags of another program do."""
 
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is given or not, and sets the keyword of its own name."""
+        return self.more == {"action": "store_true"}
+
 
 def flag(*names: str, help: str, **more: Any) -> Option:  # noqa: A002, ANN401 - argparse's words
     """Return a flag that is given or not."""

@@ -12,6 +12,7 @@ from dockyard.cli.output import Result, warn
 from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, UNTRIMMED, Promotion
+from dockyard.rollback import lasts, roll_back_tags
 from dockyard.settings.keys import TRIM
 from dockyard.share import MAKEFILE
 from dockyard.upgrade import Made, Wanted, built, built_whole, trimmed
@@ -55,7 +56,7 @@ def d_build(arguments: list[str]) -> Result:
 def _done(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     """Do the one thing that the flags name, or else make what there is to make."""
     if given.rollback:
-        return _published(builder, builder.rollback(), "rollback")
+        return _rolled_back(builder)
     if given.push:
         builder.push()
         return Result([f"{builder.service.name}: pushed"])
@@ -95,11 +96,19 @@ def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     return result._replace(lines=[line, *result.lines])
 
 
-def _published(builder: Builder, promotion: Promotion, action: str = "promote") -> Result:
+def _published(builder: Builder, promotion: Promotion) -> Result:
     if promotion.commands:
-        history.record(builder.service.name, action, "ok", image=promotion.live)
+        content = builder.engine.content(promotion.live)
+        history.record(builder.service.name, "promote", "ok", image=promotion.live, content=content)
     builder.publish()
     return promoted(builder, promotion)
+
+
+def _rolled_back(builder: Builder) -> Result:
+    promotion, rejected = roll_back_tags(builder)
+    builder.publish()
+    result = promoted(builder, promotion)
+    return result._replace(lines=[*result.lines, *lasts(builder.service, rejected)])
 
 
 def _refuse(given: argparse.Namespace) -> None:

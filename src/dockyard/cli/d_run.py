@@ -94,6 +94,8 @@ def d_run(arguments: list[str]) -> Result | int:
     )
     if given.dry:
         plan = launch.plan(yard, service, settings, options)
+        if not mode.isolated:
+            yard.neighbours.refuse(plan)
         announce(plan)
         rows = _explained(yard, plan.settings, plan.copies) if given.explain else []
         return _shown(plan, yard.engine.program, rows, as_json=given.as_json)
@@ -107,7 +109,8 @@ def _launched(yard: Yard, plan: LaunchPlan, print_cmd: bool) -> Result | int:
     if print_cmd:
         for line in plan.shell(yard.engine.program):
             say(line)
-    exit_code = launch.carry_out(yard.engine, plan, say)
+    with nullcontext() if plan.settings.mode.isolated else yard.neighbours.launching(plan):
+        exit_code = launch.carry_out(yard.engine, plan, say)
     return exit_code if plan.foreground else Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
 
 

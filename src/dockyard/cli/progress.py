@@ -31,7 +31,7 @@ class Lines:
         """Tell how it ended, and, if it failed, what it wrote last."""
         if done.is_ok and self.quiet:
             return
-        what = str(done.data.get("text", "")) if done.is_ok else done.reason
+        what = done.text
         say(f"{time.strftime('%H:%M:%S')} {done.name}: {done.result}{f', {what}' if what else ''}")
         for line in () if done.is_ok else last_lines(done):
             say(f"  {done.name} | {line}")
@@ -65,8 +65,7 @@ class Live:
 
     def done(self, done: Done) -> None:
         """Tell how it ended."""
-        what = str(done.data.get("text", "")) if done.is_ok else done.reason
-        self.state[done.name] = (what or done.result, done.took, done.result)
+        self.state[done.name] = (done.text or done.result, done.took, done.result)
         if not done.is_ok:
             self.failed.append(done)
         self._show()
@@ -87,8 +86,8 @@ class Live:
         shown = Table(box=None, pad_edge=False, show_header=False)
         for name, (what, clock, result) in self.state.items():
             seconds = clock if result else time.monotonic() - clock
-            style = {"ok": "green", "": "yellow"}.get(result, "red")
-            mark = {"ok": "✓", "": "…"}.get(result, "✗")
+            style = {"ok": "green", "": "yellow", "held": "yellow"}.get(result, "red")
+            mark = {"ok": "✓", "": "…", "held": "="}.get(result, "✗")
             shown.add_row(
                 Text(mark, style=style), Text(name), Text(f"{seconds:.0f} s", justify="right"), Text(printable(what))
             )

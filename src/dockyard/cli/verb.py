@@ -75,8 +75,10 @@ class Verb(NamedTuple):
 
     def _read(self, arguments: list[str]) -> dict[str, Any]:
         """Return the options by keyword; where there is nothing to read, argparse is not even imported."""
-        may_be_bare = self.on is On.NOTHING and not self.options
-        return {} if may_be_bare and not arguments else self.parser().read(arguments)
+        may_be_bare = self.on is On.NOTHING and all(entry.is_switch for entry in self.options)
+        if may_be_bare and not arguments:
+            return {entry.names[-1].lstrip("-").replace("-", "_"): False for entry in self.options}
+        return self.parser().read(arguments)
 
     def run(self, arguments: list[str]) -> Result | int:
         """Do it."""

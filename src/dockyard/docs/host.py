@@ -86,7 +86,9 @@ FILES = (
     Place("alerts.db", "", "What d-cowscan has found, and what was accepted. Of a container that is gone: 90 days."),
     Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),
     Place(
-        "services", "", "Of each service: `dossiers` of its last ten failures, for `d why`; what was changed by hand."
+        "services",
+        "",
+        "Of each service: `dossiers` of its last ten failures, for `d why`; what was changed by hand; its hold.",
     ),
     Place("userns.json", "", "What `d userns enable` has changed, to be undone."),
     Place("/etc/systemd/system", "$XDG_CONFIG_HOME/systemd/user", "Units, where `d install-units` has written any."),

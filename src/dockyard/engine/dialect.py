@@ -55,6 +55,8 @@ class Dialect(NamedTuple):
     """What to do about an engine that does not answer."""
     read_about: Callable[[Mapping[str, Any]], About]
     """Reads what `info` says of the engine."""
+    socket: str = ""
+    """Where the engine listens, unless it is told otherwise; empty if none does."""
     limits_from: str = ""
     """The program whose limits containers inherit, unless they are given their own."""
     works_in_client: bool = False
@@ -172,6 +174,7 @@ DOCKER = Dialect(
     ),
     probe=("info", "--format", "{{.ServerVersion}}"),
     read_about=about_docker,
+    socket="/var/run/docker.sock",
     limits_from="containerd",
     when_stuck=(
         "`docker info` shows whether it answers again; if it does not, restart it, which stops all containers unless "

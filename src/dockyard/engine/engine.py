@@ -62,18 +62,27 @@ SETTLING = 1.0  # seconds in which an image that somebody makes right now is who
 
 
 class Engine:
-    """A docker or podman client on this host."""
+    """A docker or podman client on this host.
 
-    def __init__(self, program: str, dialect: Dialect) -> None:
+    `patience` is for how many seconds a question is waited for, if not as long as usual; such a one holds in any case.
+    """
+
+    def __init__(self, program: str, dialect: Dialect, patience: float | None = None) -> None:
         self.program = program
         self.dialect = dialect
+        self._patience = patience
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds a question is waited for."""
+        return self._patience or PATIENCE
 
     def call(self, *argv: str, secrets: Mapping[str, str] | None = None) -> str:
         """Run a command and return its stdout; secrets reach it through its environment.
 
         Raises EngineError where the engine refuses, EngineUnreachableError where there is none.
         """
-        done = self._capture(argv, secrets, PATIENCE if argv[0] in QUESTIONS else None)
+        done = self._capture(argv, secrets, self.patience if argv[0] in QUESTIONS else None)
         if done.exit_code and argv[0] == "start" and self._end_leftover_shim(done):
             done = self._capture(argv, secrets, None)
         if done.exit_code:
@@ -212,6 +221,12 @@ class Engine:
         except EngineError:
             return []
 
+    def is_not_ours(self, error: DockyardError) -> bool:
+        """Return whether an engine that did not answer is none that we could use: never started, or for others."""
+        return "permission denied" in str(error) or bool(
+            self.dialect.socket and "DOCKER_HOST" not in os.environ and not Path(self.dialect.socket).exists()
+        )
+
     def remove(self, container: str, *, with_volumes: bool = False) -> None:
         """Remove a container, up or not; one that goes by itself, or by another's hand, is waited for.
 
@@ -277,10 +292,11 @@ class Engine:
         up = {found.name for found in self.containers(name for group, _ in failed for name in group) if found.is_up}
         return {name: done.stderr.strip() or "still up" for group, done in failed for name in group if name in up}
 
-    def image_list(self) -> list[dict[str, str]]:
-        """Return a row for each tag: `repository`, `tag`, `id`, `size`, `created`."""
+    def image_list(self, repository: str = "") -> list[dict[str, str]]:
+        """Return a row for each tag, of one repository or of all: `repository`, `tag`, `id`, `size`, `created`."""
         fields = {"repository": ".Repository", "tag": ".Tag", "id": ".ID", "size": ".Size", "created": ".CreatedAt"}
-        rows = self.call("images", "--format", "\t".join(f"{{{{{field}}}}}" for field in fields.values())).splitlines()
+        form = "\t".join(f"{{{{{field}}}}}" for field in fields.values())
+        rows = self.call("images", "--format", form, *([repository] if repository else [])).splitlines()
         return [dict(zip(fields, row.split("\t"), strict=False)) for row in rows]
 
     def dangling(self) -> list[str]:
@@ -360,7 +376,7 @@ class Engine:
         import json
 
         argv = (kind, "inspect", *wanted)
-        done = self._capture(argv, None, timeout=PATIENCE)
+        done = self._capture(argv, None, timeout=self.patience)
         if done.exit_code and not any(part in done.stderr for part in self.dialect.missing):
             raise EngineError((self.program, *argv), done.exit_code, done.stderr)
         try:
@@ -420,11 +436,11 @@ class Engine:
             done = process.capture(
                 (self.program, *argv),
                 extra_environment=secrets,
-                timeout=None if is_waiting() else timeout,
+                timeout=None if is_waiting() and not self._patience else timeout,
                 silence=self._silence(argv),
             )
         except TimeoutError:
-            message = f"{self.dialect.name} does not answer `{argv[0]}` within {PATIENCE} s"
+            message = f"{self.dialect.name} does not answer `{argv[0]}` within {self.patience:g} s"
             raise EngineSilentError(message, hint=self.dialect.when_stuck) from None
         except OSError as error:
             raise _cannot_start(self.program, error) from None
@@ -486,12 +502,16 @@ def _cannot_start(program: str, error: OSError) -> EngineUnreachableError:
     )
 
 
+ENGINES = ("docker", "podman")
+"""The programs that are looked for, the preferred one first."""
+
+
 def find_engine(wanted: str | None) -> Engine:
     """Return the engine that is configured (a name or a path), else docker, else podman.
 
     Raises EngineUnreachableError where none is installed, UsageError for one that is neither.
     """
-    for name in [wanted] if wanted else ["docker", "podman"]:
+    for name in [wanted] if wanted else ENGINES:
         path = process.find(name)
         if path:
             return Engine(name, dialect_of(os.path.realpath(path), _script(Path(path))))
@@ -500,6 +520,20 @@ def find_engine(wanted: str | None) -> Engine:
     raise EngineUnreachableError(
         f"{wanted or 'docker or podman'}: not installed", hint="install it, or name another in DOCKER_EXEC"
     )
+
+
+OTHERS_PATIENCE = 5
+"""Seconds for an engine that is asked only because its containers may be in the way."""
+
+
+def other_engines(engine: Engine) -> list[Engine]:
+    """Return the further engines that are installed on this host."""
+    found: dict[str, Engine] = {}
+    for name in ENGINES:
+        if path := process.find(name):
+            dialect = dialect_of(os.path.realpath(path), _script(Path(path)))
+            found.setdefault(dialect.name, Engine(name, dialect, OTHERS_PATIENCE))
+    return [other for other in found.values() if other.dialect.name != engine.dialect.name]
 
 
 def _script(path: Path) -> str:

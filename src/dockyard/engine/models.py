@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dockyard.engine.entries import INIT, KEPT_USER, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
-from dockyard.engine.identity import SOURCE_LABEL, TRIMMED_FOR_LABEL, TRIMMED_LABEL, configuration_of, content_of
+from dockyard.engine.identity import (
+    BASES_LABEL,
+    SOURCE_LABEL,
+    TRIMMED_FOR_LABEL,
+    TRIMMED_LABEL,
+    configuration_of,
+    content_of,
+)
 from dockyard.settings.values import Mode
 
 SERVICE_LABEL = "dockyard.service"
@@ -12,6 +19,10 @@ DIRECTORY_LABEL = "dockyard.directory"
 MODE_LABEL = "dockyard.mode"
 SECRETS_LABEL = "dockyard.secrets"
 RUN_LABEL = "dockyard.run"
+SHARED_LABEL = "dockyard.shared"
+"""The paths, as a JSON list, to which other containers may write as well."""
+DIGESTS_LABEL = "dockyard.secret-digests"
+"""On a container: `VARIABLE=DIGEST` of each secret that it was launched with, keyed with the host's secret."""
 LAUNCH_LABEL = "dockyard.launch"
 """A hash of all that a container was launched with, its image apart."""
 UPGRADE_LABEL = "dockyard.upgrade"
@@ -47,6 +58,7 @@ class Image(NamedTuple):
     `layers` are directories of the host, the uppermost first, none where the engine does not say: layers/store.py finds
     them then, by the storage `driver` and the `diffs`, digests of the layers' tars, the lowest first. `environment`
     holds lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
+    `bases` holds words `NAME=CONTENT` of the images that it was built on.
 
     `configuration` is the part of `content` that is not files. `config_digest` is the digest of the OCI configuration,
     if the engine reports it beside an id that is another digest.
@@ -69,6 +81,7 @@ class Image(NamedTuple):
     content: str = ""
     configuration: str = ""
     config_digest: str = ""
+    bases: str = ""
 
     def equals(self, other: "Image | None") -> bool:
         """Whether a container of one image and a container of the other run the same."""
@@ -82,7 +95,8 @@ class BuildStep(NamedTuple):
     comment: str = ""
 
 
-_UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
+UNDER_TEST = frozenset(mode.value for mode in Mode if mode.isolated)
+"""Values of the mode label: modes that keep a container from production."""
 
 
 class Check(NamedTuple):
@@ -148,6 +162,10 @@ def _outside(ranges: tuple[IdRange, ...], inside: int) -> int | None:
     return next((one.outside + inside - one.inside for one in ranges if 0 <= inside - one.inside < one.size), None)
 
 
+KILLED = 128 + 9
+"""The exit code of a container that SIGKILL ended."""
+
+
 class Container(NamedTuple):
     """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it.
 
@@ -190,6 +208,16 @@ class Container(NamedTuple):
     runtime: str = ""
     features: frozenset[str] = frozenset()
     ids: IdMap = IdMap()
+    finished: str = ""
+    stop_timeout: int | None = None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it ended by SIGKILL, as the engine sends it if a stop takes too long; not if it has no time for one.
+
+        A container that is up was not.
+        """
+        return not self.is_up and self.exit_code == KILLED and self.stop_timeout != 0
 
     @property
     def is_apart(self) -> bool:
@@ -209,7 +237,7 @@ class Container(NamedTuple):
     @property
     def is_under_test(self) -> bool:
         """Whether it was launched in a mode that keeps it from production."""
-        return self.mode in _UNDER_TEST
+        return self.mode in UNDER_TEST
 
     @property
     def service(self) -> str:
@@ -277,7 +305,7 @@ class Row(NamedTuple):
     @property
     def is_under_test(self) -> bool:
         """Whether it was launched in a mode that keeps it from production."""
-        return self.mode in _UNDER_TEST
+        return self.mode in UNDER_TEST
 
     @property
     def is_left(self) -> bool:
@@ -338,8 +366,8 @@ def image_from(answer: Answer) -> Image:
     layers = storage.get("Data") or {}
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
     labels = config.get("Labels") or {}
-    ours = (SOURCE_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL)
-    source, trimmed, trimmed_for = (labels.get(label) or "" for label in ours)
+    ours = (SOURCE_LABEL, BASES_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL)
+    source, bases, trimmed, trimmed_for = (labels.get(label) or "" for label in ours)
     found = tuple(filter(None, places.split(":")))
     return Image(
         id=plain_id(answer["Id"]),
@@ -359,6 +387,7 @@ def image_from(answer: Answer) -> Image:
         content=content_of(answer),
         configuration=configuration_of(answer) if "RootFS" in answer else "",
         config_digest=_config_digest(answer),
+        bases=bases,
     )
 
 
@@ -414,6 +443,8 @@ def container_from(answer: Answer) -> Container:
         runtime=answer.get("OCIRuntime") or host.get("Runtime") or "",
         ids=_ids(host.get("IDMappings") or {}),
         features=frozenset(feature for feature, is_on in _features(config, host).items() if is_on),
+        finished=state.get("FinishedAt") or "",
+        stop_timeout=config.get("StopTimeout"),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-from dockyard.errors import ENGINE_UNREACHABLE, INTERRUPTED, WORK_FAILED, DockyardError
+from dockyard.errors import ENGINE_UNREACHABLE, INTERRUPTED, WORK_FAILED, DockyardError, HeldError
 from dockyard.masking import known
 from dockyard.recovery import undisturbed
 
@@ -25,7 +25,8 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Kept from coming while a process is forked: Python forgets what comes in the middle of that."""
 
 OK, FAILED, SKIPPED, TIMEOUT, STOPPED, PARKED = "ok", "failed", "skipped", "timeout", "interrupted", "parked"
-RESULTS = (OK, FAILED, SKIPPED, TIMEOUT, STOPPED)
+HELD = "held"  # not to be upgraded now, on purpose
+RESULTS = (OK, HELD, FAILED, SKIPPED, TIMEOUT, STOPPED)
 """How the work on a service can end, in the order in which it is told."""
 
 
@@ -79,13 +80,13 @@ class Done(NamedTuple):
 
     @property
     def is_ok(self) -> bool:
-        """Whether it was done."""
-        return self.result == OK
+        """Whether it was done, or was not to be done."""
+        return self.result in {OK, HELD}
 
     @property
     def text(self) -> str:
         """What is to be said of it."""
-        return str(self.data.get("text", "")) if self.is_ok else self.reason
+        return str(self.data.get("text", "")) if self.result == OK else self.reason
 
     @property
     def row(self) -> dict[str, Any]:
@@ -242,7 +243,8 @@ def _answer(task: Task, link: Link, mask: Iterable[int]) -> dict[str, Any]:
 def failure(error: DockyardError) -> dict[str, Any]:
     """Return how work ended that failed."""
     first, *more = error.lines()
-    return {"result": FAILED, "reason": first, "hint": "\n".join(more), "code": error.exit_code}
+    result = HELD if isinstance(error, HeldError) else FAILED
+    return {"result": result, "reason": first, "hint": "\n".join(more), "code": error.exit_code}
 
 
 class Crew:

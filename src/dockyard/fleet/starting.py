@@ -1,5 +1,6 @@
 """Starting, stopping and restarting all services of a host, wave by wave."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -15,11 +16,12 @@ from dockyard.masked_output import masked_output
 from dockyard.plan.launch import LaunchOptions, container_name, questions
 from dockyard.plan.switch import base_name
 from dockyard.plan.waves import autostarting
+from dockyard.stopping import kill_notes, seconds_to_end
 from dockyard.watch import watch
 
 if TYPE_CHECKING:
     from dockyard.engine.known import Known
-    from dockyard.engine.models import Row
+    from dockyard.engine.models import Container, Row
     from dockyard.plan.launch import LaunchPlan
     from dockyard.settings.resolve import Settings
     from dockyard.yard import Yard
@@ -51,6 +53,14 @@ def _told(watcher: Watcher, done: Done) -> Done:
     return done
 
 
+def renamed(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
+    """Return the services that evidently are orphans under a new name, by name: they are not launched."""
+    from dockyard.orphans import list_renamed, refuse_renamed
+
+    refused = {name: refuse_renamed(name, orphan) for name, orphan in list_renamed(yard).items()}
+    return {name: _told(watcher, Done(name, **failure(error))) for name, error in refused.items()}
+
+
 def waves(settings: "Mapping[str, Settings]") -> list[tuple[int, list[str]]]:
     """Return the waves of this host in the order of starting, each with its services."""
     found: dict[int, list[str]] = {}
@@ -63,13 +73,17 @@ def waves(settings: "Mapping[str, Settings]") -> list[tuple[int, list[str]]]:
 def up_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
     """Launch what starts by itself on this host, wave by wave; the next when the last is up, healthy, or failed."""
     settings, finished = load(yard, watcher)
-    there = waves(settings)
+    held_back = renamed(yard, watcher)
+    finished += held_back.values()
+    there = [(wave, [name for name in members if name not in held_back]) for wave, members in waves(settings)]
     running = {row.name for row in yard.rows if row.is_up}
     up = [name for _, members in there for name in members if container_name(settings[name]) in running]
     finished += [_told(watcher, Done(name, OK, data={"text": "up already"})) for name in up]
     knowing = yard.with_engine(
         _known(yard, settings, [name for _, members in there for name in members if name not in up])
     )
+    if len(up) < sum(len(members) for _, members in there):
+        yard.neighbours.list_now()
     for _, members in there:
         finished += _wave(yard, knowing, [name for name in members if name not in up], watcher, how)
     return finished
@@ -142,7 +156,7 @@ def _start(yard: "Yard", plan: "LaunchPlan", link: Link) -> Mapping[str, Any]:
 
     with held(yard.engine, plan.name, yard.wait):
         link.doing("starting")
-        start(yard.engine, plan)
+        start(yard, plan)
     return {"text": f"up, from {plan.image}, {plan.image_id[:12]}", "image": plan.image_id, "notes": list(plan.notes)}
 
 
@@ -177,14 +191,21 @@ def production_up(yard: "Yard") -> "dict[str, Row]":
     return {row.service: row for row in rows if not row.name.endswith(NEXT)}
 
 
-def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:
-    """Stop the services that are up: first those that do not start by themselves, then wave by wave, the last first."""
+def stopping_order(yard: "Yard") -> "list[dict[str, Row]]":
+    """Return the services that are up, in groups by name: what does not start by itself, then the last wave first.
+
+    One that makes way for another is stopped under the name that it, or the other one, has then: that is locked, too.
+    """
     settings, _ = yard.load_all()
-    # One that makes way for another is stopped under the name that it, or the other one, has then: that is locked, too.
     up = {name: row._replace(name=base_name(row.name)) for name, row in production_up(yard).items()}
     in_waves = [[name for name in members if name in up] for _, members in reversed(waves(settings))]
     others = [name for name in up if not any(name in members for members in in_waves)]
-    return [done for members in (others, *in_waves) if members for done in _stop(yard, members, up, watcher)]
+    return [{name: up[name] for name in members} for members in (others, *in_waves) if members]
+
+
+def down_all(yard: "Yard", watcher: Watcher, _how: How) -> list[Done]:
+    """Stop the services that are up, group by group."""
+    return [done for members in stopping_order(yard) for done in _stop(yard, list(members), members, watcher)]
 
 
 def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watcher) -> list[Done]:
@@ -205,24 +226,44 @@ def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watc
             return finished
         containers = {up[name].name: name for name in free}
         with looked_at(yard.engine, containers):
+            began, asked = time.monotonic(), time.time()
             reasons = yard.engine.stop(containers)
+            took = time.monotonic() - began
+        ended = {one.name: one for one in yard.engine.containers(containers)}
         for container, name in containers.items():
+            done = _stopped(name, ended.get(container), asked, took)
             reason = reasons.get(container)
-            result = Done(name, FAILED, reason) if reason else Done(name, OK, data={"text": "down"})
-            finished.append(_told(watcher, result))
-    history.record_all((done.name, "stop", done.result, "", {}) for done in finished)
+            finished.append(_told(watcher, done._replace(result=FAILED, reason=reason) if reason else done))
+    history.record_all(
+        (done.name, "stop", done.result, "", {"killed": True} if done.data.get("killed") else {}) for done in finished
+    )
     return finished
 
 
+def _stopped(name: str, container: "Container | None", asked: float, took: float) -> Done:
+    """Return how a stop went; `took` is for one that the engine has removed, and that tells nothing any more."""
+    seconds = seconds_to_end(container, asked) if container else took
+    if not container or not container.was_killed:
+        return Done(name, OK, data={"text": "down"}, took=took if seconds is None else seconds)
+    text = "; ".join(("down", *kill_notes(name, seconds)))
+    return Done(name, OK, data={"text": text, "killed": True}, took=seconds or took)
+
+
 # ------------------------------------------------------------------------------------------------------- restart
-def restart_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
-    """Replace the services that are up, wave by wave; each comes back as it was if the new one does not stay up."""
-    settings, finished = load(yard, watcher)
+def restart_order(yard: "Yard", settings: "Mapping[str, Settings]") -> list[list[str]]:
+    """Return the services that are up, wave by wave; what does not start by itself comes last."""
     up = production_up(yard)
     in_waves = [[name for name in members if name in up] for _, members in waves(settings)]
     others = [name for name in up if name in settings and not any(name in members for members in in_waves)]
+    return [members for members in (*in_waves, others) if members]
+
+
+def restart_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
+    """Replace the services that are up, wave by wave; each comes back as it was if the new one does not stay up."""
+    settings, finished = load(yard, watcher)
     crew = Crew(watcher, how.jobs, how.timeout)
-    for members in (*in_waves, others):
+    for members in restart_order(yard, settings):
+        yard.neighbours.list_now()
         finished += crew.run(
             Task(name, lambda link, name=name: _restart(yard, name, link))  # type: ignore[misc]
             for name in members
@@ -239,7 +280,7 @@ def _restart(yard: "Yard", name: str, link: Link) -> Mapping[str, Any]:
     with held(yard.engine, container, yard.wait):
         recovery.settle(yard.engine, container, link.doing)
         switched = replacement(yard, service, "restart", link.doing).carry_out()
-    return {"text": str(switched), "outage_ms": switched.outage}
+    return {"text": "; ".join((str(switched), *switched.notes)), "outage_ms": switched.outage}
 
 
 # -------------------------------------------------------------------------------------------------------- inside

@@ -1,19 +1,22 @@
 """All services from their sources to production: first everything is built and tested, then it switches, in waves."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dockyard import history
 from dockyard.build import builder_for, latest_id
 from dockyard.errors import DockyardError
-from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, Crew, Done, Link, Task, Watcher, failure
+from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, TIMEOUT, Crew, Done, Link, Task, Watcher, failure
 from dockyard.fleet.order import build_order
-from dockyard.fleet.starting import How, load, waves
+from dockyard.fleet.starting import How, load, renamed, waves
 from dockyard.lock import held
 from dockyard.plan.launch import container_name
 from dockyard.plan.switch import Tags
 from dockyard.replace import Replacement
 from dockyard.switch import put_back
+from dockyard.text import listed
 from dockyard.upgrade import Report, Wanted, built, each, look, prepare, promote, switching, tested, upgraded
 
 if TYPE_CHECKING:
@@ -60,9 +63,20 @@ def _tasks(services: "Iterable[Service]", work: Any) -> list[Task]:  # noqa: ANN
     ]
 
 
-def _in_order(yard: "Yard", watcher: Watcher, how: How, work: Any) -> list[Done]:  # noqa: ANN401
-    """Do work on every service that can be built, in their order; one whose base failed is left out."""
+def _in_order(
+    yard: "Yard",
+    watcher: Watcher,
+    how: How,
+    work: Any,  # noqa: ANN401
+    held_back: Mapping[str, Done] = MappingProxyType({}),
+) -> list[Done]:
+    """Do work on every service that can be built, in their order; one whose base failed is left out.
+
+    `held_back` are services that are left out as well, and have been reported.
+    """
     settings, finished = load(yard, watcher)
+    settings = {name: loaded for name, loaded in settings.items() if name not in held_back}
+    finished += held_back.values()
     groups, depends = build_order(yard, settings)
     failed = {done.name for done in finished}
     crew = Crew(watcher, how.jobs, how.timeout)
@@ -90,25 +104,31 @@ def upgrade_all(
 
     `all_or_nothing`: the first switch that fails takes all others back.
     """
-    made = _in_order(yard, _Making(watcher), how, lambda service, link: _make(yard, service, wanted, link))
+    made = _in_order(
+        yard,
+        _Making(watcher),
+        how,
+        lambda service, link: _make(yard, service, wanted, link),
+        {**_refused(yard, watcher), **renamed(yard, watcher)},
+    )
     ready = [done for done in made if done.data.get("state") == "ready"]
     finished = [done for done in made if done not in ready]
     settings, _ = yard.load_all()
     crew = Crew(watcher, how.jobs, how.timeout)
     names = {done.name: done for done in ready}
     failed = False
-    for members in _switch_order(settings, names):
+    for wave, members in _switch_order(settings, names):
         if failed and all_or_nothing:
             finished += [_skipped(watcher, name, "another switch failed") for name in members]
             continue
-        switched = crew.run(
-            _tasks(
-                [yard.named(name) for name in members],
-                lambda service, link: _switch(
-                    yard, service, names[service.name], link, wanted=wanted, park=all_or_nothing
-                ),
-            )
-        )
+        missing = _failed_before(settings, wave, finished)
+        if down := _down(yard, settings, missing):
+            reason = f"not tried: {listed(down)}, which it waits for, failed"
+            finished += [_skipped(watcher, name, reason) for name in members]
+            continue
+        work = partial(_switch, yard, names, wanted=wanted._replace(missing=missing), park=all_or_nothing)
+        yard.neighbours.list_now()
+        switched = crew.run(_tasks([yard.named(name) for name in members], work))
         failed = failed or any(done.result not in {OK, PARKED} for done in switched)
         finished += [done for done in switched if done.result != PARKED]
     if all_or_nothing:
@@ -116,6 +136,17 @@ def upgrade_all(
         if failed:
             _take_back(yard, finished)
     return finished
+
+
+def _refused(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
+    """Return the services that cannot be upgraded, by name, as `d check` finds."""
+    from dockyard.check.gate import refusals
+
+    names = [service.name for service in yard.services if service.is_buildable]
+    found = {name: Done(name, **failure(error)) for name, error in refusals(yard, names).items()}
+    for done in found.values():
+        watcher.done(done)
+    return found
 
 
 class _Making:
@@ -138,11 +169,26 @@ def _skipped(watcher: Watcher, name: str, reason: str) -> Done:
     return done
 
 
-def _switch_order(settings: "Mapping[str, Settings]", ready: Mapping[str, object]) -> list[list[str]]:
-    """Return what is to switch, wave by wave; what does not start by itself comes last."""
-    in_waves = [[name for name in members if name in ready] for _, members in waves(settings)]
-    others = [name for name in ready if not any(name in members for members in in_waves)]
-    return [members for members in (*in_waves, others) if members]
+def _switch_order(
+    settings: "Mapping[str, Settings]", ready: Mapping[str, object]
+) -> list[tuple[int | None, list[str]]]:
+    """Return what is to switch, by wave; what does not start by itself comes last, and is in none."""
+    in_waves = [(wave, [name for name in members if name in ready]) for wave, members in waves(settings)]
+    others = [name for name in ready if not any(name in members for _, members in in_waves)]
+    return [(wave, members) for wave, members in (*in_waves, (None, others)) if members]
+
+
+def _failed_before(settings: "Mapping[str, Settings]", wave: int | None, finished: Iterable[Done]) -> tuple[str, ...]:
+    """Return the services of earlier waves that have failed in this run; what is in no wave waits for none."""
+    earlier = {name for number, members in waves(settings) if wave is not None and number < wave for name in members}
+    return tuple(done.name for done in finished if done.name in earlier and done.result in {FAILED, TIMEOUT})
+
+
+def _down(yard: "Yard", settings: "Mapping[str, Settings]", names: Iterable[str]) -> list[str]:
+    """Return those services whose production is not up."""
+    containers = {name: container_name(settings[name]) for name in names}
+    up = {one.name for one in yard.engine.containers(containers.values()) if one.is_up}
+    return [name for name, container in containers.items() if container not in up]
 
 
 def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mapping[str, Any]:
@@ -164,11 +210,11 @@ def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mappi
 
 def _data(report: Report) -> dict[str, Any]:
     outage = {} if report.outage_ms is None else {"outage_ms": report.outage_ms}
-    return {"text": report.text, "image": report.image, "upgrade": report.result, **outage}
+    return {"text": "; ".join((report.text, *report.notes)), "image": report.image, "upgrade": report.result, **outage}
 
 
 def _switch(  # noqa: PLR0913
-    yard: "Yard", service: "Service", made: Done, link: Link, *, wanted: Wanted, park: bool
+    yard: "Yard", made: Mapping[str, Done], service: "Service", link: Link, *, wanted: Wanted, park: bool
 ) -> Mapping[str, Any]:
     """Switch to what has passed; with `park` it is made final only when that is told."""
     from dockyard import recovery
@@ -178,10 +224,11 @@ def _switch(  # noqa: PLR0913
         both = each(tell, link.doing)
         recovery.settle(yard.engine, container, both)
         builder = builder_for(yard, service)
-        ready = look(yard, builder, str(made.data["image"]))._replace(tested=made.data["tested"])
+        passed = made[service.name].data
+        ready = look(yard, builder, str(passed["image"]))._replace(tested=passed["tested"])
         pending = switching(yard, service, ready, wanted, both)
         switched = pending.switch()
-        report = upgraded(pending, str(switched), switched.outage)
+        report = upgraded(pending, switched)
         if park:
             _wait_for_others(pending, report, link)
         pending.finish(switched)

@@ -61,9 +61,11 @@ def _with_engine(yard: "Yard", settings: "Mapping[str, Settings]", facts: Facts)
     )
 
 
-def orphans(_yard: "Yard") -> Mapping[str, str]:
-    """Return the containers that run without a service that they belong to, each with the reason."""
-    return {}
+def orphans(yard: "Yard") -> Mapping[str, str]:
+    """Return the services that are gone and whose container is up, with what is wrong and what to do."""
+    from dockyard.orphans import list_orphans
+
+    return {orphan.service: f"{orphan}; {orphan.hint}" for orphan in list_orphans(yard)}
 
 
 def _wrong(problem: Problem) -> rules.Problem:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dockyard.moving.context import Context, Store
-from dockyard.moving.mounts import Mount, copy_of, fits_image, goes_into_image, mounts_of
+from dockyard.moving.mounts import Mount, copy_of, fits_image, goes_into_image, has_several_writers, mounts_of
 from dockyard.moving.outcome import Carried, Command, File, Left, Outcome, flag, pair, setting
 from dockyard.moving.tree import Part, size
+from dockyard.settings.nodes import Mapping, Scalar
 from dockyard.settings.types import has_glob
 
 BEFORE = "its data"
+SHARED = "several services of the compose project write there"
 
 
 def volumes(part: Part, context: Context) -> Iterator[Outcome]:
@@ -39,7 +41,7 @@ def _mount(mount: Mount, context: Context) -> Iterator[Outcome]:
         yield pair(_key(mount, Path()), name, mount.target, *mount.parts)
     else:
         source = context.path(mount.source)
-        yield pair(_key(mount, source), str(source), mount.target, *mount.parts)
+        yield _pair(_key(mount, source), str(source), mount, context)
 
 
 def _key(mount: Mount, source: Path) -> str:
@@ -53,9 +55,19 @@ def _stored(store: Store, mount: Mount, context: Context) -> Iterator[Outcome]:
     own = store.owner == context.directory
     source = context.path(mount.source) if mount.kind == "bind" else Path()
     path = store.path if own else f"{context.base}/{store.owner}/{store.path}"
-    yield pair(_key(mount, source), path, mount.target, *mount.parts)
+    yield _pair(_key(mount, source), path, mount, context)
     if own and store.copy:
         yield Command(store.copy, BEFORE)
+
+
+def _pair(key: str, source: str, mount: Mount, context: Context) -> Carried:
+    """Return one mount; one that several services of the project write to says that they may."""
+    if mount.read_only or not has_several_writers(mount, context.project):
+        return pair(key, source, mount.target, *mount.parts)
+    where = mount.parts[0].node.where
+    said = {"target": mount.target, "shared": "true", "reason": SHARED}
+    options = Mapping(tuple((Scalar(name, where), Scalar(text, where)) for name, text in said.items()), where)
+    return Carried(mount.parts, key, Mapping(((Scalar(source, where), options),), where))
 
 
 def _into_image(source: Path, target: str, parts: tuple[Part, ...]) -> Iterator[Outcome]:

@@ -92,6 +92,25 @@ def sharers(project: Project) -> Mapping[str, list[str]]:
     return {key: names for key, names in found.items() if len(names) > 1}
 
 
+def has_several_writers(mount: Mount, project: Project) -> bool:
+    """Return whether more than one service of a project writes to what is mounted; a socket has no writers."""
+    if mount.source.endswith(".sock"):
+        return False
+    writers = [
+        name
+        for name, part in project.services.items()
+        if any(not one.read_only and _is_same(one, mount, project) for one in mounts_of(part))
+    ]
+    return len(writers) > 1
+
+
+def _is_same(one: Mount, other: Mount, project: Project) -> bool:
+    key = other.store_key(project)
+    if key or one.kind != "bind" or other.kind != "bind":
+        return bool(key) and one.store_key(project) == key
+    return absolute(project, one.source) == absolute(project, other.source)
+
+
 def _path(project: Project, key: str) -> str:
     kind, _, rest = key.partition(":")
     if kind == "volume":

@@ -107,7 +107,14 @@ def _setting(key: str, values: list[Carried], remark: str = "") -> Iterator[str]
 def _pairs(node: Node) -> Iterator[str]:
     """Yield the pairs of a map, each on a line."""
     for name, value in node.pairs if isinstance(node, Mapping) else ():
-        yield f"{written(name.text)}: {written(value.text if isinstance(value, Scalar) else '')}"
+        yield f"{written(name.text)}: {_value(value)}"
+
+
+def _value(value: Node) -> str:
+    """Return a value on one line."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(_pairs(value))}}}"
+    return written(value.text if isinstance(value, Scalar) else "")
 
 
 def _comment(outcomes: list[Carried]) -> str:

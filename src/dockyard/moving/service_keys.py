@@ -132,7 +132,7 @@ SERVICE_KEYS: dict[str, Rule] = {
     "healthcheck": process_rules.healthcheck,
     "restart": one("restart"),
     "stop_grace_period": process_rules.stop_grace_period,
-    "stop_signal": as_flag("--stop-signal"),
+    "stop_signal": one("stop_signal"),
     "scale": _replicas,
     "deploy": _DEPLOY,
     "profiles": lambda _part, _: [],  # with the wave

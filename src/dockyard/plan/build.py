@@ -16,6 +16,8 @@ UNTRIMMED = "untrimmed"
 EARLIER = "earlier"
 """The tag of what a forced build may turn out to equal, until that is known: a containerd image store removes an image
 with its last tag."""
+VERSION = "version-"
+"""How the tags begin of images that were live: with such a tag an image can be live again, however many came since."""
 APK_CACHE = "/var/cache/apk"
 _SECRET_VARIABLE = "DOCKYARD_BUILD_SECRET"  # noqa: S105 - how variables begin
 
@@ -114,25 +116,35 @@ def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: Image |
         )
     if live and live.equals(latest):
         return Promotion((), live.id, previous.id if previous else "")
-    keep = (_tag(live.id, name.tagged(PREVIOUS)),) if live else ()
+    keep = _retained(name, live) if live else ()
     return Promotion((*keep, _tag(latest.id, name.tagged(LIVE))), latest.id, live.id if live else "")
 
 
-def plan_rollback(name: ImageName, images: Mapping[str, Image]) -> Promotion:
-    """Plan `:prev` → `:live`, and what was live → `:prev`, so that a second rollback undoes the first.
+def plan_rollback(name: ImageName, images: Mapping[str, Image], wanted: Image | None = None) -> Promotion:
+    """Plan `:prev`, or the image that is wanted, → `:live`, and what was live → `:prev`: so it can be undone.
 
     Raises NoSuchNameError where there is nothing to go back to.
     """
-    live, previous = images.get(name.tagged(LIVE)), images.get(name.tagged(PREVIOUS))
+    live, previous = images.get(name.tagged(LIVE)), wanted or images.get(name.tagged(PREVIOUS))
     if not previous:
         raise NoSuchNameError(f"no image {name.tagged(PREVIOUS)}", hint="nothing was promoted over another image yet")
-    swap = (_tag(live.id, name.tagged(PREVIOUS)),) if live else ()
+    swap = _retained(name, live) if live else ()
     return Promotion((_tag(previous.id, name.tagged(LIVE)), *swap), previous.id, live.id if live else "")
 
 
 def references(name: ImageName) -> tuple[str, ...]:
     """Return the references that promoting and rolling back need to know of."""
     return tuple(name.tagged(tag) for tag in (LATEST, LIVE, PREVIOUS))
+
+
+def version_tag(image_id: str) -> str:
+    """Return the tag by which an image that was live is retained."""
+    return f"{VERSION}{image_id[:12]}"
+
+
+def _retained(name: ImageName, live: Image) -> tuple[Command, ...]:
+    """Return what has an image that was live be the previous one, and retains it for longer than that."""
+    return (_tag(live.id, name.tagged(PREVIOUS)), _tag(live.id, name.tagged(version_tag(live.id))))
 
 
 def _tag(image_id: str, reference: str) -> Command:

@@ -86,7 +86,7 @@ def _claims(argv: Sequence[str]) -> Iterator[Claim]:
     for value in flag_values(argv, "publish"):  # podman takes several, with commas
         yield from (Claim(Kind.PORT, text) for text in value.split(","))
     for value in flag_values(argv, "device"):
-        yield from (Claim(Kind.DEVICE, text.split(":")[0]) for text in value.split(","))
+        yield from (_device_claim(text) for text in value.split(","))
     for value in flag_values(argv, "mount"):
         yield from _mount_claim(value)
     for value in flag_values(argv, "volume"):
@@ -103,6 +103,13 @@ def _claims(argv: Sequence[str]) -> Iterator[Claim]:
     for value in flag_values(argv, "volumes-from"):
         yield Claim(Kind.CONTAINER, value.partition(":")[0])
     yield from (Claim(Kind.CONTAINER, value) for value in flag_values(argv, "pod"))
+
+
+def _device_claim(text: str) -> Claim:
+    """Return the device of `PATH[:PATH INSIDE][:PERMISSIONS]`; permissions without `w` let nobody write."""
+    path, *others = text.split(":")
+    is_readable_only = bool(others) and re.fullmatch("[rm]+", others[-1]) is not None
+    return Claim(Kind.DEVICE, path, writable=not is_readable_only)
 
 
 def _address(text: str) -> str:

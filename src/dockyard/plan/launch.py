@@ -1,5 +1,6 @@
 """Settings and facts → the launch of one instance: host steps, then one engine command."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from dockyard.engine.models import (
     RUN_LABEL,
     SECRETS_LABEL,
     SERVICE_LABEL,
+    SHARED_LABEL,
     SUFFIXES,
     Container,
     Image,
@@ -84,7 +86,8 @@ class LaunchPlan(NamedTuple):
 
     `image` is the reference that was found, `area` its test area if it has one, `unfit` what its user cannot use,
     `shared` the directories that it shares with production on purpose, `nested` sources that lie in writable ones,
-    `alone` why it cannot run beside the one before it although it is to start first.
+    `alone` why it cannot run beside the one before it although it is to start first, `permitted` sources that other
+    containers may write to as well.
     """
 
     service: str
@@ -102,6 +105,7 @@ class LaunchPlan(NamedTuple):
     shared: tuple[str, ...] = ()
     nested: tuple[tuple[str, str], ...] = ()
     alone: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     """What the engine's command says before the image: what follows is for the program inside."""
     lacks: tuple[str, ...] = ()
@@ -276,6 +280,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         name,
         *_hostname(settings, facts, name),
         *_labels(service, settings, secrets, options),
+        *_label_flags({SHARED_LABEL: json.dumps(mounts.permitted)} if mounts.permitted else {}),
         *(word for part in parts for word in part.argv),
         *environment,
         *(word for bind in mounts.binds for word in bind.argv()),
@@ -304,6 +309,7 @@ def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchO
         shared=mounts.shared,
         nested=nested(mounts.binds),
         alone=_alone(settings, facts, flags),
+        permitted=mounts.permitted,
         flags=flags,
     )
 

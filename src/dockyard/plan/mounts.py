@@ -95,7 +95,8 @@ class Access(NamedTuple):
 class MountPart(NamedTuple):
     """The mounts of an instance, the steps that make their sources, and what the user should know.
 
-    `area` is the test area, where the instance has one; `shared` is what it shares with production on purpose.
+    `area` is the test area, where the instance has one; `shared` is what it shares with production on purpose,
+    `permitted` are sources that other containers may write to as well.
     """
 
     binds: tuple[Bind, ...] = ()
@@ -105,6 +106,7 @@ class MountPart(NamedTuple):
     accesses: tuple[Access, ...] = ()
     area: EmptyTestArea | None = None
     shared: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
 
 
 def nested(binds: Iterable[Bind]) -> tuple[tuple[str, str], ...]:
@@ -211,6 +213,7 @@ class _Mounting:
         self._accesses: list[Access] = []
         self._notes: list[str] = []
         self._shared: list[str] = []
+        self._permitted: list[str] = []
         self._problems: list[Problem] = []
         self._volumes = dict(volumes_here(settings, places))
         self._writable = [
@@ -239,6 +242,7 @@ class _Mounting:
             tuple(self._accesses),
             area,
             tuple(self._shared),
+            tuple(self._permitted),
         )
 
     def _trying(self, work: Callable[[], None]) -> None:
@@ -265,6 +269,8 @@ class _Mounting:
             self._refuse_reserved(source, mount.where)
             self._refuse_planted_link(source, mount)
             self._binds[target] = self._bind(rule, source, target, mount)
+            if mount.shared:
+                self._permitted.append(source)
 
     def _bind(self, rule: Rule, source: str, target: str, mount: Mount) -> Bind:
         there = self._facts.paths.get(source)

@@ -29,7 +29,7 @@ from dockyard.engine.models import (
     Container,
 )
 from dockyard.errors import DockyardError, Problem, SettingsError
-from dockyard.plan.build import LIVE, PREVIOUS
+from dockyard.plan.build import LIVE, PREVIOUS, version_tag
 from dockyard.plan.launch import LaunchPlan
 from dockyard.plan.start_first import NO_NETWORK, joining, network
 from dockyard.plan.values import Command, HostStep
@@ -260,9 +260,10 @@ def _tagging(tags: Tags | None, image: str) -> tuple[Command, ...]:
 
 
 def moving_tags(repository: str, was_live: str, image: str) -> tuple[Command, ...]:
-    """Return what makes an image `:live`, and what was live `:prev`."""
-    keep = (Command(("tag", was_live, f"{repository}:{PREVIOUS}")),) if was_live else ()
-    return (*keep, Command(("tag", image, f"{repository}:{LIVE}")))
+    """Return what makes an image `:live`, and what was live `:prev`, and a version that is retained."""
+    tags = (PREVIOUS, version_tag(was_live)) if was_live else ()
+    retain = (Command(("tag", was_live, f"{repository}:{tag}")) for tag in tags)
+    return (*retain, Command(("tag", image, f"{repository}:{LIVE}")))
 
 
 def tags_as_they_were(tags: Tags) -> tuple[Command, ...]:

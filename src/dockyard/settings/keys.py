@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from dockyard.settings import types
 from dockyard.settings.acceptance_type import Acceptance, Acceptances
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
+from dockyard.settings.mount_type import Mounts
 from dockyard.settings.rule_type import PathPattern, Rule, Rules
 from dockyard.settings.values import (
     BuildSecret,
@@ -32,7 +33,7 @@ _DIRECTORY = types.Text("an absolute path", r"/[^\0]*")
 _PATHS: types.Type[tuple[str, ...]] = types.ListOf(_DIRECTORY)
 _TEXTS: types.Type[tuple[str, ...]] = types.ListOf(types.Text())
 _PAIRS: types.Type[tuple[tuple[str, str], ...]] = types.Flattened(types.Assignments())
-_MOUNTS: types.Type[tuple[Mount, ...]] = types.Flattened(types.Mounts())
+_MOUNTS: types.Type[tuple[Mount, ...]] = types.Flattened(Mounts())
 
 # ---------------------------------------------------------------------------------------------------- identity
 _S = "Identity"
@@ -369,10 +370,18 @@ LABELS = Key(
 STOP_TIMEOUT = Key[int | None](
     "stop_timeout",
     types.Integer(0, 86400),
-    "Seconds between SIGTERM and SIGKILL.",
+    "Seconds that it has to end when it is stopped; then the engine kills it with SIGKILL.",
     _S,
     None,
     emit=option("--stop-timeout"),
+)
+STOP_SIGNAL = Key[str | None](
+    "stop_signal",
+    types.Text("the name or number of a signal, such as SIGINT", r"(SIG)?[A-Z][A-Z0-9+-]*|[1-9]\d?"),
+    "Signal that asks it to end, such as SIGINT, in place of the image's or SIGTERM.",
+    _S,
+    None,
+    emit=option("--stop-signal"),
 )
 RESTART = Key[str | None](
     "restart",
@@ -410,7 +419,11 @@ def _mount(name: str, text: str) -> Key[tuple[Mount, ...]]:
 
 
 MOUNT_RO = _mount("mount_ro", "Read-only; dev and test mount the same path.")
-MOUNT_RW = _mount("mount_rw", "Read-write; dev and test mount the directory's twin below the test area.")
+MOUNT_RW = _mount(
+    "mount_rw",
+    "Read-write; dev and test mount the directory's twin below the test area. "
+    "`- media: {target: /media, shared: true, reason: …}` lets other containers write there too.",
+)
 MOUNT_PERSISTENT = _mount(
     "mount_persistent",
     "Read-write; dev and test write to the very same directory. Dangerous: a test can harm production.",
@@ -542,6 +555,14 @@ BUILD_SECRETS = Key[tuple[BuildSecret, ...]](
     _S,
     (),
     scope=Scope.SERVICE,
+)
+KEEP_IMAGES = Key(
+    "keep_images",
+    types.Integer(0, 1000),
+    "How many images that were live are retained beside the one that is live, for `d rollback --to`. They have tags of "
+    "their own, which `d clean` leaves alone.",
+    _S,
+    3,
 )
 KEEP = Key[tuple[str, ...]](
     "keep",

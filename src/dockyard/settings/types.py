@@ -8,7 +8,7 @@ from typing import Generic, NoReturn, TypeVar
 from dockyard.settings import json_schema
 from dockyard.settings.json_schema import Schema
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
-from dockyard.settings.values import BuildSecret, HealthCheck, LogDriver, Mount, Port, Variable, Wave
+from dockyard.settings.values import BuildSecret, HealthCheck, LogDriver, Port, Variable, Wave
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -186,7 +186,7 @@ def repeated(node: Mapping) -> list[tuple[str, str, str]]:
     return [(key.where, "a map with each name once", f"`{key.text}` twice") for key in again]
 
 
-def _pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
+def scalar_pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
     """Return the pairs of a map; a value that is missing is an empty scalar."""
     if not isinstance(node, Mapping) or not node.pairs:
         unfit(node, expected)
@@ -214,7 +214,7 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
                 unfit(node, self.expected)
             pairs = [(Scalar(name, node.where), Scalar(value, node.where))]
         else:
-            pairs = _pairs(node, self.expected)
+            pairs = scalar_pairs(node, self.expected)
         for key, _ in pairs:
             if not re.fullmatch(r"[^=\s\0]+", key.text):
                 unfit(node if isinstance(node, Scalar) else key, "`NAME=VALUE`, with no blank in NAME")
@@ -274,7 +274,7 @@ class BuildSecrets(Type[tuple[BuildSecret, ...]]):
             id_, _, name_ = self.text(node).partition("=")
             pairs = [(Scalar(id_, node.where), Scalar(name_, node.where))]
         else:
-            pairs = _pairs(node, self.expected)
+            pairs = scalar_pairs(node, self.expected)
         for key, name in pairs:
             if not re.fullmatch(self._id, key.text) or not re.fullmatch(self._name, name.text):
                 unfit(node if isinstance(node, Scalar) else key, self.expected)
@@ -300,7 +300,7 @@ class Ports(Type[tuple[Port, ...]]):
 
     def read(self, node: Node) -> tuple[Port, ...]:
         if isinstance(node, Mapping):
-            texts = [Scalar(f"{key.text}:{value.text}", key.where) for key, value in _pairs(node, self.expected)]
+            texts = [Scalar(f"{key.text}:{value.text}", key.where) for key, value in scalar_pairs(node, self.expected)]
         else:
             texts = [Scalar(self.text(node), node.where)]
         return tuple(port for text in texts for port in self._ports(text))
@@ -341,47 +341,6 @@ def _is_address(text: str) -> bool:
 def has_glob(path: str) -> bool:
     """Return whether the path stands for all that match it."""
     return any(character in path for character in "*?[")
-
-
-class Mounts(Type[tuple[Mount, ...]]):
-    """A pair `source: target`, in any of its spellings; several pairs where one map holds them."""
-
-    expected = "`source: target`, the target absolute or left out"
-    nothing = ()
-
-    def read(self, node: Node) -> tuple[Mount, ...]:
-        if isinstance(node, Mapping):
-            pairs = [(key, value.text) for key, value in _pairs(node, self.expected)]
-        else:
-            source, *target = re.split(r",\s*|:", self.text(node).strip())
-            if len(target) > 1:
-                unfit(node, self.expected)
-            pairs = [(Scalar(source, node.where), target[0] if target else "")]
-        return tuple(self._mount(source, target.strip()) for source, target in pairs)
-
-    def _mount(self, source: Scalar, target: str) -> Mount:
-        path = source.text.strip()
-        if not path or re.search(r"[\0-\x1f\x7f]", path + target):
-            unfit(source, self.expected)
-        if ".." in path.split("/") or ".." in target.split("/"):
-            unfit(source, "a pair without `..` in its paths")
-        self._check_target(Scalar(target, source.where), is_pattern=has_glob(path))
-        return Mount(path, target, source.where)
-
-    @staticmethod
-    def _check_target(target: Scalar, *, is_pattern: bool) -> None:
-        if target.text and not target.text.startswith("/"):
-            unfit(target, "a pair whose target is an absolute path")
-        if target.text and not target.text.strip("/.") and not is_pattern:
-            unfit(target, "a pair whose target is below `/`")
-        if target.text and not target.text.endswith("/") and is_pattern:
-            unfit(target, "a pair whose target ends in `/`, because the source is a pattern")
-
-    def schema(self) -> Schema:
-        no_climbing = r"(?!(?:[\s\S]*[/:,]\s*|\s*)\.\.(?:[/:,]|\s*$))"
-        source, target = rf"{no_climbing}[\s\S]*\S[\s\S]*", rf"{no_climbing}\s*(?:/[\s\S]*)?"
-        alone = rf"{no_climbing}\s*[^:,\s][^:,]*(?:(?:,|:)\s*(?:/[^:,]*)?)?"
-        return json_schema.either(json_schema.string(alone), json_schema.pairs(source, target))
 
 
 class Log(Type[LogDriver]):

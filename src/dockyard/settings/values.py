@@ -34,11 +34,15 @@ class Port(NamedTuple):
 
 
 class Mount(NamedTuple):
-    """A pair of a mount key: `target` is empty where it is the source's own path; `where` names its line."""
+    """A pair of a mount key: `target` is empty where it is the source's own path; `where` names its line.
+
+    `shared` is the reason why other containers may write there too; empty if they must not.
+    """
 
     source: str
     target: str
     where: str
+    shared: str = ""
 
 
 class Volume(NamedTuple):

@@ -13,7 +13,7 @@ from dockyard.check import host_facts
 from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, Dialect
 from dockyard.engine.engine import Engine
-from dockyard.engine.models import IdMap, Image, Network
+from dockyard.engine.models import SERVICE_LABEL, Container, IdMap, Image, Network, Row
 from dockyard.errors import EngineUnreachableError
 from dockyard.yard import Yard
 from tests.unit.making import GOLDEN
@@ -40,11 +40,18 @@ class Answering(Engine):
         super().__init__("/nonexistent/docker", dialect)
         self.__dict__["about"] = about
         self.asked: list[str] = []
+        self.containers_there: list[Row] = []
         self.__dict__["id_map"] = ids or IdMap()
 
     def images(self, references: Iterable[str]) -> dict[str, Image]:
         self.asked.append("images")
         return {name: IMAGES[name] for name in references if name in IMAGES}
+
+    def rows(self) -> list[Row]:
+        return self.containers_there
+
+    def containers(self, names: Iterable[str]) -> list[Container]:
+        return [Container(name, name, "running", "1", labels={SERVICE_LABEL: name}) for name in names]
 
     def networks(self, names: Iterable[str]) -> dict[str, Network]:
         self.asked.append("networks")

@@ -14,7 +14,7 @@ from dockyard.check.subject import Room
 from dockyard.cli.verbs.check import check_all
 from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER, PODMAN, Dialect
-from dockyard.engine.models import Image
+from dockyard.engine.models import Image, Row
 from tests.unit.check.conftest import EMPTY, IMAGES, Answering, Making
 
 TODAY = dt.date(2026, 1, 1)
@@ -331,3 +331,19 @@ def test_a_base_is_renewed_if_something_pulls_it(
     (judged,) = run(host(), ["one"], TODAY).services
     said = [point for point in judged.open if point.id == "base-never-pulled"]
     assert [point.hint for point in said] == ["docker pull good:1, then `d upgrade one`, at regular times"] * is_said
+
+
+def test_a_container_whose_service_is_gone_is_said(host: Making, tmp_path: Path) -> None:
+    """Not one under test, nor one that belongs to no service, nor one that is down."""
+    engine = Answering()
+    engine.containers_there = [
+        Row("gone", "gone", "running", "gone", "prod"),
+        Row("one", "one", "running", "one", "prod"),
+        Row("test-gone", "test-gone", "running", "gone", "test"),
+        Row("foreign", "foreign", "running"),
+        Row("down", "down", "exited", "down", "prod"),
+    ]
+    report = run(host(engine=engine), [service(tmp_path, GOOD)], TODAY)
+    (point,) = [point for point in report.host if point.id == "orphan"]
+    assert point.message == "container `gone` is up, and the directory of its service is gone"
+    assert point.hint.startswith("`d adopt gone NEW` ")

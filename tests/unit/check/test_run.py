@@ -216,7 +216,7 @@ one: 1 error, 1 warning, score 54"""
 ALL = """\
 error: it is privileged [privileged, CIS 5.5]: one, two
 warning: tests are not kept from production: it is privileged [test-unproven]: one
-note: Ports on all addresses of the host [ports-everywhere, CIS 5.14]: three (2)
+note: ports on all addresses of the host [ports-everywhere, CIS 5.14]: three (2)
 `d check X` says where, why, and what to write
 
 3 services: 2 errors, 1 warning, 2 notes; the lowest score is 54, that of one"""
@@ -237,6 +237,17 @@ def test_findings_of_all_services_are_a_line_each_with_the_services(host: Making
     result = told(yard, "check-all")
     assert "\n".join(result.lines) == ALL
     assert len(result.data["points"]) == 5  # all of them, for machines
+
+
+def test_what_is_unknown_of_several_services_is_one_line(host: Making, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        service(tmp_path, GOOD + "network: fleet\n", name)
+    lines = told(host(engine=Silent()), "check-all").lines
+    assert [line for line in lines if line.startswith("not checked")] == [
+        "not checked: images, networks, and how users are mapped: docker does not answer",
+        "not checked: whether it runs as root: nothing here says so, and its image is not there: one, two",
+        "not checked: whether there is a network `fleet`: one, two",
+    ]
 
 
 def test_data_and_security_come_first(host: Making, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host of the test's own, with one service that starts by itself."""
     for module in (history, updates, alert_store):
         monkeypatch.setattr(module, "state_directory", lambda: tmp_path / "state")
-    monkeypatch.setattr(lock, "_directory", lambda: tmp_path / "locks")
+    monkeypatch.setattr(lock, "directory", lambda: tmp_path / "locks")
     monkeypatch.setattr(gather, "enabled_units", list)
     monkeypatch.setenv("D_SRC_DIR", str(tmp_path / "src"))
     monkeypatch.setenv("DOCKER_VOL_BASE", str(tmp_path))

@@ -168,7 +168,9 @@ def test_waves_follow_dependencies():
         "backup": "4",
         "tool": "",
     }
-    assert "mount_rw:\n  - /rw/dv/backup/d: /d" in _settings(plan, "db")
+    reason = "several services of the compose project write there"
+    both = f'mount_rw:\n  - /rw/dv/backup/d: {{target: /d, shared: true, reason: "{reason}"}}'
+    assert both in _settings(plan, "db")
 
 
 @pytest.mark.usefixtures("project")

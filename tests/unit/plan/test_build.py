@@ -38,8 +38,8 @@ def _argvs(commands: Iterable[Command]) -> list[tuple[str, ...]]:
     ("before", "tags"),
     [
         ({"latest": "b"}, [("live", "b")]),
-        ({"latest": "b", "live": "a"}, [("prev", "a"), ("live", "b")]),
-        ({"latest": "c", "live": "b", "prev": "a"}, [("prev", "b"), ("live", "c")]),
+        ({"latest": "b", "live": "a"}, [("prev", "a"), ("version-a", "a"), ("live", "b")]),
+        ({"latest": "c", "live": "b", "prev": "a"}, [("prev", "b"), ("version-b", "b"), ("live", "c")]),
         ({"latest": "b", "live": "b", "prev": "a"}, []),
         ({"latest": "b", "live": "b"}, []),
     ],
@@ -74,12 +74,19 @@ def test_nothing_built_nothing_promoted():
 @pytest.mark.parametrize(
     ("before", "tags"),
     [
-        ({"live": "b", "prev": "a"}, [("live", "a"), ("prev", "b")]),
+        ({"live": "b", "prev": "a"}, [("live", "a"), ("prev", "b"), ("version-b", "b")]),
         ({"prev": "a"}, [("live", "a")]),
     ],
 )
 def test_rolling_back_swaps_live_and_previous(before: dict[str, str], tags: list[tuple[str, str]]):
     assert _argvs(plan_rollback(WEB, _images(**before)).commands) == _tags(*tags)
+
+
+def test_rolling_back_further_makes_what_was_live_the_previous_one():
+    """The image that is wanted, not the previous one, is live then."""
+    promotion = plan_rollback(WEB, _images(live="c", prev="b"), Image("a"))
+    assert _argvs(promotion.commands) == _tags(("live", "a"), ("prev", "c"), ("version-c", "c"))
+    assert (promotion.live, promotion.previous) == ("a", "c")
 
 
 def test_there_is_nothing_to_roll_back_to_before_a_second_promotion():

@@ -154,7 +154,7 @@ HAS_NO_PART_IN_A_LAUNCH = {
     *("autostart", "check", "engine", "d_src_dir", "d_src_dir2", "secret_command"),
     *("build_repo", "build_params", "build_podman_shared_apk_cache", "drun_test_prod", "notify", "debug_tools"),
     *("base_image", "known_changes", "backup", "backup_max_age"),
-    *("heartbeat", "max_age", "max_disk_use"),
+    *("heartbeat", "keep_images", "max_age", "max_disk_use"),
 }
 
 

@@ -178,7 +178,7 @@ def test_whole_switch_needs_no_recovery(kind: str, dialect: Dialect, start_first
         engine.do(step)
     assert engine.is_in_order()
     assert engine.containers["web"].id == "new"
-    assert engine.tags == {"live": IMAGE_ID, "prev": LIVE}
+    assert engine.tags == {"live": IMAGE_ID, "prev": LIVE, f"version-{LIVE[:12]}": LIVE}
     assert recover(engine, dialect, []) == [""]
 
 

@@ -113,3 +113,18 @@ def test_nothing_stops_a_stop(web: Container, told: list[str], monkeypatch: pyte
     monkeypatch.setattr(capture, "scan", None)
     capture.before_stop(Quiet(), [web])
     assert "not scanned" in told[-1]
+
+
+@pytest.mark.parametrize(("text", "is_saved"), [("", False), ("known_changes: false\n", True)])
+def test_what_nginx_creates_at_its_start_is_not_saved(
+    web: Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, is_saved: bool
+) -> None:
+    """An upgrade of nginx leaves no archive and no warning, unless the host file asks for it."""
+    monkeypatch.setenv("DOCKYARD_HOST", str(tmp_path / "host.yaml"))
+    (tmp_path / "host.yaml").write_text(text)
+    (tmp_path / "image/var/lib/nginx").mkdir(parents=True)
+    (tmp_path / "nginx/var/lib/nginx/body").mkdir(parents=True, mode=0o700)
+    (tmp_path / "nginx/var/lib/nginx/proxy").mkdir(mode=0o700)
+    (tmp_path / "nginx/var/lib/nginx/body/0000000001").write_text("a request")
+    kept = keep_changes(Quiet(), web._replace(layer=str(tmp_path / "nginx")), tmp_path)
+    assert (bool(kept.tar), bool(kept.lines("web"))) == (is_saved, is_saved)

@@ -6,6 +6,7 @@ import pytest
 from dockyard.errors import SettingsError
 from dockyard.settings import types
 from dockyard.settings.keys import KEYS
+from dockyard.settings.mount_type import Mounts
 from dockyard.settings.nodes import parse
 from dockyard.settings.types import Type, UnfitError
 from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Wave
@@ -34,7 +35,7 @@ def _check(command: str | None = None, **options: str) -> HealthCheck:
 
 
 PORTS = types.Flattened(types.Ports())
-MOUNTS = types.Flattened(types.Mounts())
+MOUNTS = types.Flattened(Mounts())
 ENVIRONMENT = types.Flattened(types.Environment())
 PAIRS = types.Flattened(types.Assignments())
 
@@ -96,6 +97,9 @@ ACCEPTED: list[tuple[Type[Any], str, Any]] = [
     (MOUNTS, "['/srv/*: /']", _mounts(("/srv/*", "/"))),
     (MOUNTS, "[.: /all]", _mounts((".", "/all"))),
     (MOUNTS, "[..data: /data]", _mounts(("..data", "/data"))),
+    (MOUNTS, "[data: {target: /data}]", _mounts(("data", "/data"))),
+    (MOUNTS, "[data: {shared: true, reason: both only append}]", _mounts(("data", ""))),
+    (MOUNTS, "{a: /a, b: {target: /b, shared: false}}", _mounts(("a", "/a"), ("b", "/b"))),
     # the environment
     (ENVIRONMENT, "A=b", (Variable("A", "b"),)),
     (ENVIRONMENT, "[A=b=c, B=]", (Variable("A", "b=c"), Variable("B", ""))),
@@ -160,6 +164,8 @@ REFUSED: list[tuple[Type[Any], Iterable[str]]] = [
             *("[a: b]", "['a:/b:ro']", "['']", "[{}]", "['../a: /b']", "['a/../../b: /b']", "[a: /b/../..]"),
             *("['/srv/*: /target']", "[[a, /b]]", "[{a: [/b]}]", '["a\\nb: /c"]', '["a: /b\\u0007"]', "[a: /]"),
             *("[a: //]", "[a: /.]", "{a: /b, a: /c}"),
+            *("[a: {shared: true}]", "[a: {shared: true, reason: ' '}]", "[a: {shared: maybe, reason: x}]"),
+            *("[a: {target: b}]", "[a: {to: /b}]", "[a: {target: /a, target: /b}]", "[a: {target: [/a]}]"),
         ),
     ),
     (ENVIRONMENT, ("A", "[A]", "['=b']", "['A B=c']", "[A: [b]]", "[[A=b]]", "{A: {b: c}}", "{A: 1, A: 2}", "['']")),
@@ -220,6 +226,11 @@ def test_a_name_that_a_map_holds_twice_is_told_at_its_second_place():
 
 def test_a_mount_knows_its_line():
     assert _read(MOUNTS, "\n - a: /a\n - b\n")[1].where == "f:3:4"
+
+
+def test_a_mount_is_shared_for_its_reason():
+    written = "{a: {target: /a, shared: true, reason: both only append}, b: {reason: x}, c: /c}"
+    assert [mount.shared for mount in _read(MOUNTS, written)] == ["both only append", "", ""]
 
 
 @pytest.mark.parametrize("name", list(KEYS))

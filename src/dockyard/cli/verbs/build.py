@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dockyard.cli.command import flag, option
-from dockyard.cli.output import Result, say
+from dockyard.cli.output import Result, say, table
 from dockyard.cli.verb import On, verb
 from dockyard.yard import Yard
 
@@ -25,8 +25,9 @@ TIMEOUT = option(
 def build(yard: Yard, name: str, *, force: bool, timeout: float | None) -> Result:
     """Build the image, as `latest`, if its source has changed."""
     from dockyard.build import builder_for
-    from dockyard.upgrade import Wanted, built
+    from dockyard.upgrade import Wanted, built, refuse_errors
 
+    refuse_errors(yard, yard.named(name))
     builder = builder_for(yard, yard.named(name))
     made = built(yard, builder, Wanted(force, timeout))
     return Result([f"{builder.name.tagged('latest')} is {made.image[:12]}"])
@@ -68,20 +69,21 @@ def upgrade(  # noqa: PLR0913 - the options above
 
     Until all tests have passed nothing of production changes. The new container is made while the old one still runs;
     if it does not stay up, get healthy or pass ./Test-prod, the old one comes back, and `live` and `prev` are what they
-    were. What failed so is not tried again until its source changes.
+    were. What failed so is not tried again until its source changes; nor is what was rolled back, nor is a service that
+    is held upgraded, unless with --force.
     """
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
     from dockyard.upgrade import Wanted, each
     from dockyard.upgrade import upgrade as carry_out
 
-    wanted = Wanted(force, timeout)
+    wanted = Wanted(force, timeout, is_explicit=True)
     if dry_run:
         return _outline(yard, name, wanted, exit_code=exit_code)
     service = yard.named(name)
     with held(yard.engine, container_name(yard.load(service)), yard.wait) as tell:
         report = carry_out(yard, service, wanted, each(tell, _say_of(name)))
-    return Result([report.text], report._asdict())
+    return Result([report.text, *report.notes], report._asdict())
 
 
 def _say_of(name: str) -> Callable[[str], None]:
@@ -94,20 +96,67 @@ def _outline(yard: Yard, name: str, wanted: "Wanted", *, exit_code: bool) -> Res
     found = outline(yard, yard.named(name), wanted)
     for reason in found.reasons:
         say(f"{name}: {reason}")
-    lines = found.lines or (f"# {name} is up to date",)
-    data = {"service": name, "commands": found.lines, "reasons": found.reasons}
-    return Result(lines, data, 1 if exit_code and found.lines else 0)
+    return Result(found.shown(name), found.row(name), 1 if exit_code and found.lines else 0)
 
 
-@verb("rollback", on=On.SERVICE, report=True, locks=True, options=(TIMEOUT,))
-def rollback(yard: Yard, name: str, *, timeout: float | None) -> Result:
-    """Put the previous image back, and a container of it in production's place if production is up."""
+TO = option("--to", metavar="VERSION", help="the beginning of a version's id, from `d history X --images`")
+
+
+@verb("rollback", on=On.SERVICE, report=True, locks=True, options=(TO, TIMEOUT))
+def rollback(yard: Yard, name: str, *, to: str, timeout: float | None) -> Result:
+    """Put the previous image back, and a container of it in production's place if production is up.
+
+    What was rolled back is not upgraded to again until its source or its base image changes, or with `d upgrade
+    --force`. A second rollback undoes the first. A service that is held can be rolled back, and stays held.
+    """
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
+    from dockyard.rollback import rollback as carry_out
     from dockyard.upgrade import Wanted, each
-    from dockyard.upgrade import rollback as carry_out
 
     service = yard.named(name)
     with held(yard.engine, container_name(yard.load(service)), yard.wait) as tell:
-        report = carry_out(yard, service, Wanted(timeout=timeout), each(tell, _say_of(name)))
-    return Result([report.text], report._asdict())
+        report = carry_out(yard, service, Wanted(timeout=timeout), each(tell, _say_of(name)), to)
+    return Result([report.text, *report.notes], report._asdict())
+
+
+@verb(
+    "hold",
+    on=On.SERVICE,
+    settles=False,
+    options=(
+        option("--until", metavar="DATE", help="release it on that date by itself, such as 2027-03-31; default: never"),
+        option("--reason", metavar="TEXT", help="shown wherever the hold is"),
+    ),
+)
+def hold(_yard: Yard, name: str, *, until: str, reason: str) -> Result:
+    """Keep a service at the version that it runs: nothing automatic upgrades it until it is released.
+
+    `d upgrade-all` leaves it out, also with --force, and `d upgrade` refuses it without --force. Start, stop, restart
+    and rollback work as ever.
+    """
+    from dockyard import history, holds
+
+    wanted = holds.hold(name, until, reason)
+    history.record(name, "hold", "ok", reason=str(wanted))
+    return Result([f"{name} is {wanted}"])
+
+
+@verb("unhold", on=On.SERVICE, settles=False)
+def unhold(_yard: Yard, name: str) -> Result:
+    """Release a service that is held."""
+    from dockyard import history, holds
+
+    if not holds.unhold(name):
+        return Result([f"{name} is not held"])
+    history.record(name, "unhold", "ok")
+    return Result([f"{name} is released: the next upgrade upgrades it"])
+
+
+@verb("holds", report=True, settles=False)
+def holds(_yard: Yard) -> Result:
+    """List the services that are held, until when and why."""
+    from dockyard.holds import all_holds
+
+    rows = [one._asdict() for one in all_holds().values()]
+    return table(rows, ("service", "until", "reason", "user", "since"))

@@ -108,9 +108,12 @@ def _summarized(report: "Report") -> list[str]:
         if point.counts:
             groups.setdefault((point.weight, point.id), []).append(point)
     findings = [_group_line(groups[key]) for key in sorted(groups)]
-    unknown = [f"not checked: {': '.join(filter(None, pair))}" for pair in _unknown(report)]
+    unknown: dict[str, list[str]] = {}
+    for service, message in _unknown(report):
+        unknown.setdefault(message, []).extend([service] if service else [])
+    unchecked = [": ".join(filter(None, ("not checked", text, ", ".join(names)))) for text, names in unknown.items()]
     more = ["`d check X` says where, why, and what to write", ""] if findings else []
-    return [*findings, *more, *unknown, *_summary(report)]
+    return [*findings, *more, *unchecked, *_summary(report)]
 
 
 def _group_line(points: "list[Point]") -> str:
@@ -121,7 +124,7 @@ def _group_line(points: "list[Point]") -> str:
     is_same = len({point.message for point in points}) == 1
     counts = Counter(point.service or HOST for point in points)
     named = (f"{name} ({count})" if count > 1 else name for name, count in counts.items())
-    text = first.message if is_same else first.title
+    text = first.message if is_same else _as_message(first.title)
     return f"{first.severity.value}: {text} [{_id(first)}]: {', '.join(named)}"
 
 
@@ -138,6 +141,11 @@ def _point_lines(point: "Point", told: set[str]) -> list[str]:
     told.add(point.why)
     lines += [f"  write: {point.write}"] if point.write else []
     return [*lines, *([f"  hint: {point.hint}"] if point.hint else [])]
+
+
+def _as_message(title: str) -> str:
+    """Return a title as messages begin, but for a word in capitals."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _id(point: "Point") -> str:

@@ -1,13 +1,15 @@
 """All services at once, in waves."""
 
 import os
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
 from dockyard.cli.command import REST, argument, flag, option
-from dockyard.cli.output import Result, say
+from dockyard.cli.output import Result, say, warn
 from dockyard.cli.verb import verb
-from dockyard.errors import UsageError
+from dockyard.cli.verbs.lists import tell_notices
+from dockyard.errors import WRONG_USAGE, UsageError
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ COMMON = (
     flag("--notify", help="notify the addresses of `notify` in the host file: once of each failure, and when it ends"),
 )
 FORCE = flag("-f", "--force", help="even if nothing has changed")
+DRY_RUN = flag("-n", "--dry-run", help="show the commands, in order, and change nothing")
 
 
 def _run(
@@ -56,6 +59,14 @@ def _tell_of_others(yard: Yard) -> None:
     others = [row.name for row in yard.rows if row.is_up and row.service not in names]
     if others:
         say(f"left alone, as they belong to no service: {', '.join(others)}")
+
+
+def _report_orphans(yard: Yard) -> None:
+    """Warn of containers whose service is gone: they run on, and nothing upgrades them."""
+    from dockyard.orphans import list_orphans
+
+    for orphan in list_orphans(yard):
+        warn(f"{orphan}\n  hint: {orphan.hint}")
 
 
 @verb("build-all", "ba", report=True, settles=False, options=(FORCE, *COMMON))
@@ -103,6 +114,7 @@ def upgrade_all(
     from dockyard.monitoring.updates import save_last_run
     from dockyard.upgrade import Wanted
 
+    _report_orphans(yard)
     if dry_run:
         return _outlined(yard, Wanted(force), exit_code=exit_code)
 
@@ -124,9 +136,9 @@ def _outlined(yard: Yard, wanted: Any, *, exit_code: bool) -> Result:  # noqa: A
     lines = [
         line
         for name, one in found
-        for line in ([f"# {name}: {', '.join(one.reasons)}", *one.lines] if one.lines else [f"# {name} is up to date"])
+        for line in (*([f"# {name}: {', '.join(one.reasons)}"] if one.lines else []), *one.shown(name))
     ]
-    data = [{"service": name, "commands": one.lines, "reasons": one.reasons} for name, one in found]
+    data = [one.row(name) for name, one in found]
     return Result(lines, data, 1 if exit_code and any(one.lines for _, one in found) else 0)
 
 
@@ -138,22 +150,42 @@ def up_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
     return _run(yard, given, JOBS, lambda watcher, how: work(yard, watcher, how), "up-all")
 
 
-@verb("down-all", "00", "0a", report=True, locks=True, options=COMMON)
-def down_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
+@verb("down-all", "00", "0a", report=True, locks=True, options=(DRY_RUN, *COMMON))
+def down_all(yard: Yard, *, dry_run: bool, **given: Any) -> Result:  # noqa: ANN401
     """Stop the services that are up, the last wave first."""
     from dockyard.fleet.starting import down_all as work
+    from dockyard.fleet.starting import stopping_order
 
     _tell_of_others(yard)
+    if dry_run:
+        groups = [[row.name for row in members.values()] for members in stopping_order(yard)]
+        return Result([shlex.join((yard.engine.program, "stop", *names)) for names in groups], groups)
     return _run(yard, given, JOBS, lambda watcher, how: work(yard, watcher, how), "down-all")
 
 
-@verb("restart-all", "01a", "ra", report=True, locks=True, options=COMMON)
-def restart_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
+@verb("restart-all", "01a", "ra", report=True, locks=True, options=(DRY_RUN, *COMMON))
+def restart_all(yard: Yard, *, dry_run: bool, **given: Any) -> Result:  # noqa: ANN401
     """Put new containers in the place of those that are up, wave by wave."""
     from dockyard.fleet.starting import restart_all as work
 
     _tell_of_others(yard)
+    if dry_run:
+        return _outlined_restarts(yard)
     return _run(yard, given, _processors(), lambda watcher, how: work(yard, watcher, how), "restart-all")
+
+
+def _outlined_restarts(yard: Yard) -> Result:
+    from dockyard.fleet.starting import restart_order
+    from dockyard.replace import replacement
+
+    settings, problems = yard.load_all()
+    names = [name for members in restart_order(yard, settings) for name in members]
+    plans = {name: replacement(yard, yard.named(name), "restart", say).plan for name in names}
+    commands = {name: [step.shell(yard.engine.program) for step in plan.steps] for name, plan in plans.items()}
+    lines = [line for name, steps in commands.items() for line in (f"# {name}:", *steps)]
+    wrong = [f"# {problem.where}: {problem.message}" for problem in problems]
+    data = [{"service": name, "commands": steps} for name, steps in commands.items()]
+    return Result([*wrong, *lines], data, WRONG_USAGE if problems else 0)
 
 
 @verb("run-in-all", "ria", report=True, options=(*COMMON, argument("command", nargs=REST)))
@@ -194,6 +226,7 @@ def check_all_up(yard: Yard, *, notify: bool) -> Result:
     from dockyard.monitoring.problems import find_problems
     from dockyard.notify import INFO
 
+    tell_notices(yard)
     facts, now = gather(yard), time.time()
     found = find_problems(facts, now).problems
     delivered = not notify or notify_of_host(yard.settings, facts, now)

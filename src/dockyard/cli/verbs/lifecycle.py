@@ -1,5 +1,6 @@
 """Starting and stopping one container."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ def down(yard: Yard, name: str) -> Result:
     from dockyard.launch import remove_area_of
     from dockyard.lock import held
     from dockyard.plan.switch import base_name
+    from dockyard.stopping import kill_notes, seconds_to_end
 
     container = next(iter(yard.engine.containers([name])), None)
     if container and container.is_under_test:  # its own Test holds the lock, and is to end with it
@@ -56,9 +58,13 @@ def down(yard: Yard, name: str) -> Result:
         remove_area_of(yard, container)
         return Result([f"{name} is down"])
     with held(yard.engine, base_name(name), yard.wait), _looked_at(yard, container):
+        asked = time.time()
         yard.engine.call("stop", name)
-    _record(container, "stop")
-    return Result([f"{name} is down"])
+        ended = next(iter(yard.engine.containers([name])), None)
+    killed = bool(ended and ended.was_killed)
+    _record(container, "stop", killed=killed)
+    notes = kill_notes(name, seconds_to_end(ended, asked)) if ended and killed else ()
+    return Result([f"{name} is down", *notes])
 
 
 @verb(
@@ -75,19 +81,24 @@ def restart(yard: Yard, name: str, *, dry_run: bool) -> Result:
     If it does not stay up and get healthy, the old one comes back. A container that belongs to no service is stopped
     and started as it is.
     """
-    from dockyard.replace import replacement
+    from dockyard.contents import stale_files
+    from dockyard.replace import pending_changes, replacement
 
     if name in {service.name for service in yard.services}:
         service = yard.named(name)
         if dry_run:
             plan = replacement(yard, service, "restart", say).plan
-            return Result([step.shell(yard.engine.program) for step in plan.steps])
+            changes = pending_changes(service, plan.old, plan.launch) if plan.old and plan.old.is_up else []
+            changes += stale_files(plan.steps)
+            lines = [step.shell(yard.engine.program) for step in plan.steps]
+            return Result([*(f"# {name}: {change}" for change in changes), *lines])
         with settled(yard, service):
             pending = replacement(yard, service, "restart", say)
             announce(pending.plan.launch)
             switched = pending.carry_out()
         launch = pending.plan.launch
-        return Result([f"{launch.name} is up, from {launch.image}, {launch.image_id[:12]}, {switched}"])
+        line = f"{launch.name} is up, from {launch.image}, {launch.image_id[:12]}, {switched}"
+        return Result([line, *switched.notes])
     if dry_run:
         return Result([f"{yard.engine.program} restart {name}"])
     return _restarted(yard, name)
@@ -118,11 +129,12 @@ def _looked_at(yard: Yard, container: "Container | None") -> "AbstractContextMan
     return looked_at(yard.engine, [container.name]) if container and container.is_up else nullcontext()
 
 
-def _record(container: "Container | None", action: str) -> None:
+def _record(container: "Container | None", action: str, *, killed: bool = False) -> None:
     from dockyard import history
 
     if container and container.service:
-        history.record(container.service, action, "ok", image=container.image_id)
+        detail = {"killed": True} if killed else {}
+        history.record(container.service, action, "ok", image=container.image_id, **detail)
 
 
 @verb("hup", "H", "r", on=On.RUNNING)

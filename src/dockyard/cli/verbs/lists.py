@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from dockyard.cli.command import argument
+from dockyard.cli.command import argument, flag
 from dockyard.cli.output import Result, say, table
 from dockyard.cli.verb import verb
-from dockyard.errors import SettingsError
+from dockyard.errors import DockyardError, SettingsError
 from dockyard.service import Service, select
 from dockyard.yard import Yard
 
@@ -34,11 +34,60 @@ def _row(found: "models.Row") -> Row:
     }
 
 
-@verb("list-up", "ls", "l", "ps", "p", report=True)
-def list_up(yard: Yard) -> Result:
-    """List the running containers; those that belong to no service have none named. `d ips` tells their addresses."""
-    rows = [_row(row) for row in yard.rows if row.is_up]
-    return table(rows, ("name", "service", "mode", "status", "uptime", "image", "ports"))
+def tell_notices(yard: Yard) -> dict[str, str]:
+    """Report which services nothing automatic upgrades, and why; returns that by service."""
+    from dockyard.holds import notices
+
+    names = {service.name for service in yard.services}
+    found = {name: note for name, note in notices().items() if name in names}
+    for name, note in found.items():
+        say(f"note: {name} is not upgraded: {note}")
+    return found
+
+
+@verb(
+    "list-up",
+    "ls",
+    "l",
+    "ps",
+    "p",
+    report=True,
+    options=(
+        flag("--pending", help="also list what a restart would change: settings and secrets; asks secret_command"),
+    ),
+)
+def list_up(yard: Yard, *, pending: bool) -> Result:
+    """List the running containers, with their services if they have one, and orphans; `d ips` lists their addresses."""
+    from dockyard.orphans import list_orphans
+
+    orphans = list_orphans(yard)
+    names = {orphan.name for orphan in orphans}
+    notes = tell_notices(yard)
+    rows = [
+        {**_row(row), "orphan": row.name in names, "note": notes.get(row.service, "")} for row in yard.rows if row.is_up
+    ]
+    for orphan in orphans:
+        say(f"warning: {orphan}\n  hint: {orphan.hint}")
+    columns = ("name", "service", "mode", "status", "uptime", "image", "ports")
+    if not pending:
+        return table(rows, columns)
+    return table([{**row, "pending": _pending(yard, row)} for row in rows], (*columns, "pending"))
+
+
+def _pending(yard: Yard, row: Row) -> str:
+    """Return what a restart would change in production; empty for any other container."""
+    from dockyard.contents import stale_files
+    from dockyard.replace import pending_changes, planned, production
+
+    service = next((one for one in yard.services if one.name == row["service"]), None)
+    try:
+        here = production(yard, service) if service else None
+        if not service or not here or here.name != row["name"]:
+            return ""
+        launch = planned(yard, service)
+        return "; ".join((*pending_changes(service, here, launch), *stale_files(launch.steps)))
+    except DockyardError as error:
+        return f"not known: {error}"
 
 
 @verb("list-up-names", "lun", report=True)

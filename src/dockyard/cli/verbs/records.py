@@ -3,6 +3,7 @@
 from dockyard.cli.command import argument, flag, option
 from dockyard.cli.output import Result, table
 from dockyard.cli.verb import On, verb
+from dockyard.errors import UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
 
@@ -16,17 +17,30 @@ TOLD = 20  # lines of each file of a dossier
     options=(
         argument("x", nargs="?", default=""),
         option("-n", "--limit", metavar="N", type=int, default=50, help="the newest N"),
+        flag("--images", help="list the images of X that are live or can be live again"),
     ),
 )
-def history(yard: Yard, x: str, *, limit: int) -> Result:
+def history(yard: Yard, x: str, *, limit: int, images: bool) -> Result:
     """Show what was built, tested, promoted, started, by whom, when and how it went; of one service or of all."""
     from dockyard.history import events
 
     service = select(x, {one.name for one in yard.services}) if x else ""
+    if images:
+        return _versions(yard, service)
     rows = [
         {**event._asdict(), "what": _what(event.detail), "image": event.image[:12]} for event in events(service, limit)
     ]
     return table(rows, ("when", "service", "action", "result", "image", "user", "what"))
+
+
+def _versions(yard: Yard, name: str) -> Result:
+    from dockyard.build import builder_for
+    from dockyard.versions import versions
+
+    if not name:
+        raise UsageError("--images needs the name of a service", hint="d history X --images")
+    rows = [one._asdict() for one in versions(builder_for(yard, yard.named(name)))]
+    return table(rows, ("version", "state", "live_from", "live_until", "note"))
 
 
 def _what(detail: object) -> str:
@@ -34,7 +48,8 @@ def _what(detail: object) -> str:
     assert isinstance(detail, dict)  # noqa: S101 - JSON of ours
     if "reason" in detail:
         return next(iter(str(detail["reason"]).splitlines()), "")
-    return f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
+    outage = f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
+    return ", ".join(filter(None, (outage, "killed at its stop" if detail.get("killed") else "")))
 
 
 @verb(
