@@ -166,9 +166,11 @@ def rolled_back() -> dict[str, Event]:
 def built_contents(contents: Iterable[str]) -> frozenset[str]:
     """Return those of these image contents that dockyard built or trimmed on this host, as far as is recorded."""
     wanted = tuple(contents)
+    if not wanted:
+        return frozenset()
     marks = ", ".join("?" * len(wanted))
     condition = f"action IN ('build', 'trim') AND result = 'ok' AND json_extract(detail, '$.content') IN ({marks})"
-    return frozenset(str(event.detail["content"]) for event in _select(f"WHERE {condition}", wanted))
+    return frozenset(str(event.detail["content"]) for event in _select(f"INDEXED BY built WHERE {condition}", wanted))
 
 
 def services() -> set[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dockyard import history
 from dockyard.errors import EngineError, EngineUnreachableError, LockedError, Problem
+from dockyard.holds import notices
 from dockyard.monitoring import problems as rules
 from dockyard.monitoring.problems import Facts, FileSystem, ServiceFacts, explaining_line
 from dockyard.monitoring.systemd import enabled_units
@@ -36,6 +37,7 @@ def gather(yard: "Yard") -> Facts:
         wrong_settings=[_wrong(problem) for problem in wrong],
         updates=updates,
         unknown_updates=unknown,
+        held={name: note for name, note in notices().items() if name in settings},
         max_disk_use=yard.settings[MAX_DISK_USE],
         units=enabled_units(),
     )

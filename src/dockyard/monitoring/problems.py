@@ -74,11 +74,10 @@ class ServiceFacts(NamedTuple):
 
 
 class UpdateFacts(NamedTuple):
-    """How the last update of a service ended, if it failed or was not done on purpose (`is_held`)."""
+    """A service whose last update failed, and why."""
 
     service: str
     reason: str
-    is_held: bool = False
 
 
 class FileSystem(NamedTuple):
@@ -112,6 +111,7 @@ class Facts(NamedTuple):
     services: Sequence[ServiceFacts] = ()
     updates: Sequence[UpdateFacts] = ()
     unknown_updates: frozenset[str] = frozenset()
+    held: Mapping[str, str] = {}
     orphans: Mapping[str, str] = {}
     drift: Mapping[str, int] = {}
     file_systems: Sequence[FileSystem] = ()
@@ -146,6 +146,8 @@ def _all(facts: Facts, now: float, known: Collection[str]) -> Iterator[Problem]:
     yield from (found for service in facts.services for found in _of_service(service, now))
     running = {service.name: service.running for service in facts.services}
     yield from (_of_update(update, running.get(update.service, "")) for update in facts.updates)
+    for name, reason in facts.held.items():
+        yield Problem(f"held:{name}", name, "is not upgraded", INFO, reason, running.get(name, ""))
     yield from (Problem(f"orphan:{name}", name, "is an orphan", WARNING, why) for name, why in facts.orphans.items())
     yield from (_of_drift(container, count) for container, count in facts.drift.items())
     yield from (found for each in facts.file_systems for found in _of_file_system(each, facts.max_disk_use, known))
@@ -180,8 +182,6 @@ def _trouble(service: ServiceFacts, now: float) -> str:
 
 def _of_update(update: UpdateFacts, running: str) -> Problem:
     key, name = f"{UPDATE}:{update.service}", update.service
-    if update.is_held:
-        return Problem(f"held:{name}", name, "is not updated", INFO, update.reason, running)
     return Problem(key, name, "its last update failed", FAILURE, update.reason, running, f"d why {name}")
 
 

@@ -33,13 +33,12 @@ class Outcome(NamedTuple):
 def update_facts(
     newest: Mapping[str, Outcome], last_run: Mapping[str, Outcome]
 ) -> tuple[list[UpdateFacts], frozenset[str]]:
-    """Return which updates failed or are held, and the services of which that is not known.
+    """Return which updates failed, and the services of which that is not known.
 
     `newest` is from the history. What `upgrade-all` found later counts more: that a service is up to date is no event.
     """
     outcomes = {**newest, **{name: one for name, one in last_run.items() if one.when >= newest.get(name, one).when}}
-    wrong = {name: one for name, one in sorted(outcomes.items()) if one.result not in {OK, SKIPPED}}
-    facts = [UpdateFacts(name, one.reason, is_held=one.result == HELD) for name, one in wrong.items()]
+    facts = [UpdateFacts(name, one.reason) for name, one in sorted(outcomes.items()) if one.result == FAILED]
     return facts, frozenset(name for name, one in outcomes.items() if one.result == SKIPPED)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from dockyard import history, lock
+from dockyard import dossier, history, holds, lock
 from dockyard.cli.verbs.fleet import check_all_up
 from dockyard.engine.about import About
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import Check, Container, Row
 from dockyard.errors import EngineUnreachableError
+from dockyard.holds import hold
 from dockyard.monitoring import gather, updates
 from dockyard.monitoring.problems import Facts, ServiceFacts, find_problems
 from dockyard.scan import alert_store
@@ -61,7 +62,7 @@ class Host(Engine):
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host of the test's own, with one service that starts by itself."""
-    for module in (history, updates, alert_store):
+    for module in (history, updates, alert_store, dossier, holds):
         monkeypatch.setattr(module, "state_directory", lambda: tmp_path / "state")
     monkeypatch.setattr(lock, "directory", lambda: tmp_path / "locks")
     monkeypatch.setattr(gather, "enabled_units", list)
@@ -147,6 +148,13 @@ def test_update_that_failed(host: Host) -> None:
     assert listed(host) == ["web: its last update failed: Test ended with exit code 1"]
     (problem,) = find_problems(facts(host), 0).problems
     assert problem.running == "ktools/web:live 1ca4363cacf4"
+
+
+def test_held_service(host: Host) -> None:
+    """It is listed, and nothing is wrong with that: the exit code is 0."""
+    hold("web", reason="until the audit")
+    result = check_all_up(Yard().with_engine(host), notify=False)
+    assert (list(result.lines), result.exit_code) == (["web: is not upgraded: held: until the audit"], 0)
 
 
 def test_full_file_system(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,9 +80,8 @@ def facts_at(run: int, every: list[Trouble]) -> Facts:
             Problem(f"settings:{name}", "a.yaml:1", "wrong", "failure") for kind, name in now if kind == "settings"
         ],
         services=services,
-        updates=[
-            UpdateFacts(name, f"at run {run}", kind == "held") for kind, name in now if kind in {"update", "held"}
-        ],
+        updates=[UpdateFacts(name, f"at run {run}") for kind, name in now if kind == "update"],
+        held={name: f"at run {run}" for kind, name in now if kind == "held"},
         orphans={name: "its directory is gone" for kind, name in now if kind == "orphan"},
         drift={name: run for kind, name in now if kind == "drift"},
         file_systems=[FileSystem("/data", "data", 95 + run % 4 if ("disk", "/data") in now else 60, 1)],

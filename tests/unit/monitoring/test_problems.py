@@ -77,8 +77,9 @@ def test_updates() -> None:
     problem = only(facts._replace(unknown_updates=frozenset({"db"})))
     assert (problem.key, problem.severity, problem.running) == ("update:web", FAILURE, WEB.running)
     assert problem.line() == "web: its last update failed: Test ended with exit code 1: KeyError"
-    held = only(Facts(updates=[UpdateFacts("web", "until 2027", is_held=True)]))
+    held = only(Facts(held={"web": "held until 2027"}))
     assert (held.key, held.severity) == ("held:web", INFO)
+    assert held.line() == "web: is not upgraded: held until 2027"
     assert find_problems(facts._replace(unknown_updates=frozenset({"db"})), NOW).is_unknown("update:db")
 
 

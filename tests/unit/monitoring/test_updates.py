@@ -29,7 +29,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (Outcome(7, "ok"), Outcome(6, "failed", "late"), []),
         (Outcome(7, "failed", "why"), Outcome(6, "ok"), [UpdateFacts("web", "why")]),
         (None, Outcome(6, "failed", "late"), [UpdateFacts("web", "late")]),
-        (None, Outcome(6, "held", "until 2027"), [UpdateFacts("web", "until 2027", is_held=True)]),
+        (Outcome(5, "failed", "why"), Outcome(6, "held", "until 2027"), []),
         (None, None, []),
     ],
 )
