@@ -179,6 +179,7 @@ class Adoption(NamedTuple):
         for before, _ in self.tags:
             self.yard.engine.call("rmi", before)
         history.rename(self.service, self.new.name)
+        history.record(self.new.name, "adopt", "ok", adopted=self.service)
         records = state_directory() / "services"
         if (records / self.service).is_dir() and not (records / self.new.name).exists():
             (records / self.service).rename(records / self.new.name)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dockyard.fleet.crew import Done
     from dockyard.history import Event
 
-ACTIONS = ("build", "trim", "test", "upgrade", "promote", "rollback")
-"""What the history has of an update."""
+ACTIONS = ("build", "trim", "test", "upgrade", "promote", "rollback", "adopt")
+"""What the history has of an update, and what ends the reason for a failed one."""
 
 OK, FAILED, HELD, SKIPPED = "ok", "failed", "held", "skipped"
 
@@ -37,9 +37,14 @@ def update_facts(
 
     `newest` is from the history. What `upgrade-all` found later counts more: that a service is up to date is no event.
     """
-    outcomes = {**newest, **{name: one for name, one in last_run.items() if one.when >= newest.get(name, one).when}}
+    outcomes = {**newest, **{name: one for name, one in last_run.items() if _is_later(one, newest.get(name))}}
     facts = [UpdateFacts(name, one.reason) for name, one in sorted(outcomes.items()) if one.result == FAILED]
     return facts, frozenset(name for name, one in outcomes.items() if one.result == SKIPPED)
+
+
+def _is_later(run: Outcome, event: Outcome | None) -> bool:
+    """Return whether a run ended later than an event, whose time is in whole seconds."""
+    return not event or int(run.when) > event.when
 
 
 def reason_of(done: "Done") -> str:
