@@ -226,9 +226,9 @@ class Builder(NamedTuple):
     def _run_build(self, command: Command, timeout: float | None) -> None:
         """Run the engine's build, and show what it writes. Raises DockyardError, with the transcript."""
         values = values_of(command.secrets, self.settings)
-        with telling.build_display() as show:
+        with telling.build_display() as show, self._temporary_directory(has_secrets=bool(values)) as temporary:
             output = BuildOutput(show, self.engine.dialect.builder_notice)
-            environment = {**self._environment, **_PLAIN_OUTPUT, **values}
+            environment = {**self._environment, **_PLAIN_OUTPUT, **values, **temporary}
             try:
                 ran = self.engine.tee(*command.argv, timeout=timeout, environment=environment, output=output)
             except process.LateError as error:
@@ -236,6 +236,17 @@ class Builder(NamedTuple):
                 raise _with_transcript(DockyardError(message, hint="--timeout gives it longer"), error.output) from None
             if ran.exit_code:
                 raise _with_transcript(self._failure(ran), ran.output)
+
+    @contextmanager
+    def _temporary_directory(self, *, has_secrets: bool) -> Iterator[dict[str, str]]:
+        """Yield the environment that has the builder write secrets only where they are removed after the build."""
+        if not (has_secrets and self.engine.dialect.leaves_build_secrets):
+            yield {}
+            return
+        usual = Path(os.environ.get("TMPDIR", "/var/tmp"))  # noqa: S108 - podman's own, which has room for layers
+        above = usual if usual.is_dir() else None
+        with tempfile.TemporaryDirectory(prefix="dockyard-", dir=above, ignore_cleanup_errors=True) as place:
+            yield {"TMPDIR": place}
 
     def _failure(self, ran: process.Ran) -> DockyardError:
         """Return why a build failed."""

@@ -41,6 +41,9 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN4
 def described(engine: World, name: str) -> dict[str, Any]:
     """Return all leaves of an inspect answer, the container's own id replaced wherever it stands."""
     answer = engine.inspect(name)
+    command = answer["Config"].get("CreateCommand", [])
+    if found := [number for number, word in enumerate(command) if word.startswith("dockyard.secret-digests=")]:
+        del command[found[0] - 1 : found[0] + 1]  # --label, too
     identifier = answer["Id"]
     text = json.dumps(answer).replace(identifier, "<id>").replace(identifier[:12], "<id>")
     return dict(flat(json.loads(text)))

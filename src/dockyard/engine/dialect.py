@@ -85,6 +85,8 @@ class Dialect(NamedTuple):
     builder_notice: tuple[str, ...] = ()
     """The lines by which a client says that its legacy builder is deprecated, without their indentation; first the one
     that they begin with."""
+    leaves_build_secrets: bool = False
+    """Whether the builder writes the secrets of a build into its temporary directory, and may leave them there."""
     has_shared_package_cache: bool = False
     maps_root: bool = True
     """Whether containers that root launches may have other ids than the host."""
@@ -234,6 +236,7 @@ PODMAN = Dialect(
     half_written=r'image with ID "([0-9a-f]+)" \(consider removing the image',
     removal=("rm", "--force", "--time", "0"),  # podman would give it ten seconds to end by itself
     health_check=("healthcheck", "run"),
+    leaves_build_secrets=True,  # 5.8 does
     has_shared_package_cache=True,
     maps_root=False,
     id_map=("unshare", "cat", "/proc/self/uid_map", "/proc/self/gid_map"),
