@@ -42,7 +42,7 @@ def killed_at_stop(subject: Subject) -> Iterator[Found]:
         return
     said = subject.settings[STOP_TIMEOUT]
     limit = USUAL_TIMEOUT if said is None else said
-    if all(stop.is_killed or stop.seconds >= limit for stop in subject.stops):
+    if limit and all(stop.is_killed or stop.seconds >= limit for stop in subject.stops):
         message = f"it did not end within {limit} s at any of its last {len(subject.stops)} stops, and was killed"
         hint = "have its program end at SIGTERM, or STOPSIGNAL in its Dockerfile name the signal that it ends at"
         more = "; if it needs longer: `stop_timeout`"

@@ -287,6 +287,7 @@ def test_a_host_without_data_needs_no_backup(host: Making, tmp_path: Path) -> No
         ("", [10250, 10400, 10300, 300], True),  # it ended well before, long ago
         ("stop_timeout: 30\n", [10250, 10400], False),
         ("stop_timeout: 30\n", [30100, 30400], True),
+        ("stop_timeout: 0\n", [200, 300], False),  # it is killed at once, on purpose
     ],
 )
 def test_a_container_that_never_ends_by_itself_is_known_from_the_history(
