@@ -376,8 +376,20 @@ def forget() -> None:
             database.execute("DELETE FROM events WHERE service LIKE ?", (f"{OURS}%",))
     if (STATE / "alerts.db").exists():
         with closing(sqlite3.connect(STATE / "alerts.db", timeout=30)) as database, database:
-            for table in ("alerts", "scans", "acknowledgements"):
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:  # each has a column for the container
                 database.execute(f"DELETE FROM {table} WHERE container LIKE ?", (f"{OURS}%",))  # noqa: S608 - ours
+    _forget_reports()
+
+
+def _forget_reports() -> None:
+    """Remove what dockyard has reported of the tests' services: another run has services of the same names."""
+    if (last := STATE / "last-upgrade.json").exists():
+        outcomes = json.loads(last.read_text(encoding="utf-8"))
+        last.write_text(json.dumps({name: one for name, one in outcomes.items() if not name.startswith(OURS)}))
+    if (notified := STATE / "notified.json").exists():
+        rows = json.loads(notified.read_text(encoding="utf-8"))
+        notified.write_text(json.dumps([row for row in rows if not row["problem"]["subject"].startswith(OURS)]))
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> Path:
