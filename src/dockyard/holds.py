@@ -1,7 +1,6 @@
 """Services that stay at the version that they run, until they are released or a date comes."""
 
 import json
-import os
 import time
 from contextlib import suppress
 from datetime import date, datetime
@@ -12,6 +11,7 @@ from dockyard import dossier
 from dockyard.errors import DockyardError, UsageError
 from dockyard.lock import user_name
 from dockyard.secrets import state_directory
+from dockyard.state_file import write_file
 from dockyard.telling import warn
 
 FILE = "hold.json"
@@ -44,10 +44,8 @@ def hold(service: str, until: str = "", reason: str = "") -> Hold:
     if wanted.is_over(time.time()):
         raise UsageError(f"--until {until} is in the past", hint="name a date to come, such as 2027-03-31")
     place = dossier.place(service)
-    draft = place / f".{FILE}.{os.getpid()}"
     try:
-        draft.write_text(json.dumps(wanted._asdict()), encoding="utf-8")
-        draft.replace(place / FILE)
+        write_file(place / FILE, json.dumps(wanted._asdict()))
     except OSError as error:
         raise DockyardError(f"{place / FILE}: {error.strerror}", hint="the hold is stored there") from None
     return wanted

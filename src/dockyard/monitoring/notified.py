@@ -1,16 +1,14 @@
 """Of which problems people were notified: a file in the state directory, and the sending that it is about."""
 
-import fcntl
 import json
-import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dockyard.monitoring.notices import Message, Notified, after, messages
 from dockyard.monitoring.problems import Findings, Problem
 from dockyard.secrets import state_directory
+from dockyard.state_file import locked_file, write_file
 from dockyard.telling import warn
 
 Find = Callable[[Mapping[str, Notified]], Findings]
@@ -34,7 +32,7 @@ def notify_of_changes(
 
     What did not is sent at the next time. `find` is given what is known. Raises OSError if the state cannot be written.
     """
-    with _alone():
+    with locked_file(path().with_suffix(".lock")):  # no two commands send the same
         known = read()
         reached = True
         for message in messages(host or socket.gethostname(), find(known), known, now, is_covered):
@@ -44,19 +42,6 @@ def notify_of_changes(
             else:
                 reached = False
     return reached
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Have no two commands send the same."""
-    place = path().with_suffix(".lock")
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def read() -> dict[str, Notified]:
@@ -73,9 +58,4 @@ def read() -> dict[str, Notified]:
 
 def _write(known: Mapping[str, Notified]) -> None:
     rows = [{"since": one.since, "problem": one.problem._asdict()} for one in known.values()]
-    draft = path().with_name(f".{path().name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(rows, file, indent=1)
-    draft.replace(path())
+    write_file(path(), json.dumps(rows, indent=1))

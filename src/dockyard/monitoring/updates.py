@@ -1,7 +1,6 @@
 """Which updates failed: how the last `upgrade-all` ended for each service, and what was done to services since."""
 
 import json
-import os
 import time
 from calendar import timegm
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.monitoring.problems import UpdateFacts, explaining_line
 from dockyard.secrets import state_directory
+from dockyard.state_file import write_file
 from dockyard.telling import warn
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ def save_last_run(finished: Iterable["Done"], now: float) -> None:
         for done in finished
     }
     try:
-        path().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path().with_name(f".{path().name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(rows, file)
-        draft.replace(path())
+        write_file(path(), json.dumps(rows))
     except OSError as error:
         warn(f"{path()}: the outcome of this run could not be stored: {error.strerror}")
 
