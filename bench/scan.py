@@ -5,8 +5,8 @@
 As root, with docker. Containers of our own with new files on a small image, with files of the image edited (the same
 size, other bytes), and with nothing changed on an image of 100,000 files. A scan is `dockyard.scan` within a running
 program: where the layers are, the walk, the rules, the verdict; a walk is that part of it alone. `d-cowscan` is the
-whole program, which scans all that runs: what else does is told. There are ALERTS of containers that are gone, and for
-the many at once also of those that are there. Prints medians in ms, their range, and the ratios with
+whole program, which scans all that runs, and reports what else is up. There are ALERTS of containers that are gone,
+and for the many at once also of those that are there. Prints medians in ms, their range, and the ratios with
 their bars. Memory is what a process of its own had at most (VmHWM), after it walked ENTRIES empty files.
 """
 

@@ -117,14 +117,14 @@ def safe_here(engine: Engine | None, findings: tuple[Finding, ...]) -> tuple[Fin
 
     The commands of a user, for an engine of his own, begin with its client.
     """
-    if not any(finding.mend for finding in findings):
+    if not any(finding.fix for finding in findings):
         return findings
     try:
         running = engine.all_containers() if engine else None
     except DockyardError:
         running = None
     if running is None:
-        return tuple(finding.unchanged(_UNKNOWN_USE.format(finding.path)) for finding in findings)
+        return tuple(finding.without_fix(_UNKNOWN_USE.format(finding.path)) for finding in findings)
     checked = [(finding, _users_of(finding.path, running) if finding.path else []) for finding in findings]
     safe = tuple(finding.in_use(names) if names else finding for finding, names in checked)
     return _for_own_engine(engine, safe) if engine and in_namespace() else safe
@@ -149,7 +149,7 @@ def _sources(container: Container) -> list[str]:
 
 def _for_own_engine(engine: Engine, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     words = shlex.join((engine.program, *engine.dialect.unshare))
-    return tuple(one._replace(mend=f"{words} {one.mend}") if one.mend else one for one in findings)
+    return tuple(one._replace(fix=f"{words} {one.fix}") if one.fix else one for one in findings)
 
 
 def _nobody(_text: str) -> None:

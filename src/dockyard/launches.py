@@ -1,10 +1,9 @@
 """Launches under way on this host: what each is about to write to, so that two at the same moment see each other.
 
-An engine lists a container only once it is up. Whoever launches one holds this register for the moment in which the
+An engine lists a container only once it is up. A launch holds this register for the moment in which the
 containers are compared and the launch is added; the launch counts until it has ended, or its process is gone.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dockyard.lock import born, command_line
 from dockyard.plan.facts import Location
 from dockyard.plan.isolation import Kind
 from dockyard.plan.writers import Holder, Use
+from dockyard.state_file import lock_file
 
 NANOSECONDS = 1_000_000_000
 KEPT_SECONDS = 300
@@ -64,19 +64,17 @@ class Register:
 
 
 @contextmanager
-def opened() -> Iterator[Register]:
+def open_register() -> Iterator[Register]:
     """Hold the host-wide lock for the block, with the register read; what the block has changed is saved.
 
     Raises DockyardError if the register cannot be used.
     """
     path = lock.directory() / "launches"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = lock_file(path)
     except OSError as error:
         raise DockyardError(f"{path}: {error.strerror}", hint="launches under way are listed there") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         register = Register(_read(descriptor))
         before = list(register.launches)
         yield register

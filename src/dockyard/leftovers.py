@@ -162,7 +162,7 @@ class Adoption(NamedTuple):
         self.yard.engine.call("start", self.container.id)
 
     def _remove_new(self) -> None:
-        """Remove the container that did not stay up: what it was given goes back."""
+        """Remove the container that did not stay up: what it was given is returned."""
         from dockyard.plan.launch import container_name
 
         name = container_name(self.yard.load(self.new))

@@ -22,7 +22,7 @@ def masked_output() -> Iterator[None]:
     with ExitStack() as stack:
         for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
             stream.flush()
-            stack.enter_context(_masked(descriptor))
+            stack.enter_context(_mask_descriptor(descriptor))
         try:
             yield
         finally:
@@ -31,7 +31,7 @@ def masked_output() -> Iterator[None]:
 
 
 @contextmanager
-def _masked(descriptor: int) -> Iterator[None]:
+def _mask_descriptor(descriptor: int) -> Iterator[None]:
     """Have a thread pass on what is written to a descriptor."""
     original = os.dup(descriptor)
     reading, writing = os.pipe()

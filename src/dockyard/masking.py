@@ -78,14 +78,14 @@ class Masker:
 
     def hide(self, text: str) -> str:
         """Return a text without the values."""
-        return _replaced(text, self.spans(text)) if self._values else text
+        return _hide(text, self.spans(text)) if self._values else text
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where in a text the values are, in order, none of them overlapping."""
         if not self._values:
             return []
         self._needles = self._needles or _needles_of(self._values)
-        return _merged(_found(text, self._needles))
+        return _merge(_find(text, self._needles))
 
     def stream(self) -> "Stream":
         """Return what masks a text that comes in parts."""
@@ -112,7 +112,7 @@ class Stream:
         spans = self._masker.spans(self._held)
         cut = next((begin for begin, end in spans if begin < cut < end), cut)
         passed, self._held = self._held[:cut], self._held[cut:]
-        return _replaced(passed, [span for span in spans if span[1] <= cut])
+        return _hide(passed, [span for span in spans if span[1] <= cut])
 
     def end(self) -> str:
         """Return what was held."""
@@ -141,17 +141,17 @@ def _before_wrapped_lines(text: str, cut: int) -> int:
     return cut
 
 
-def _found(text: str, needles: _Needles) -> Iterator[tuple[int, int]]:
+def _find(text: str, needles: _Needles) -> Iterator[tuple[int, int]]:
     for needle in needles.plain:
         yield from _places(text, needle)
     for needle in needles.base64:
         for begin, end in _places(text, needle):
             yield _with_neighbours(text, begin, end)
     if _WRAPPED_LINE.search(text):
-        yield from _found_in_wrapped(text, needles.digits)
+        yield from _find_in_wrapped(text, needles.digits)
 
 
-def _found_in_wrapped(text: str, needles: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+def _find_in_wrapped(text: str, needles: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """Yield where digits are that lines of them divide."""
     parts, starts, offsets = [], [0], [0]
     end = length = 0
@@ -187,7 +187,7 @@ def _with_neighbours(text: str, begin: int, end: int) -> tuple[int, int]:
     return begin, end
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if merged and begin < merged[-1][1]:
@@ -197,7 +197,7 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
+def _hide(text: str, spans: list[tuple[int, int]]) -> str:
     parts, last = [], 0
     for begin, end in spans:
         parts += [text[last:begin], MASK]
@@ -210,7 +210,7 @@ def _needles_of(values: Iterable[str]) -> _Needles:
     plain, base64, hexadecimal = set[str](), set[str](), set[str]()
     for value in values:
         data = value.encode("utf-8", "surrogateescape")
-        plain |= {value, *_quoted(value), *_percent(data), *_hexadecimal(data)}
+        plain |= {value, *_quoted_forms(value), *_percent(data), *_hexadecimal(data)}
         base64 |= set(_base64(data))
         hexadecimal |= {data.hex(), data.hex().upper()}
     return _Needles(_long_enough(plain), _long_enough(base64), _long_enough(base64 | hexadecimal))
@@ -220,7 +220,7 @@ def _long_enough(needles: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(needle for needle in needles if len(needle) >= MIN_CHARACTERS))
 
 
-def _quoted(value: str) -> Iterator[str]:
+def _quoted_forms(value: str) -> Iterator[str]:
     """Yield a value as JSON, Python, HTML and shells quote it, without the quotes around it."""
     import html
     import json

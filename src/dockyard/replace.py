@@ -206,7 +206,7 @@ def pending_changes(service: Service, here: Container, plan: LaunchPlan) -> list
     """Return what a new container of the same image would have that the one that is here has not."""
     found = [] if here.labels.get(LAUNCH_LABEL) == plan.labels[LAUNCH_LABEL] else ["its settings have changed"]
     try:
-        changed = secrets.rotated(here, plan.secrets, plan.settings)
+        changed = secrets.rotated_secrets(here, plan.secrets, plan.settings)
     except DockyardError as error:
         warn(f"{service.name}: it is not known whether its secrets have changed: {error}")
         changed = []

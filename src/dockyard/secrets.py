@@ -65,7 +65,7 @@ def with_digests(argv: tuple[str, ...], values: Mapping[str, str], secrets: Iter
     return (argv[0], "--label", f"{DIGESTS_LABEL}={text}", *argv[1:])
 
 
-def rotated(container: Container, secrets: tuple[Secret, ...], settings: Settings) -> list[str]:
+def rotated_secrets(container: Container, secrets: tuple[Secret, ...], settings: Settings) -> list[str]:
     """Return the variables whose secrets have other values than a container was launched with.
 
     Raises DockyardError where a value cannot be had. What has no digest is not known to have changed.

@@ -30,10 +30,10 @@ def versions(builder: "Builder") -> list[Version]:
     """Return what is live and what can be live again, the newest first. Raises DockyardError."""
     name, tags = builder.service.name, builder.tags()
     live, previous = (tags.get(builder.name.tagged(tag)) for tag in (LIVE, PREVIOUS))
-    images = {one.id: one for one in (live, previous, *retained(builder)) if one}
+    images = {one.id: one for one in (live, previous, *retained_images(builder)) if one}
     held = hold_of(name)
     found = []
-    for identifier, (since, until) in _ordered(images, history.lives(name)):
+    for identifier, (since, until) in _order(images, history.lives(name)):
         image = images[identifier]
         state = "live" if image == live else "previous" if image == previous else "retained"
         event = history.rejection(name, image.id, image.content, "")
@@ -43,7 +43,7 @@ def versions(builder: "Builder") -> list[Version]:
     return found
 
 
-def retained(builder: "Builder") -> list["Image"]:
+def retained_images(builder: "Builder") -> list["Image"]:
     """Return the images of a service that have a version's tag."""
     rows = builder.engine.image_list(builder.name.untagged)
     tags = [row["tag"] for row in rows if row["tag"].startswith(VERSION)]
@@ -55,7 +55,7 @@ def version_to_restore(builder: "Builder", beginning: str) -> "Image":
     wanted = beginning.removeprefix("sha256:").removeprefix(VERSION)
     tags = builder.tags()
     live = tags.get(builder.name.tagged(LIVE))
-    there = {one.id: one for one in (tags.get(builder.name.tagged(PREVIOUS)), *retained(builder)) if one}
+    there = {one.id: one for one in (tags.get(builder.name.tagged(PREVIOUS)), *retained_images(builder)) if one}
     found = [image for identifier, image in there.items() if wanted and identifier.startswith(wanted)]
     name = builder.service.name
     hint = f"`d history {name} --images` lists what is retained; `keep_images` says how many"
@@ -71,15 +71,15 @@ def prune(builder: "Builder") -> None:
     """Remove the tags of versions beyond `keep_images`, those first that were live longest ago."""
     try:
         live = builder.tags().get(builder.name.tagged(LIVE))
-        images = {one.id: one for one in retained(builder) if not one.equals(live)}
-        old = _ordered(images, history.lives(builder.service.name))[builder.settings[KEEP_IMAGES] :]
+        images = {one.id: one for one in retained_images(builder) if not one.equals(live)}
+        old = _order(images, history.lives(builder.service.name))[builder.settings[KEEP_IMAGES] :]
         for identifier, _ in old:
             builder.engine.call("rmi", builder.name.tagged(version_tag(identifier)))
     except DockyardError as error:
         warn(f"{builder.service.name}: not all versions beyond `keep_images` could be released: {error}")
 
 
-def _ordered(images: "Iterable[str]", lives: "Sequence[tuple[str, str, str]]") -> list[tuple[str, tuple[str, str]]]:
+def _order(images: "Iterable[str]", lives: "Sequence[tuple[str, str, str]]") -> list[tuple[str, tuple[str, str]]]:
     """Return image ids with the times in which they were live the last time, the newest first; unknown ones last."""
     last: dict[str, tuple[str, str]] = {}
     for image, since, until in lives:

@@ -1,4 +1,4 @@
-"""No launch of production while another container writes to what it would write to, whoever started that one."""
+"""No launch of production while another container writes to what it would write to, however that one was started."""
 
 import json
 import stat
@@ -23,9 +23,9 @@ from dockyard.plan.writers import (
     advise,
     conflicts,
     describe,
-    inherited,
     is_exclusive,
     is_replaced,
+    volume_sources,
     written,
 )
 from dockyard.telling import warn
@@ -87,7 +87,7 @@ class Neighbours:
         """Raise InUseError if a container writes to what a launch would write to."""
         wanted = self._wanted(plan)
         if wanted.is_anything:
-            with launches.opened() as register:
+            with launches.open_register() as register:
                 self._refuse(wanted, register)
 
     def launching(self, plan: "LaunchPlan") -> AbstractContextManager[None]:
@@ -95,7 +95,7 @@ class Neighbours:
 
         The container that the launch replaces counts until the end of the block, too: it may be started again.
         """
-        return self._claimed(self._wanted(plan))
+        return self._claim(self._wanted(plan))
 
     def starting(self, container: "Container", name: str) -> AbstractContextManager[None]:
         """Do as `launching` does, for a container that exists and gets a name."""
@@ -103,14 +103,14 @@ class Neighbours:
         permitted = frozenset(json.loads(container.labels.get(SHARED_LABEL, "[]")))
         holders = _holders({self._engine.dialect.name: answers})
         wanted = [Wanted(holder._replace(name=name), permitted) for holder in holders]
-        return self._claimed(wanted[0]) if wanted else nullcontext()
+        return self._claim(wanted[0]) if wanted else nullcontext()
 
     @contextmanager
-    def _claimed(self, wanted: Wanted) -> Iterator[None]:
+    def _claim(self, wanted: Wanted) -> Iterator[None]:
         if not wanted.is_anything:
             yield
             return
-        with launches.opened() as register:
+        with launches.open_register() as register:
             running = self._refuse(wanted, register)
             ours = wanted.with_partners(running.holders)
             replaced = (use for one in running.holders if is_replaced(ours, one) for use in one.uses)
@@ -118,7 +118,7 @@ class Neighbours:
         try:
             yield
         finally:
-            with launches.opened() as register:
+            with launches.open_register() as register:
                 register.end(launch)
 
     def _refuse(self, wanted: Wanted, register: "Register") -> Running:
@@ -154,7 +154,7 @@ class Neighbours:
             if kind is not Kind.PATH or _is_data(value):
                 uses.append(Use(kind, value, here))
         ours = Holder(self._engine.dialect.name, plan.name, tuple(uses), plan.service)
-        return Wanted(ours, frozenset(plan.permitted), inherited(plan.flags))
+        return Wanted(ours, frozenset(plan.permitted), volume_sources(plan.flags))
 
 
 def _conflicts(wanted: Wanted, running: Running, register: "Register") -> list[Conflict]:

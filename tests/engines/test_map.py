@@ -100,7 +100,7 @@ def test_it_lists_what_the_engines_list(engine: World, up: str) -> None:
     assert done.returncode == 0
 
     def ours(words: str) -> list[str]:
-        return [row for row in words.splitlines() if row in listed]  # other tests start and stop theirs meanwhile
+        return [row for row in words.splitlines() if row in listed]  # other tests start and stop theirs in the meantime
 
     assert ours(engine.run("d-map").stdout) == ours("\n".join(rows))
 
@@ -127,7 +127,7 @@ def test_podman_by_its_socket(engine: World, up: str) -> None:
     listed = engine.call("ps", "--format", "{{.ID}} {{.Names}}").splitlines()
 
     def of_podman(words: str) -> list[str]:
-        return [row for row in words.splitlines() if row in listed]  # Docker's tests start and stop theirs meanwhile
+        return [row for row in words.splitlines() if row in listed]  # Docker's tests start and stop theirs
 
     assert sorted(of_podman(done.stdout)) == sorted(of_podman(state.stdout.decode())) == sorted(listed)
     assert up in done.stdout

@@ -24,7 +24,7 @@ def unfit(engine: World, **settings: Any) -> tuple[Path, Path]:  # noqa: ANN401 
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands that mend it, of what `d check` says."""
+    """Return the commands that fix it, of what `d check` says."""
     hints = [line.removeprefix("  hint: ") for line in text.splitlines() if line.startswith("  hint: ")]
     return [line for line in hints if line.startswith(("chown", "setfacl", "chmod"))]
 
@@ -45,9 +45,9 @@ def test_check_names_the_command_that_mends_it(engine: World) -> None:
     assert f"{service.name}/settings.yaml:" in told
     assert "all ok" not in told
     assert production(engine) == before
-    mend = commands(told)
-    assert mend == [f"setfacl -R -m u:{NOBODY}:rX {own}/conf/key", f"chown -R {NOBODY}:{NOBODY} {own}/data"]
-    for command in mend:
+    fix = commands(told)
+    assert fix == [f"setfacl -R -m u:{NOBODY}:rX {own}/conf/key", f"chown -R {NOBODY}:{NOBODY} {own}/data"]
+    for command in fix:
         engine.run("sh", "-c", command)
     assert "cannot" not in engine.d("check", service.name).stdout
     engine.d("up", service.name)
@@ -87,10 +87,10 @@ def test_failure_holds_the_advice(engine: World) -> None:
     told = engine.d("up", service.name, expect=1).stderr
     assert "did not stay up" in told
     assert f"`{own}/data` belongs to 0:0, mode 0755: user `nobody` ({NOBODY}) cannot write to it" in told
-    mend = f"chown -R {NOBODY}:{NOBODY} {own}/data"
-    assert f"mend it with: {mend}" in told
+    fix = f"chown -R {NOBODY}:{NOBODY} {own}/data"
+    assert f"fix it with: {fix}" in told
     engine.call("rm", "-f", service.name)
-    engine.run("sh", "-c", mend)
+    engine.run("sh", "-c", fix)
     engine.d("up", service.name)
     assert engine.inside(service.name, "cat /data/written") == "x\n"
 
@@ -138,7 +138,7 @@ def test_missing_capability_is_named_and_the_data_stay(engine: World) -> None:
     reports = [engine.d("check", service.name, expect=1).stdout, engine.d("restart", service.name, expect=1).text]
     for text in reports:
         assert "root in the container lacks the capabilities CHOWN, DAC_OVERRIDE, FOWNER, SETGID and SETUID" in text
-        assert "mend it with" not in text
+        assert "fix it with" not in text
         assert not commands(text)
     assert "chown" not in reports[0]  # in the other one, the log of the entrypoint has it
     (cap_add,) = {line.partition("`")[2].partition("`")[0] for line in reports[0].splitlines() if "`cap_add:" in line}

@@ -14,13 +14,13 @@ SOURCE = Path(__file__).parents[2] / "src/dockyard"
 LIST = Path(__file__).parents[1] / "golden/advice.yaml"
 UNREVIEWED = "unreviewed"
 
-_KEYWORDS = {"hint", "write", "instead", "mend", "when_stuck"}
-_POSITIONS = {"Problem": 2, "_problem": 2, "Left": 2, "Found": 2, "Finding": 2, "unchanged": 0}
+_KEYWORDS = {"hint", "write", "instead", "mend", "fix", "when_stuck"}
+_POSITIONS = {"Problem": 2, "_problem": 2, "Left": 2, "Found": 2, "Finding": 2, "without_fix": 0}
 _NAMES = re.compile(
-    r"(\w*_)?(hint|hints|write|mend|instead)|STOP_FIRST|_GET_BUILDKIT|_UNKNOWN_USE|_SAFE_PLACE|_RESTORE|ADDED",
+    r"(\w*_)?(hint|hints|write|mend|fix|instead)|STOP_FIRST|_GET_BUILDKIT|_UNKNOWN_USE|_SAFE_PLACE|_RESTORE|ADDED",
     re.IGNORECASE,
 )
-_FUNCTIONS = re.compile(r"_?(hint|mend|remedy|faults|missing_capabilities|when_stuck|in_use)")
+_FUNCTIONS = re.compile(r"_?(hint|mend|fix|remedy|faults|missing_capabilities|when_stuck|in_use)")
 _PAIRS = {"scan/lint.py", "scan/rule_file.py"}
 """Modules whose functions yield or append messages with their hints, as pairs."""
 

@@ -63,7 +63,7 @@ def test_a_date_that_cannot_be_is_refused(until: str) -> None:
 
 
 def test_a_hold_that_cannot_be_read_is_none_that_has_ended(state: Path, told: list[str]) -> None:
-    """Whoever asks for that service gets an error; a list warns; it can be released."""
+    """A question about that service gets an error; a list warns; it can be released."""
     holds.hold("web")
     (state / "services/web/hold.json").write_text("[]")
     with pytest.raises(DockyardError, match="cannot be read"):

@@ -54,7 +54,7 @@ def failure(
 
 
 def test_production_is_back_when_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time that is told, and recorded, is until then, not until it was started."""
+    """The time that is reported, and recorded, is until then, not until it was started."""
     error = failure(monkeypatch, outage=1000, answers=True)
     assert 3000 <= error.outage < 4000
     assert error.hint == f"production is back, it was away for {error.outage} ms\nits log: no"

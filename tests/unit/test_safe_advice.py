@@ -51,7 +51,7 @@ def test_a_command_for_what_nothing_uses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", [None, Unreachable()])
 def test_no_command_if_it_is_not_known_what_runs(tmp_path: Path, engine: Silent | None) -> None:
     (found,) = launch.safe_here(engine, (finding(tmp_path),))
-    assert found.mend == ""
+    assert found.fix == ""
     assert "chown" not in found.hint
 
 

@@ -188,11 +188,11 @@ def test_a_rotated_secret_is_named_and_no_other(tmp_path: Path) -> None:
     """By its variable, once its value is another; back at the old value nothing has changed."""
     container, settings = launched(VALUES, tmp_path)
     wanted = (ROTATED, KEPT_ONE)
-    assert secrets.rotated(container, wanted, settings) == []
+    assert secrets.rotated_secrets(container, wanted, settings) == []
     (tmp_path / "db").write_text("second")
-    assert secrets.rotated(container, wanted, settings) == ["PASSWORD"]
+    assert secrets.rotated_secrets(container, wanted, settings) == ["PASSWORD"]
     (tmp_path / "db").write_text("first")
-    assert secrets.rotated(container, wanted, settings) == []
+    assert secrets.rotated_secrets(container, wanted, settings) == []
 
 
 def test_a_digest_does_not_tell_the_value(tmp_path: Path, state: Path) -> None:
@@ -210,6 +210,6 @@ def test_what_has_no_digest_is_not_known_to_have_changed(tmp_path: Path) -> None
     """A container from before there were any, and a secret that is new in the settings: no command is run for it."""
     _, settings = launched(VALUES, tmp_path)
     bare = Container("1", "web", "running", "2")
-    assert secrets.rotated(bare, (ROTATED,), _with_command("false")) == []
+    assert secrets.rotated_secrets(bare, (ROTATED,), _with_command("false")) == []
     assert secrets.with_digests(("create",), {}, ()) == ("create",)
     assert settings

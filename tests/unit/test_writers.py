@@ -245,7 +245,7 @@ def test_a_launch_whose_process_is_gone_is_in_nobodys_way(tmp_path: Path):
     run = context.Process(target=die)
     run.start()
     run.join(60)
-    with launches.opened() as register:
+    with launches.open_register() as register:
         assert [one.holder.name for one in register.launches] == ["db"]
     neighbours().refuse(plan("db2", f"{tmp_path}:/d"))
 

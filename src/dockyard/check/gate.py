@@ -20,7 +20,7 @@ assert run  # noqa: S101 - importing it registers the checks
 
 
 def refusals(yard: "Yard", names: Collection[str]) -> dict[str, SettingsError]:
-    """Return why services cannot be upgraded, by name; what somebody has accepted is no reason.
+    """Return why services cannot be upgraded, by name; an accepted finding is not a reason.
 
     Raises SettingsError for the host's own files.
     """

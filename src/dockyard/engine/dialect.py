@@ -56,7 +56,7 @@ class Dialect(NamedTuple):
     read_about: Callable[[Mapping[str, Any]], About]
     """Reads what `info` says of the engine."""
     socket: str = ""
-    """Where the engine listens, unless it is told otherwise; empty if none does."""
+    """Where the engine listens, by default; empty if none does."""
     limits_from: str = ""
     """The program whose limits containers inherit, unless they are given their own."""
     works_in_client: bool = False

@@ -112,7 +112,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _kill(pid: int, is_right: Callable[[], bool]) -> None:
-    """Kill a process if it still is the right one: its descriptor stays that of one process, whoever gets its id."""
+    """Kill a process if it still is the right one: its descriptor stays valid if another process gets its id."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

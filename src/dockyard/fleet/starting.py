@@ -53,7 +53,7 @@ def _told(watcher: Watcher, done: Done) -> Done:
     return done
 
 
-def renamed(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
+def skip_renamed(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
     """Return the services that evidently are orphans under a new name, by name: they are not launched."""
     from dockyard.orphans import list_renamed, refuse_renamed
 
@@ -73,7 +73,7 @@ def waves(settings: "Mapping[str, Settings]") -> list[tuple[int, list[str]]]:
 def up_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
     """Launch what starts by itself on this host, wave by wave; the next when the last is up, healthy, or failed."""
     settings, finished = load(yard, watcher)
-    held_back = renamed(yard, watcher)
+    held_back = skip_renamed(yard, watcher)
     finished += held_back.values()
     there = [(wave, [name for name in members if name not in held_back]) for wave, members in waves(settings)]
     running = {row.name for row in yard.rows if row.is_up}
@@ -231,7 +231,7 @@ def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watc
             took = time.monotonic() - began
         ended = {one.name: one for one in yard.engine.containers(containers)}
         for container, name in containers.items():
-            done = _stopped(name, ended.get(container), asked, took)
+            done = _stop_result(name, ended.get(container), asked, took)
             reason = reasons.get(container)
             finished.append(_told(watcher, done._replace(result=FAILED, reason=reason) if reason else done))
     history.record_all(
@@ -240,7 +240,7 @@ def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watc
     return finished
 
 
-def _stopped(name: str, container: "Container | None", asked: float, took: float) -> Done:
+def _stop_result(name: str, container: "Container | None", asked: float, took: float) -> Done:
     """Return how a stop went; `took` is for one that the engine has removed, and that tells nothing any more."""
     seconds = seconds_to_end(container, asked) if container else took
     if not container or not container.was_killed:
@@ -259,7 +259,7 @@ def restart_order(yard: "Yard", settings: "Mapping[str, Settings]") -> list[list
 
 
 def restart_all(yard: "Yard", watcher: Watcher, how: How) -> list[Done]:
-    """Replace the services that are up, wave by wave; each comes back as it was if the new one does not stay up."""
+    """Replace the services that are up, wave by wave; each is rolled back if the new container does not stay up."""
     settings, finished = load(yard, watcher)
     crew = Crew(watcher, how.jobs, how.timeout)
     for members in restart_order(yard, settings):

@@ -10,7 +10,7 @@ from dockyard.build import builder_for, latest_id
 from dockyard.errors import DockyardError
 from dockyard.fleet.crew import FAILED, OK, PARKED, SKIPPED, TIMEOUT, Crew, Done, Link, Task, Watcher, failure
 from dockyard.fleet.order import build_order
-from dockyard.fleet.starting import How, load, renamed, waves
+from dockyard.fleet.starting import How, load, skip_renamed, waves
 from dockyard.lock import held
 from dockyard.plan.launch import container_name
 from dockyard.plan.switch import Tags
@@ -109,7 +109,7 @@ def upgrade_all(
         _Making(watcher),
         how,
         lambda service, link: _make(yard, service, wanted, link),
-        {**_refused(yard, watcher), **renamed(yard, watcher)},
+        {**_refused(yard, watcher), **skip_renamed(yard, watcher)},
     )
     ready = [done for done in made if done.data.get("state") == "ready"]
     finished = [done for done in made if done not in ready]

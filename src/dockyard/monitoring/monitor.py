@@ -34,7 +34,7 @@ def notify_of_host(settings: Settings, facts: Facts, now: float, sending: Send |
 
     Returns whether it was.
     """
-    delivered = _delivered(lambda known: find_problems(facts, now, known), settings, now, _is_checked, sending)
+    delivered = _deliver(lambda known: find_problems(facts, now, known), settings, now, _is_checked, sending)
     address = settings[HEARTBEAT]
     return delivered and (not address or heartbeat.call(address))
 
@@ -50,10 +50,10 @@ def notify_of_run(yard: "Yard", title: str, finished: "Iterable[Done]", sending:
     running = _running(yard)
     failed = [_problem(kind, title, done, running.get(done.name, "nothing")) for done in ended if _has_failed(done)]
     judged = {f"{kind}:{done.name}" for done in ended if _has_failed(done) or done.result == "ok"}
-    return _delivered(lambda _known: Findings(failed), yard.settings, time.time(), judged.__contains__, sending)
+    return _deliver(lambda _known: Findings(failed), yard.settings, time.time(), judged.__contains__, sending)
 
 
-def _delivered(find: Find, settings: Settings, now: float, is_covered: Covers, sending: Send | None) -> bool:
+def _deliver(find: Find, settings: Settings, now: float, is_covered: Covers, sending: Send | None) -> bool:
     try:
         return notify_of_changes(find, sending or _sender(settings), now, is_covered)
     except OSError as error:

@@ -45,14 +45,14 @@ def messages(
     there = {problem.key: problem for problem in findings.problems}
     begun = [_begun(host, problem) for key, problem in there.items() if key not in known]
     ended = [
-        _ended(host, known[key], now)
+        _resolved_message(host, known[key], now)
         for key in known
         if key not in there and is_covered(key) and not findings.is_unknown(key)
     ]
     every = sorted([*begun, *ended], key=lambda message: _SEVERITIES.index(message.severity))
     if len(every) <= MAX_MESSAGES:
         return every
-    return [*every[:MAX_MESSAGES], _combined(host, every[MAX_MESSAGES:])]
+    return [*every[:MAX_MESSAGES], _combine(host, every[MAX_MESSAGES:])]
 
 
 def _begun(host: str, problem: Problem) -> Message:
@@ -74,14 +74,14 @@ def _title(host: str, problem: Problem) -> str:
     return f"dockyard on {host}: {problem.subject}: {problem.text}"
 
 
-def _ended(host: str, notified: Notified, now: float) -> Message:
+def _resolved_message(host: str, notified: Notified, now: float) -> Message:
     problem = notified.problem
     text = f"resolved after {_duration(now - notified.since)}: {problem.text}"
     title = f"dockyard on {host}: {problem.subject}: {text}"
     return Message(printable(title), _body(host, [f"{problem.subject}: {text}"]), SUCCESS, ended=(problem.key,))
 
 
-def _combined(host: str, rest: Sequence[Message]) -> Message:
+def _combine(host: str, rest: Sequence[Message]) -> Message:
     body = "\n".join(message.body.partition("\n")[0] for message in rest)
     begun = [problem for message in rest for problem in message.begun]
     ended = [key for message in rest for key in message.ended]

@@ -116,7 +116,7 @@ def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: Image |
         )
     if live and live.equals(latest):
         return Promotion((), live.id, previous.id if previous else "")
-    keep = _retained(name, live) if live else ()
+    keep = _retaining_commands(name, live) if live else ()
     return Promotion((*keep, _tag(latest.id, name.tagged(LIVE))), latest.id, live.id if live else "")
 
 
@@ -128,7 +128,7 @@ def plan_rollback(name: ImageName, images: Mapping[str, Image], wanted: Image | 
     live, previous = images.get(name.tagged(LIVE)), wanted or images.get(name.tagged(PREVIOUS))
     if not previous:
         raise NoSuchNameError(f"no image {name.tagged(PREVIOUS)}", hint="nothing was promoted over another image yet")
-    swap = _retained(name, live) if live else ()
+    swap = _retaining_commands(name, live) if live else ()
     return Promotion((_tag(previous.id, name.tagged(LIVE)), *swap), previous.id, live.id if live else "")
 
 
@@ -142,7 +142,7 @@ def version_tag(image_id: str) -> str:
     return f"{VERSION}{image_id[:12]}"
 
 
-def _retained(name: ImageName, live: Image) -> tuple[Command, ...]:
+def _retaining_commands(name: ImageName, live: Image) -> tuple[Command, ...]:
     """Return what has an image that was live be the previous one, and retains it for longer than that."""
     return (_tag(live.id, name.tagged(PREVIOUS)), _tag(live.id, name.tagged(version_tag(live.id))))
 

@@ -106,7 +106,7 @@ def _claims(argv: Sequence[str]) -> Iterator[Claim]:
 
 
 def _device_claim(text: str) -> Claim:
-    """Return the device of `PATH[:PATH INSIDE][:PERMISSIONS]`; permissions without `w` let nobody write."""
+    """Return the device of `PATH[:PATH INSIDE][:PERMISSIONS]`; permissions without `w` make it read-only."""
     path, *others = text.split(":")
     is_readable_only = bool(others) and re.fullmatch("[rm]+", others[-1]) is not None
     return Claim(Kind.DEVICE, path, writable=not is_readable_only)

@@ -118,11 +118,11 @@ class LaunchPlan(NamedTuple):
 
     @property
     def advice(self) -> list[str]:
-        """What may be the reason where the instance does not stay up: what its user cannot use, and how to mend it."""
+        """What may be the reason where the instance does not stay up: what its user cannot use, and how to fix it."""
         return [
             line
             for finding in self.unfit
-            for line in (finding.message, f"mend it with: {finding.mend}" if finding.mend else finding.instead)
+            for line in (finding.message, f"fix it with: {finding.fix}" if finding.fix else finding.instead)
         ]
 
     @property

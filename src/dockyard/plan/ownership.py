@@ -16,13 +16,13 @@ _READ, _WRITE, _SEARCH = 4, 2, 1
 class Finding(NamedTuple):
     """One path that the instance cannot use as it must.
 
-    `mend` is the command that makes it usable, empty if that could do harm; `instead` is what to do then. `path` is
+    `fix` is the command that makes it usable, empty if that could do harm; `instead` is what to do then. `path` is
     what the command changes, `owner` the user and group in the container that it belongs to, if they have an id there.
     """
 
     where: str
     message: str
-    mend: str = ""
+    fix: str = ""
     instead: str = ""
     path: str = ""
     owner: str = ""
@@ -30,27 +30,27 @@ class Finding(NamedTuple):
     @property
     def hint(self) -> str:
         """What to do about it."""
-        return self.mend or self.instead
+        return self.fix or self.instead
 
     @property
     def only_adds(self) -> bool:
         """Whether the command lets one more user read, and takes nothing from anyone."""
-        return self.mend.startswith("setfacl ")
+        return self.fix.startswith("setfacl ")
 
     def in_use(self, containers: Sequence[str]) -> "Finding":
         """Return the finding for a path that running containers use: nothing there may change under them."""
         names = listed([f"`{name}`" for name in containers])
         whose = f"run as its owner (`user: {self.owner}`)" if self.owner else "run as the user that it belongs to"
-        return self.unchanged(f"{names} {'is' if len(containers) == 1 else 'are'} running with it: {whose}")
+        return self.without_fix(f"{names} {'is' if len(containers) == 1 else 'are'} running with it: {whose}")
 
     def of_others(self) -> "Finding":
         """Return the finding for a path that is not the service's own: others may need its owner as it is."""
         whose = f"run as its owner (`user: {self.owner}`), or " if self.owner else ""
-        return self.unchanged(f"{whose}mount a directory below the service's own data: others may use this one")
+        return self.without_fix(f"{whose}mount a directory below the service's own data: others may use this one")
 
-    def unchanged(self, instead: str) -> "Finding":
+    def without_fix(self, instead: str) -> "Finding":
         """Return the finding without a command, and what to do instead."""
-        return self._replace(mend="", instead=instead) if self.mend and self.path else self
+        return self._replace(fix="", instead=instead) if self.fix and self.path else self
 
 
 class Process(NamedTuple):

@@ -75,7 +75,7 @@ def is_exclusive(kind: Kind, value: str) -> bool:
     return kind in {Kind.VOLUME, Kind.ADDRESS}
 
 
-def inherited(flags: Sequence[str]) -> frozenset[str]:
+def volume_sources(flags: Sequence[str]) -> frozenset[str]:
     """Return the containers whose mounts a launch takes over with `--volumes-from`."""
     return frozenset(value.partition(":")[0] for value in flag_values(flags, "volumes-from"))
 

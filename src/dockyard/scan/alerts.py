@@ -1,8 +1,8 @@
 """The alerts of all containers: what was found, what of that is news, and who was notified of it.
 
 An alert stays raised until it is acknowledged, even when its cause is gone. If its container is gone, it expires with
-the archive (summaries.py). What is acknowledged is accepted as it is: if it changes, or goes and comes back, it is
-news. Only that a scan is incomplete ends by itself.
+the archive (summaries.py). What is acknowledged is accepted as it is: if it changes, or disappears and appears
+again, it is news. Only that a scan is incomplete ends by itself.
 """
 
 import time
@@ -265,7 +265,7 @@ def _alert(seen: _Seen, row: Row) -> Alert:
 
 # ---------------------------------------------------------------------------------------------------------- telling
 def untold() -> Untold:
-    """Return what nobody was told yet, the worst first; what is accepted meanwhile is no longer told.
+    """Return the alerts that were not sent yet, the worst first, without those accepted in the meantime.
 
     Raises DockyardError.
     """
@@ -293,7 +293,7 @@ def _waiting(connection: "sqlite3.Connection", told: str) -> tuple[list[Alert], 
 
 
 def mark_told(alerts: Iterable[Alert], *, logged: bool = False, notified: bool = False, until: int = 0) -> None:
-    """Note that alerts have reached somebody; one that was raised anew meanwhile has not. Raises DockyardError.
+    """Note that alerts were sent; one that was raised again in the meantime was not. Raises DockyardError.
 
     `until`: all have that were raised up to this number, `last` of what was read.
     """

@@ -82,7 +82,7 @@ def forget(connection: "sqlite3.Connection", container: str) -> None:
 # ------------------------------------------------------------------------------------------------------ the archive
 def archive(connection: "sqlite3.Connection", container: str, gone: float) -> None:
     """Write the summary of a container that is gone; without raised alerts it has none."""
-    found = _raised(connection, container)
+    found = _raised_summary(connection, container)
     if not found.total:
         forget(connection, container)
         return
@@ -92,7 +92,7 @@ def archive(connection: "sqlite3.Connection", container: str, gone: float) -> No
     )
 
 
-def _raised(connection: "sqlite3.Connection", container: str) -> Summary:
+def _raised_summary(connection: "sqlite3.Connection", container: str) -> Summary:
     condition = f"container = ? AND {RAISED} AND NOT (what = '{INCOMPLETE}' AND gone IS NOT NULL)"
     return summarize(container, alerts_where(connection, condition, (container,)))
 
@@ -144,6 +144,6 @@ def _summary(connection: "sqlite3.Connection", container: str) -> Summary:
     row = connection.execute("SELECT raised FROM summaries WHERE container = ?", (container,)).fetchone()
     if row[0]:
         return load(row[0])
-    found = _raised(connection, container)
+    found = _raised_summary(connection, container)
     connection.execute("UPDATE summaries SET raised = ? WHERE container = ?", (found.dump(), container))
     return found

@@ -11,7 +11,7 @@ from dockyard.text import escaped
 FEW = 20  # alerts of a container that are listed one by one
 MAX_GROUPS = 10  # directories of a container that are listed
 MAX_LINES = 100  # of all containers; of others there is one line
-NAMED = 3  # paths that are named where all are counted
+NAMED = 3  # paths that are named where all are count_severities
 
 
 class Group(NamedTuple):
@@ -29,7 +29,7 @@ class Group(NamedTuple):
         what = ", ".join(f"{count} {word}" for word, count in self.whats.items())
         more = f" and {self.total - len(self.paths)} more" if self.total > len(self.paths) else ""
         directory = escaped(self.directory) or "the container"
-        severities = counted(self.severities)
+        severities = count_severities(self.severities)
         return f"{escaped(self.container)}: {severities}, {what} in {directory}: {', '.join(self.paths)}{more}"
 
 
@@ -78,7 +78,7 @@ def summarize(container: str, alerts: Sequence[Alert]) -> Summary:
     """Return the summary of raised alerts of one container."""
     drift = sum(alert.what != INCOMPLETE for alert in alerts)
     if len(alerts) <= FEW:
-        return Summary(container, len(alerts), drift, tuple(ranked(alerts)))
+        return Summary(container, len(alerts), drift, tuple(rank_alerts(alerts)))
     groups = tuple(group_of(members) for members in by_directory(alerts)[:MAX_GROUPS])
     return Summary(container, len(alerts), drift, groups=groups)
 
@@ -86,7 +86,7 @@ def summarize(container: str, alerts: Sequence[Alert]) -> Summary:
 def by_directory(alerts: Iterable[Alert]) -> list[list[Alert]]:
     """Return alerts by container and directory, the worst first."""
     groups: defaultdict[tuple[str, str], list[Alert]] = defaultdict(list)
-    for alert in ranked(alerts):
+    for alert in rank_alerts(alerts):
         groups[alert.container, os.path.dirname(alert.path)].append(alert)  # noqa: PTH120 - not of this host
     return list(groups.values())
 
@@ -100,12 +100,12 @@ def group_of(members: Sequence[Alert]) -> Group:
     return Group(members[0].container, directory, len(members), severities, whats, named)
 
 
-def ranked(alerts: Iterable[Alert]) -> list[Alert]:
+def rank_alerts(alerts: Iterable[Alert]) -> list[Alert]:
     """Return alerts, the worst first."""
     return sorted(alerts, key=lambda one: (SEVERITIES.index(one.severity), one.container, one.path, one.fingerprint))
 
 
-def counted(severities: Mapping[str, int]) -> str:
+def count_severities(severities: Mapping[str, int]) -> str:
     """Return how many there are of each severity, in words."""
     return ", ".join(f"{severities[severity]} {severity}" for severity in SEVERITIES if severities.get(severity))
 

@@ -3,12 +3,9 @@
 What could not be told stays untold, and is tried again at the next time.
 """
 
-import fcntl
-import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dockyard.errors import DockyardError
@@ -17,9 +14,10 @@ from dockyard.notify import FAILURE, INFO, WARNING, send
 from dockyard.scan import alert_store, alerts
 from dockyard.scan.alert import Alert, News
 from dockyard.scan.report import HIGH, LOW, MEDIUM
-from dockyard.scan.summary import by_directory, counted, group_of, ranked
+from dockyard.scan.summary import by_directory, count_severities, group_of, rank_alerts
 from dockyard.settings.keys import NOTIFY
 from dockyard.settings.resolve import Settings
+from dockyard.state_file import locked_file
 from dockyard.telling import warn
 from dockyard.text import escaped
 
@@ -39,7 +37,7 @@ def tell(settings: Settings, news: Iterable[News] = ()) -> bool:
     """
     unkept = [alert for one in news if not one.is_kept for alert in one.new]
     try:
-        with _alone():
+        with locked_file(alert_store.path().with_suffix(".lock")):  # no two scans send the same
             waiting = alerts.untold()
             logged = _log([*waiting.log, *unkept], waiting.more_to_log)
             if logged:
@@ -51,19 +49,6 @@ def tell(settings: Settings, news: Iterable[News] = ()) -> bool:
         warn(f"alerts: {error}")
         return bool(unkept) and _log(unkept) and _notify(settings, unkept)
     return logged and notified
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Have no two scans tell the same."""
-    place = alert_store.path().with_suffix(".lock")
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 # --------------------------------------------------------------------------------------------------- the system's log
@@ -99,7 +84,7 @@ def log_lines(told: Sequence[Alert], more: int = 0) -> list[tuple[str, str]]:
 
     `more` were not even read.
     """
-    worst_first = ranked(told)
+    worst_first = rank_alerts(told)
     lines = [(alert.severity, _cut(_line(alert))) for alert in worst_first[:LOGGED]]
     rest = worst_first[LOGGED:]
     count = len(rest) + more
@@ -117,13 +102,13 @@ def _notify(settings: Settings, told: Sequence[Alert], more: int = 0) -> bool:
     """Send one message for all alerts; returns whether it reached somebody, or nobody wants to be notified."""
     if not told or not settings[NOTIFY]:
         return True
-    severity = SENT_AS[ranked(told)[0].severity]
+    severity = SENT_AS[rank_alerts(told)[0].severity]
     return send(settings, title(told, more), "\n".join(message(told, more)), severity)
 
 
 def title(told: Sequence[Alert], more: int = 0) -> str:
     """Return what a message is about."""
-    severities = counted(Counter(alert.severity for alert in told))
+    severities = count_severities(Counter(alert.severity for alert in told))
     rest = f" and {more} more" if more else ""
     return f"dockyard on {socket.gethostname()}: {severities}{rest} unexpected"
 

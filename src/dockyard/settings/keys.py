@@ -378,7 +378,7 @@ STOP_TIMEOUT = Key[int | None](
 STOP_SIGNAL = Key[str | None](
     "stop_signal",
     types.Text("the name or number of a signal, such as SIGINT", r"(SIG)?[A-Z][A-Z0-9+-]*|[1-9]\d?"),
-    "Signal that asks it to end, such as SIGINT, in place of the image's or SIGTERM.",
+    "Signal that asks it to end, such as SIGINT, instead of the image's or SIGTERM.",
     _S,
     None,
     emit=option("--stop-signal"),

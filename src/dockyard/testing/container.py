@@ -240,13 +240,13 @@ class Container:
             now = next(iter(self._engine.containers([self.id])), self._model)
             runs_by_itself = not self._engine.dialect.health_check
             if now.health == "unhealthy" if runs_by_itself else tries.is_unhealthy(time.time() - started):
-                raise _Final(f"it is unhealthy{_indented('health check', now.health_output)}")
+                raise _Final(f"it is unhealthy{_indent('health check', now.health_output)}")
             return False
 
         return is_healthy
 
     def _last_log(self) -> str:
-        return _indented("log", "\n".join(self._engine.last_words(self.id, LOG_LINES)))
+        return _indent("log", "\n".join(self._engine.last_words(self.id, LOG_LINES)))
 
     def _address(self, port: int) -> tuple[str, int]:
         """Return where to connect: the published port, else the container's own address."""
@@ -301,7 +301,7 @@ def _problem(check: Callable[[], bool]) -> Exception | None:
         return Unexpected(str(error) or type(error).__name__)
 
 
-def _indented(what: str, text: str) -> str:
+def _indent(what: str, text: str) -> str:
     return "".join(f"\n  {what}: {line}" for line in text.strip().splitlines())
 
 

@@ -1,6 +1,6 @@
 """What becomes of a user who pastes the advice: every hint is in tests/golden/advice.yaml, with a verdict.
 
-A hint that is new makes the first test fail. Then ask what happens to production if somebody pastes it at night, run
+A hint that is new makes the first test fail. Then ask what happens to production if it is pasted at night, run
 `.venv/bin/python -m tests.unit.advice`, and move it in that file from `unreviewed` to the verdict that is true of it.
 """
 
@@ -50,7 +50,7 @@ def verdicts() -> dict[str, str]:
 
 
 def test_every_hint_has_a_verdict() -> None:
-    """None is missing, none is left that nobody gives, and each verdict is one of these."""
+    """None is missing, none is left that is not given, and each verdict is one of these."""
     known = verdicts()
     new, gone = sorted(all_advice() - known.keys()), sorted(known.keys() - all_advice())
     assert (new, gone) == ([], []), f"judge these in {LIST}; .venv/bin/python -m tests.unit.advice adds them"
@@ -72,7 +72,7 @@ def test_what_stops_something_says_so() -> None:
     "harm", [r"\$\(", r"docker rename", r"\brename (it|the container),", r"mkdir -p", r"moved? aside"]
 )
 def test_what_did_harm_is_not_advised_again(harm: str) -> None:
-    """All containers at once; a container that runs on under another name; a new directory in place of a lost mount."""
+    """All containers at once; a container that runs on under another name; a new directory instead of a lost mount."""
     assert [text for text in all_advice() if re.search(harm, text)] == []
 
 

@@ -109,7 +109,7 @@ def test_shim_is_left_alone_unless_its_container_is_down_and_cannot_start(
 
 
 def test_no_shim_is_left(tmp_path: Path) -> None:
-    """The refusal came late: the shim has ended by itself, and whoever recovers tries again as usual."""
+    """The refusal came late: the shim has ended by itself, and the recovery tries again as usual."""
     (tmp_path / "stubborn").touch()
     with pytest.raises(EngineError, match="already exists"):
         refusing(tmp_path).call("start", "web")

@@ -77,7 +77,7 @@ def noisy(_link: Link) -> Mapping[str, Any]:
 
 
 def sleeper(mark: Path) -> Callable[[Link], Mapping[str, Any]]:
-    """Return work that sleeps, and that leaves a mark when it is told to end; another one says that it has begun."""
+    """Return work that sleeps, and that leaves a mark when it is asked to end; another one says that it has begun."""
 
     def work(_link: Link) -> Mapping[str, Any]:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

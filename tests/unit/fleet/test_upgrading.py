@@ -63,7 +63,7 @@ def upgraded(monkeypatch: pytest.MonkeyPatch, host: Host, switches: Mapping[str,
     monkeypatch.setattr(upgrading, "Crew", Crew)
     monkeypatch.setattr(upgrading, "_switch", switch)
     monkeypatch.setattr(upgrading, "_in_order", lambda *_: host.done())
-    for name in ("_refused", "renamed"):
+    for name in ("_refused", "skip_renamed"):
         monkeypatch.setattr(upgrading, name, lambda *_: {}, raising=False)
     monkeypatch.setattr(upgrading, "waves", lambda _: WAVES)
     monkeypatch.setattr(upgrading, "container_name", lambda name: name)

@@ -177,7 +177,7 @@ def test_inodes_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_drift_of_containers_that_exist(host: Host) -> None:
-    """Alerts that nobody has acknowledged are listed; those of other containers are d-cowscan's to report."""
+    """Alerts that are not acknowledged are listed; those of other containers are d-cowscan's to report."""
     found = {"path": "/x", "what": "new", "kind": "file", "severity": "high", "reason": "why", "detail": []}
     for name in ("web", "not-there"):
         observe(name, "1", [{**found, "fingerprint": hashed(name)}], 1, complete=True)

@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """Whoever expects calls."""
+    """A server that expects calls."""
     with Receiver(("127.0.0.1", 0), Handler) as server:
         server.codes, server.paths = [200], []
         Thread(target=server.serve_forever, daemon=True).start()

@@ -162,14 +162,14 @@ ILL = [
 ]
 
 
-@pytest.mark.parametrize(("process", "fact", "writes", "complaint", "mend"), ILL)
+@pytest.mark.parametrize(("process", "fact", "writes", "complaint", "fix"), ILL)
 def test_what_does_not_work_is_told_with_what_mends_it(
-    process: Process, fact: PathFact, writes: bool, complaint: str, mend: str
+    process: Process, fact: PathFact, writes: bool, complaint: str, fix: str
 ):
     (finding,) = findings([Access(PATH, fact, writes, "settings.yaml:3:5")], process)
     stands = f"`{PATH}` belongs to {fact.uid}:{fact.gid}, mode {fact.mode:04o}"
-    assert finding[:3] == ("settings.yaml:3:5", f"{stands}: {complaint}", mend.replace("{path}", PATH))
-    assert (finding.path, finding.hint) == (PATH, finding.mend)
+    assert finding[:3] == ("settings.yaml:3:5", f"{stands}: {complaint}", fix.replace("{path}", PATH))
+    assert (finding.path, finding.hint) == (PATH, finding.fix)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_does_not_work_is_told_with_what_mends_it(
 def test_root_without_its_capabilities_is_given_them_and_not_the_data(process: Process, fact: PathFact):
     """The owner of a database's files is right: what is wrong is that root was forbidden to pass over it."""
     (finding,) = findings([Access(PATH, fact, writes=True, where="f:1")], process)
-    assert finding.mend == ""
+    assert finding.fix == ""
     assert "DAC_OVERRIDE" in finding.hint
     assert f"`cap_add: [{', '.join(process.lacks)}]`" in finding.hint
     assert not {"chown", "chmod", "setfacl"} & set(finding.hint.split())
@@ -193,7 +193,7 @@ def test_root_without_its_capabilities_is_given_them_and_not_the_data(process: P
 def test_capabilities_do_not_help_where_ids_are_not_mapped():
     """A directory of the host's root is out of reach of a mapped root, whatever it may do."""
     (finding,) = findings([Access(PATH, _directory(0, 0, 0o700), writes=True, where="f:1")], MAPPED_WEAK)
-    assert finding.mend == f"chown -R 100000:100000 {PATH}"
+    assert finding.fix == f"chown -R 100000:100000 {PATH}"
 
 
 def test_what_a_running_container_uses_is_not_changed():
@@ -204,13 +204,13 @@ def test_what_a_running_container_uses_is_not_changed():
     assert of_root.in_use(["a", "b"]).hint == "`a` and `b` are running with it: run as the user that it belongs to"
 
 
-@pytest.mark.parametrize(("process", "fact", "writes", "complaint", "mend"), ILL[::5])
+@pytest.mark.parametrize(("process", "fact", "writes", "complaint", "fix"), ILL[::5])
 def test_what_mends_it_can_be_pasted_whatever_the_path(
-    process: Process, fact: PathFact, writes: bool, complaint: str, mend: str
+    process: Process, fact: PathFact, writes: bool, complaint: str, fix: str
 ):
     path = "/rw/dv/web/it's my data; :"
     (finding,) = findings([Access(path, fact, writes, "f:1")], process)
-    assert shlex.split(finding.mend) == [*mend.split()[:-1], path]
+    assert shlex.split(finding.fix) == [*fix.split()[:-1], path]
     assert finding.message.endswith(complaint)
 
 
@@ -235,7 +235,7 @@ def test_mapped_users_have_to_get_there(process: Process):
 def test_a_path_is_told_once_and_the_others_too():
     access = Access("/a", _directory(0, 0, 0o700), writes=True, where="f:1")
     found = findings([access, access._replace(path="/b"), access], WWW)
-    assert [finding.mend for finding in found] == ["chown -R 33:34 /a", "chown -R 33:34 /b"]
+    assert [finding.fix for finding in found] == ["chown -R 33:34 /a", "chown -R 33:34 /b"]
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_what_is_not_the_services_own_keeps_its_owner():
     """Others may need it: a user that is to write there is no reason to take a directory from them."""
     access = Access("/srv/media", _directory(1000, 1000, 0o755), writes=True, where="f:1")
     (finding,) = findings([access], WWW)
-    assert finding.mend == "chown -R 33:34 /srv/media"
+    assert finding.fix == "chown -R 33:34 /srv/media"
     expected = (
         "run as its owner (`user: 1000:1000`), or mount a directory below the service's own data: others may use this"
     )

@@ -4,7 +4,7 @@ import pytest
 
 from dockyard.plan.facts import Location
 from dockyard.plan.isolation import Kind
-from dockyard.plan.writers import Conflict, Holder, Use, advise, conflicts, describe, inherited, written
+from dockyard.plan.writers import Conflict, Holder, Use, advise, conflicts, describe, volume_sources, written
 
 
 def path(value: str, at: str = "", device: str = "8:1") -> Use:
@@ -71,7 +71,7 @@ def test_a_volume_is_where_it_is():
 def test_containers_whose_mounts_are_taken_over_are_not_in_the_way():
     assert blocking(box("data", path("/srv/db")), partners=frozenset({"data"})) == []
     assert blocking(box("data", path("/srv/db"), engine="podman"), partners=frozenset({"data"})) == ["data"]
-    assert inherited(("run", "--volumes-from", "data:ro", "--volumes-from=more")) == {"data", "more"}
+    assert volume_sources(("run", "--volumes-from", "data:ro", "--volumes-from=more")) == {"data", "more"}
 
 
 WRITTEN = [

@@ -211,7 +211,7 @@ def _on(current: dict[str, Example]) -> Iterator[None]:
         for module, attribute, instead in (
             (paths, "os", model),
             (paths, "mount_table", lambda: _with_volumes(current["example"]).table()),
-            (launches, "opened", opened),
+            (launches, "open_register", opened),
             (writers, "_is_data", lambda path: real(path) not in current["example"].sockets),
             (writers, "_is_directory", lambda path: path.startswith("/")),
             (writers, "ThreadPoolExecutor", _Inline),

@@ -51,7 +51,7 @@ def _checked(yard: Yard, names: list[str], fail_on: str, *, sarif: bool, summari
     report = run(yard, names, dt.datetime.now(tz=dt.UTC).astimezone().date())
     failing = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     fails = any(point.counts and point.severity.value in failing for point in report.points)
-    lines = _sarif(report) if sarif else _summarized(report) if summarized else _lines(report)
+    lines = _sarif(report) if sarif else _summary_lines(report) if summarized else _lines(report)
     return Result(lines, _data(report), WORK_FAILED if fails else 0)
 
 
@@ -101,7 +101,7 @@ def _lines(report: "Report") -> list[str]:
     return [*lines, *unknown, *_summary(report)]
 
 
-def _summarized(report: "Report") -> list[str]:
+def _summary_lines(report: "Report") -> list[str]:
     """Return the report of many services: a line for each finding, the worst first, then a summary."""
     groups: dict[tuple[tuple[int, int], str], list[Point]] = {}
     for point in report.points:
