@@ -101,7 +101,8 @@ def test_of_services_with_one_directory_up_all_starts_one(engine: World) -> None
     data = engine.root / "scratch" / "all"
     data.mkdir(parents=True, exist_ok=True)
     try:
-        names = [engine.idle(mount_rw=f"{data}:/data", autostart=wave).name for wave in (1, 1, 2)]
+        # A path of its own: none of them looks like a service of another test under a new name.
+        names = [engine.idle(mount_rw=f"{data}:/all", autostart=wave).name for wave in (1, 1, 2)]
         done = engine.d("up-all", expect=1)
         assert "1 ok, 2 failed" in done.stdout
         assert [engine.is_up(name) for name in names].count(True) == 1
