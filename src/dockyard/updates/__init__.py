@@ -1,0 +1,1 @@
+"""What images a service is built on, what has changed upstream, and whether that may be applied."""
