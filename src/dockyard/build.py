@@ -121,7 +121,7 @@ class Builder(NamedTuple):
         return before
 
     def _has_same_files(self, new: Image, before: Image) -> bool:
-        from dockyard.surface.same import has_same_files
+        from dockyard.packages.compare import has_same_files
 
         try:
             return has_same_files(self.engine, new, before)

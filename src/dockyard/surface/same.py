@@ -1,11 +1,16 @@
-"""Whether two images have the same files: what a build without the engine's cache made again, with new times."""
+"""At which paths two images differ in what counts: not in times, and not in what says when a build ran (residue.py).
+
+All else counts: paths, kinds, modes, owners, attributes, contents and hard links.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.errors import DockyardError
 from dockyard.layers.store import store_of
+from dockyard.surface.residue import MAX_NORMALISED_BYTES, Original, is_residue, normaliser_of, source_of
 from dockyard.surface.tree import Entry, Files, Tree, files_of, read_tree
 
 if TYPE_CHECKING:
@@ -13,19 +18,21 @@ if TYPE_CHECKING:
     from dockyard.engine.models import Image
 
 CHUNK_BYTES = 1024 * 1024
+MAX_COMPARED_BYTES = 64 * 1024**3
 _OVERLAY_ATTRIBUTES = ("trusted.overlay.", "user.overlay.")
+_NANOSECONDS = 10**9
 
 
-def has_same_files(engine: "Engine", one: "Image", other: "Image") -> bool:
-    """Return whether two images differ in nothing but the times of files, and of their making.
+class Side(NamedTuple):
+    """One of two images that are compared."""
 
-    All else counts: paths, kinds, modes, owners, attributes, contents, hard links, and the configuration. Raises
-    DockyardError if the files of one of them cannot be read.
-    """
-    if one.equals(other):
-        return True
-    if not one.configuration or one.configuration != other.configuration:
-        return False
+    tree: Tree
+    files: Files
+
+
+@contextmanager
+def opened_sides(engine: "Engine", one: "Image", other: "Image") -> Iterator[tuple[Side, Side]]:
+    """Yield two images, to compare their files. Raises DockyardError, also if a file cannot be read in the block."""
     store = store_of(engine)
     try:
         with (
@@ -34,49 +41,90 @@ def has_same_files(engine: "Engine", one: "Image", other: "Image") -> bool:
             files_of(first) as files,
             files_of(second) as others,
         ):
-            sides = _Side(read_tree(first, engine.id_map), files), _Side(read_tree(second, engine.id_map), others)
-            return _are_equal(*sides)
+            yield Side(read_tree(first, engine.id_map), files), Side(read_tree(second, engine.id_map), others)
     except OSError as error:
         raise DockyardError(f"the files of an image cannot be read: {error.strerror}") from None
 
 
-class _Side(NamedTuple):
-    """One of the two images."""
+def differing_paths(one: Side, other: Side, without: Collection[str] = ()) -> Iterator[str]:
+    """Yield the paths at which two images differ; those that need no file's content come first.
 
-    tree: Tree
-    files: Files
+    `without` are paths of directories, each with `/` at its end, that do not count. Raises DockyardError if there is
+    too much to read.
+    """
+    paths = [path for path in sorted(one.tree.keys() | other.tree.keys()) if _counts(path, one, other, tuple(without))]
+    links = _links(one.tree, paths), _links(other.tree, paths)
+    alike = []
+    for path in paths:
+        if _are_alike(path, one.tree, other.tree) and links[0].get(path) == links[1].get(path):
+            alike.append(path)
+        else:
+            yield path
+    unshared = [path for path in alike if one.tree[path].is_file and one.tree[path].inode != other.tree[path].inode]
+    if sum(one.tree[path].facts.size for path in unshared) > MAX_COMPARED_BYTES:
+        raise DockyardError(f"there is more than {MAX_COMPARED_BYTES >> 30} GiB of files to compare")
+    yield from (path for path in unshared if not _have_equal_contents(path, one, other))
 
 
-def _are_equal(one: _Side, other: _Side) -> bool:
-    if one.tree.keys() != other.tree.keys() or _links(one.tree) != _links(other.tree):
+def _counts(path: str, one: Side, other: Side, without: tuple[str, ...]) -> bool:
+    """Return whether a path counts; whatever can be executed does."""
+    if not is_residue(path) and not f"{path}/".startswith(without):
+        return True
+    return any(path in side.tree and side.tree[path].can_be_run for side in (one, other))
+
+
+def _are_alike(path: str, tree: Tree, other: Tree) -> bool:
+    """Return whether both have a path, and what is there is the same, apart from times and contents."""
+    if path not in tree or path not in other:
         return False
-    if any(_without_times(entry) != _without_times(other.tree[path]) for path, entry in one.tree.items()):
-        return False
-    return all(_have_equal_contents(one, other, path) for path in _unshared_files(one.tree, other.tree))
+    is_normalised = _normaliser(path, tree[path], other[path]) is not None
+    return _without_times(tree[path], is_normalised) == _without_times(other[path], is_normalised)
 
 
-def _without_times(entry: Entry) -> tuple[object, ...]:
+def _normaliser(path: str, *entries: Entry) -> Callable[[Original], bytes] | None:
+    """Return what leaves out of two files what does not count; None if all counts, or they are too large."""
+    are_small = all(entry.is_file and entry.facts.size <= MAX_NORMALISED_BYTES for entry in entries)
+    return normaliser_of(path) if are_small else None
+
+
+def _without_times(entry: Entry, is_normalised: bool) -> tuple[object, ...]:
     facts = entry.facts
     attributes = {name: value for name, value in facts.attributes.items() if not name.startswith(_OVERLAY_ATTRIBUTES)}
-    size = facts.size if entry.is_file else 0
-    return (facts.format, facts.mode, facts.owner, facts.device, facts.target, size, attributes, entry.head)
+    begin = (facts.size, entry.head) if entry.is_file and not is_normalised else ()
+    return (facts.format, facts.mode, facts.owner, facts.device, facts.target, attributes, begin)
 
 
-def _links(tree: Tree) -> dict[str, str]:
-    """Return the paths of files that have several, each with the first of them."""
+def _links(tree: Tree, paths: Iterable[str]) -> dict[str, str]:
+    """Return those of some paths whose files have several, each with the first of them."""
     first: dict[tuple[int, int], str] = {}
-    found = {path: first.setdefault(tree[path].inode, path) for path in sorted(tree) if tree[path].is_file}
+    files = [path for path in paths if path in tree and tree[path].is_file]
+    found = {path: first.setdefault(tree[path].inode, path) for path in files}
     return {path: name for path, name in found.items() if path != name}
 
 
-def _unshared_files(tree: Tree, other: Tree) -> Iterator[str]:
-    """Yield the files that do not come from a layer of both images."""
-    return (path for path, entry in tree.items() if entry.is_file and entry.inode != other[path].inode)
-
-
-def _have_equal_contents(one: _Side, other: _Side, path: str) -> bool:
+def _have_equal_contents(path: str, one: Side, other: Side) -> bool:
+    if normalise := _normaliser(path, one.tree[path], other.tree[path]):
+        return normalise(_original(path, one)) == normalise(_original(path, other))
     with one.files.opened(path) as descriptor, other.files.opened(path) as second:
         while chunk := os.read(descriptor, CHUNK_BYTES):
             if chunk != os.read(second, CHUNK_BYTES):
                 return False
         return not os.read(second, 1)
+
+
+def _original(path: str, side: Side) -> Original:
+    source = side.tree.get(source_of(path))
+    second = source.facts.times[1] // _NANOSECONDS if source else None
+    return Original(side.files.read(path, MAX_NORMALISED_BYTES), second)
+
+
+def paths_to_report(found: Iterable[str], one: Tree, other: Tree) -> list[str]:
+    """Return differing paths less the directories that one image has only for others of them."""
+    found = set(found)
+    above = {parent for path in found for parent in _directories_of(path)}
+    return sorted(path for path in found if path not in above or (path in one and path in other))
+
+
+def _directories_of(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -106,11 +106,15 @@ class Files:
             with opened(pin(original.name, original.holder)) as pinned, opened(readable(pinned)) as descriptor:
                 yield descriptor
 
+    def read(self, path: str, most: int) -> bytes:
+        """Return the first bytes of a file. Raises FileNotFoundError, and other OSErrors."""
+        with self.opened(path) as descriptor:
+            return os.pread(descriptor, most, 0)
+
     def text(self, path: str, most: int = 2**20) -> str:
         """Return the beginning of a file as text; empty where there is none."""
         try:
-            with self.opened(path) as descriptor:
-                return os.pread(descriptor, most, 0).decode("utf-8", "replace")
+            return self.read(path, most).decode("utf-8", "replace")
         except OSError:
             return ""
 

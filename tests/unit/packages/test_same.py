@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dockyard.engine.models import IdMap, Image
-from dockyard.surface.same import has_same_files
+from dockyard.packages.compare import has_same_files
 
 
 class _Engine:
