@@ -469,6 +469,11 @@ def paths(told: dict[str, Any], kind: str = "") -> set[str]:
     }
 
 
+def named(engine: World, name: str) -> str:
+    """Return a container's name that it has on no other engine: alerts are stored by name, and engines run at once."""
+    return f"dyt-cow-{engine.engine}-{name}"
+
+
 @contextmanager
 def attackable(engine: World) -> Iterator[str]:
     """Have such an image."""
@@ -563,8 +568,8 @@ class Corpus:
         self.engine = engine
         self.attacks = {name: one for name, one in ATTACKS.items() if one.needs not in lacking}
         self.benign = {name: one for name, one in BENIGN.items() if one.needs not in lacking}
-        self.names = {name: f"dyt-cow-a{number}" for number, name in enumerate(self.attacks)}
-        self.quiet = {name: f"dyt-cow-b{number}" for number, name in enumerate(self.benign)}
+        self.names = {name: named(engine, f"a{number}") for number, name in enumerate(self.attacks)}
+        self.quiet = {name: named(engine, f"b{number}") for number, name in enumerate(self.benign)}
         wanted = [(self.names[name], one.script, one.options) for name, one in self.attacks.items()]
         wanted += [(self.quiet[name], one.script, one.options) for name, one in self.benign.items()]
         with ThreadPoolExecutor(4) as pool:

@@ -23,6 +23,7 @@ from tests.engines.corpus import (
     end_children,
     expecting,
     lacking,
+    named,
     paths,
     scanned,
     settled,
@@ -86,16 +87,18 @@ def test_corpus_with_mapped_users(remapped: World, record_property: Record) -> N
 
 def test_text_for_people(engine: World, image: str) -> None:
     """No control byte is printed; `all ok` alone where nothing is to be told; rules say what is expected."""
-    attacked(engine, image, "dyt-cow-text", "echo x >\"$(printf '/app/a\\033[2J\\nall ok')\"; chmod 4755 /app/tool")
-    settled(engine, ["dyt-cow-text"])
-    told = engine.run("d-cowscan", "dyt-cow-text", expect=1)
+    attacked(
+        engine, image, named(engine, "text"), "echo x >\"$(printf '/app/a\\033[2J\\nall ok')\"; chmod 4755 /app/tool"
+    )
+    settled(engine, [named(engine, "text")])
+    told = engine.run("d-cowscan", named(engine, "text"), expect=1)
     assert r"/app/a\x1b[2J\x0aall ok" in told.stdout
     assert "it gives rights to whoever runs it" in told.stdout
     assert "all ok" not in told.stdout.splitlines()
-    engine.run("d-cowscan", "--ack", "dyt-cow-text", "--reason", "a test")
+    engine.run("d-cowscan", "--ack", named(engine, "text"), "--reason", "a test")
     rules = expecting(engine, "rules.yaml", "path: /app/**\n  reason: a test\n  containers: dyt-cow*")
-    engine.call("exec", "dyt-cow-text", "chmod", "2755", "/app/tool")
-    covered = engine.run("d-cowscan", "-i", rules, "dyt-cow-text", expect=1).stdout
+    engine.call("exec", named(engine, "text"), "chmod", "2755", "/app/tool")
+    covered = engine.run("d-cowscan", "-i", rules, named(engine, "text"), expect=1).stdout
     assert r"\x1b" not in covered
     assert "/app/tool" in covered
 
@@ -103,40 +106,40 @@ def test_text_for_people(engine: World, image: str) -> None:
 @pytest.mark.matrix
 def test_all_ok(engine: World, image: str) -> None:
     """Where nothing has changed but what a rule expects, that is all it says; a program is not what it expects."""
-    attacked(engine, image, "dyt-cow-ok", "echo x >/app/x")
-    settled(engine, ["dyt-cow-ok"])
+    attacked(engine, image, named(engine, "ok"), "echo x >/app/x")
+    settled(engine, [named(engine, "ok")])
     rules = expecting(engine, "rules.yaml", "path: /app/x\n  reason: a test")
-    assert engine.run("d-cowscan", "-i", rules, "dyt-cow-ok").stdout == "all ok\n"
-    engine.call("exec", "dyt-cow-ok", "chmod", "+x", "/app/x")
-    assert "/app/x" in engine.run("d-cowscan", "-i", rules, "dyt-cow-ok", expect=1).stdout
+    assert engine.run("d-cowscan", "-i", rules, named(engine, "ok")).stdout == "all ok\n"
+    engine.call("exec", named(engine, "ok"), "chmod", "+x", "/app/x")
+    assert "/app/x" in engine.run("d-cowscan", "-i", rules, named(engine, "ok"), expect=1).stdout
     late = expecting(engine, "late.yaml", "path: /app/x\n  reason: a test\n  executable: true\n  until: 2020-01-01")
-    assert "/app/x" in engine.run("d-cowscan", "-i", late, "dyt-cow-ok", expect=1).stdout
+    assert "/app/x" in engine.run("d-cowscan", "-i", late, named(engine, "ok"), expect=1).stdout
 
 
 def test_rule_covers_no_other_name_of_a_file(engine: World, image: str) -> None:
     """A hard link of an expected name is told, under both names."""
-    attacked(engine, image, "dyt-cow-link", "echo x >/app/x; ln /app/x /etc/y")
-    settled(engine, ["dyt-cow-link"])
+    attacked(engine, image, named(engine, "link"), "echo x >/app/x; ln /app/x /etc/y")
+    settled(engine, [named(engine, "link")])
     rules = expecting(engine, "rules.yaml", "path: /app/x\n  reason: a test")
-    assert paths(scanned(engine, "-i", str(rules), expect=1)["dyt-cow-link"]) == {"/app/x", "/etc/y"}
+    assert paths(scanned(engine, "-i", str(rules), expect=1)[named(engine, "link")]) == {"/app/x", "/etc/y"}
 
 
 def test_alert_stays_until_acknowledged(engine: World, image: str) -> None:
     """What was undone is still told, until somebody accepts it with a reason; if it comes back, it is told again."""
-    attacked(engine, image, "dyt-cow-alert", "echo x >/app/x")
-    settled(engine, ["dyt-cow-alert"])
+    attacked(engine, image, named(engine, "alert"), "echo x >/app/x")
+    settled(engine, [named(engine, "alert")])
     rules = expecting(engine, "rules.yaml")
 
     def told(expect: int) -> str:
-        return engine.run("d-cowscan", "-i", rules, "dyt-cow-alert", expect=expect).stdout
+        return engine.run("d-cowscan", "-i", rules, named(engine, "alert"), expect=expect).stdout
 
     assert "/app/x" in told(1)
-    engine.call("exec", "dyt-cow-alert", "rm", "/app/x")
+    engine.call("exec", named(engine, "alert"), "rm", "/app/x")
     assert "still raised" in told(1)
-    engine.run("d-cowscan", "--ack", "dyt-cow-alert", expect=2)
-    engine.run("d-cowscan", "--ack", "dyt-cow-alert", "--reason", "a test")
+    engine.run("d-cowscan", "--ack", named(engine, "alert"), expect=2)
+    engine.run("d-cowscan", "--ack", named(engine, "alert"), "--reason", "a test")
     assert told(0) == "all ok\n"
-    engine.call("exec", "dyt-cow-alert", "sh", "-c", "echo y >/app/x")
+    engine.call("exec", named(engine, "alert"), "sh", "-c", "echo y >/app/x")
     assert "/app/x" in told(1)
 
 
@@ -144,14 +147,14 @@ def test_alert_stays_until_acknowledged(engine: World, image: str) -> None:
 def test_removal_is_effective_and_can_be_undone(engine: World, image: str) -> None:
     """-R has the container see its image's files again, while it runs; --restore puts back what was taken."""
     script = "cd /app; echo x >new; echo evil >>conf/two; rm -r data; chmod 4755 tool; mkdir d; touch d/x"
-    attacked(engine, image, "dyt-cow-rm", script)
-    settled(engine, ["dyt-cow-rm"])
+    attacked(engine, image, named(engine, "rm"), script)
+    settled(engine, [named(engine, "rm")])
     rules = expecting(engine, "rules.yaml")
-    told = json.loads(engine.run("d-cowscan", "-R", "--json", "-i", rules, "dyt-cow-rm", expect=1).stdout)
+    told = json.loads(engine.run("d-cowscan", "-R", "--json", "-i", rules, named(engine, "rm"), expect=1).stdout)
     (removed,) = told["removed"]
     assert removed["refused"] == []
     look = "cat /app/conf/two /app/data/deep/deeper/three; ls /app; stat -c %a /app/tool"
-    assert engine.call("exec", "dyt-cow-rm", "sh", "-c", look).split() == [
+    assert engine.call("exec", named(engine, "rm"), "sh", "-c", look).split() == [
         "two",
         "three",
         "conf",
@@ -159,40 +162,45 @@ def test_removal_is_effective_and_can_be_undone(engine: World, image: str) -> No
         "tool",
         "755",
     ]
-    assert scanned(engine, "dyt-cow-rm")["dyt-cow-rm"]["findings"] == []
+    assert scanned(engine, named(engine, "rm"))[named(engine, "rm")]["findings"] == []
     assert any(
         row["tar"] == removed["tar"] for row in json.loads(engine.run("d-cowscan", "--quarantined", "--json").stdout)
     )
     engine.run("d-cowscan", "--restore", removed["tar"])
     changed = {"/app/new", "/app/conf/two", "/app/data", "/app/tool", "/app/d", "/app/d/x"}
-    assert paths(scanned(engine, "dyt-cow-rm")["dyt-cow-rm"]) == changed
-    assert engine.call("exec", "dyt-cow-rm", "cat", "/app/conf/two") == "two\nevil\n"
+    assert paths(scanned(engine, named(engine, "rm"))[named(engine, "rm")]) == changed
+    assert engine.call("exec", named(engine, "rm"), "cat", "/app/conf/two") == "two\nevil\n"
     Path(removed["tar"]).unlink()
 
 
 def test_tokens_prove_that_it_sees(engine: World, image: str) -> None:
     """With --prove each kind of change is made, found and undone; a token that cannot be made is INCOMPLETE."""
-    attacked(engine, image, "dyt-cow-token", "true")
-    settled(engine, ["dyt-cow-token"])
-    one = scanned(engine, "--prove", "dyt-cow-token", expect=0)["dyt-cow-token"]
+    attacked(engine, image, named(engine, "token"), "true")
+    settled(engine, [named(engine, "token")])
+    one = scanned(engine, "--prove", named(engine, "token"), expect=0)[named(engine, "token")]
     assert one["proven"] == ["new", "edited", "deleted", "metadata"]
-    assert scanned(engine, "--no-token", "dyt-cow-token", expect=0)["dyt-cow-token"]["proven"] == []
-    assert engine.call("exec", "dyt-cow-token", "sh", "-c", "cat /usr/share/doc/tool/*").split() == ["a", "b", "c", "d"]
-    assert "token" not in engine.call("exec", "dyt-cow-token", "find", "/", "-xdev", "-name", "*token*")
-    forged = ("--token_container", "dyt-cow-token", "--token_file", "/app/conf/one")
-    one = scanned(engine, *forged, "dyt-cow-token", expect=5)["dyt-cow-token"]
+    assert scanned(engine, "--no-token", named(engine, "token"), expect=0)[named(engine, "token")]["proven"] == []
+    assert engine.call("exec", named(engine, "token"), "sh", "-c", "cat /usr/share/doc/tool/*").split() == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
+    assert "token" not in engine.call("exec", named(engine, "token"), "find", "/", "-xdev", "-name", "*token*")
+    forged = ("--token_container", named(engine, "token"), "--token_file", "/app/conf/one")
+    one = scanned(engine, *forged, named(engine, "token"), expect=5)[named(engine, "token")]
     assert "no token could be put" in one["incomplete"][0]["reason"]
-    placed = ("--token_container", "dyt-cow-token", "--token_file", "/app/conf/new")
-    assert scanned(engine, *placed, "dyt-cow-token", expect=0)["dyt-cow-token"]["proven"] == ["new"]
+    placed = ("--token_container", named(engine, "token"), "--token_file", "/app/conf/new")
+    assert scanned(engine, *placed, named(engine, "token"), expect=0)[named(engine, "token")]["proven"] == ["new"]
 
 
 def test_token_is_made_through_no_link(engine: World, image: str) -> None:
     """A link in the way of a token's file leads nowhere: nothing is made on the host, and the scan says so."""
-    attacked(engine, image, "dyt-cow-leak", f"ln -s {engine.root} /app/l; ln -s {engine.root}/leak /app/m")
-    settled(engine, ["dyt-cow-leak"])
+    attacked(engine, image, named(engine, "leak"), f"ln -s {engine.root} /app/l; ln -s {engine.root}/leak /app/m")
+    settled(engine, [named(engine, "leak")])
     for file in ("/app/l/leak", "/app/m"):
-        words = ("--token_container", "dyt-cow-leak", "--token_file", file, "dyt-cow-leak")
-        assert "no token" in scanned(engine, *words, expect=1)["dyt-cow-leak"]["incomplete"][0]["reason"]
+        words = ("--token_container", named(engine, "leak"), "--token_file", file, named(engine, "leak"))
+        assert "no token" in scanned(engine, *words, expect=1)[named(engine, "leak")]["incomplete"][0]["reason"]
     assert not (engine.root / "leak").exists()
 
 
@@ -201,11 +209,11 @@ def test_moving_file_is_never_missed(engine: World, image: str, record_property:
     """A file that is moved around while a container is read is found in each of 300 scans, frozen or followed."""
     script = "for i in $(seq 60); do mkdir -p /app/d$i; for j in 1 2 3; do touch /app/d$i/$j; done; done"
     move = "echo x >/app/d1/moving; while :; do for i in $(seq 2 60) 1; do mv /app/d*/moving /app/d$i/; done; done &"
-    attacked(engine, image, "dyt-cow-move", f"{script}; {move}")
-    settled(engine, ["dyt-cow-move"])
+    attacked(engine, image, named(engine, "move"), f"{script}; {move}")
+    settled(engine, [named(engine, "move")])
     for how, count in (("frozen", 300), ("watched", 50)):
         missed = paused = 0.0
-        for one in scans(engine, "dyt-cow-move", count, freeze=how == "frozen"):
+        for one in scans(engine, named(engine, "move"), count, freeze=how == "frozen"):
             paused = max(paused, one.paused)
             assert one.how == how, one.notes
             is_told = any(finding.change.path.endswith("/moving") for finding in one.findings)
@@ -232,9 +240,9 @@ def scans(engine: World, name: str, count: int, *, freeze: bool) -> Iterator[Sca
 @pytest.mark.matrix
 def test_frozen_container_goes_on_when_the_scan_is_killed(engine: World, image: str) -> None:
     """Whoever kills the scan while a container stands still: its guard lets it go on."""
-    attacked(engine, image, "dyt-cow-freeze", "true")
-    settled(engine, ["dyt-cow-freeze"])
-    container = engine.inspect("dyt-cow-freeze")
+    attacked(engine, image, named(engine, "freeze"), "true")
+    settled(engine, [named(engine, "freeze")])
+    container = engine.inspect(named(engine, "freeze"))
     group = group_of(container["Id"], container["State"]["Pid"])
     killed = os.fork()
     if not killed:
@@ -268,8 +276,10 @@ def test_what_no_source_declares(engine: World) -> None:
     engine.d("restart", service.name)
     write(service / "settings.yaml", json.dumps(settings))
     assert ("mount", f"the settings of {service.name} do not declare it") in undeclared()
-    engine.call("run", "-d", "--name", "dyt-cow-alien", "--label", LABEL, "--network", "none", BASE, "sleep", "1000")
-    told = json.loads(engine.run("d-cowscan", "--json", "dyt-cow-alien", expect=1).stdout)["containers"][0]
+    engine.call(
+        "run", "-d", "--name", named(engine, "alien"), "--label", LABEL, "--network", "none", BASE, "sleep", "1000"
+    )
+    told = json.loads(engine.run("d-cowscan", "--json", named(engine, "alien"), expect=1).stdout)["containers"][0]
     assert [(one["kind"], one["reason"]) for one in told["findings"]] == [
         ("container", "nobody's source says that it is to run")
     ]
@@ -278,8 +288,8 @@ def test_what_no_source_declares(engine: World) -> None:
 @pytest.mark.matrix
 def test_watching_tells_at_once(engine: World, image: str) -> None:
     """--watch tells what is changed while it watches, and what a container did that is removed as it ends."""
-    attacked(engine, image, "dyt-cow-watch", "true")
-    settled(engine, ["dyt-cow-watch"])
+    attacked(engine, image, named(engine, "watch"), "true")
+    settled(engine, [named(engine, "watch")])
     rules = expecting(engine, "rules.yaml")
     log = engine.root / "watch.log"
     with log.open("w") as file:
@@ -290,14 +300,14 @@ def test_watching_tells_at_once(engine: World, image: str) -> None:
     def told(text: str) -> Callable[[], bool]:
         return lambda: text in log.read_text()
 
-    engine.call("exec", "dyt-cow-watch", "sh", "-c", "sleep 3; echo x >/app/first")
+    engine.call("exec", named(engine, "watch"), "sh", "-c", "sleep 3; echo x >/app/first")
     wait_for(told("/app/first"), "the first alert", 30)
-    engine.call("exec", "dyt-cow-watch", "chmod", "4755", "/app/tool")
+    engine.call("exec", named(engine, "watch"), "chmod", "4755", "/app/tool")
     wait_for(told("/app/tool"), "the second alert", 30)
-    engine.call("exec", "dyt-cow-watch", "sh", "-c", "cp /usr/bin/busybox /app/true; /app/true; rm /app/true")
+    engine.call("exec", named(engine, "watch"), "sh", "-c", "cp /usr/bin/busybox /app/true; /app/true; rm /app/true")
     wait_for(told("/app/true"), "the alert of what was gone at once", 30)
-    attacked(engine, image, "dyt-cow-brief", "sleep 3; echo x >/app/last", "--rm")
-    settled(engine, ["dyt-cow-brief"])
+    attacked(engine, image, named(engine, "brief"), "sleep 3; echo x >/app/last", "--rm")
+    settled(engine, [named(engine, "brief")])
     wait_for(told("/app/last"), "the third alert", 30)
     child.terminate()
     assert child.wait(30) == 0, log.read_text()
@@ -305,34 +315,36 @@ def test_watching_tells_at_once(engine: World, image: str) -> None:
 
 def test_linter_and_proposals(engine: World, image: str) -> None:
     """A rule that is never used is told; a proposal, with a reason written into it, expects what was found."""
-    attacked(engine, image, "dyt-cow-lint", "echo x >/app/conf/new")
-    settled(engine, ["dyt-cow-lint"])
+    attacked(engine, image, named(engine, "lint"), "echo x >/app/conf/new")
+    settled(engine, [named(engine, "lint")])
     rules = expecting(engine, "rules.yaml", "path: /app/never\n  reason: a test")
-    assert "never" in engine.run("d-cowscan", "--lint", "-i", rules, "dyt-cow-lint", expect=1).stdout
-    text = engine.run("d-cowscan", "--suggest", "-i", rules, "dyt-cow-lint").stdout
+    assert "never" in engine.run("d-cowscan", "--lint", "-i", rules, named(engine, "lint"), expect=1).stdout
+    text = engine.run("d-cowscan", "--suggest", "-i", rules, named(engine, "lint")).stdout
     assert "/app/conf/new" in text
     write(
         engine.root / "own.yaml", text.replace("reason: ''", "reason: a test").replace('reason: ""', "reason: a test")
     )
-    assert engine.run("d-cowscan", "-i", rules, "-i", engine.root / "own.yaml", "dyt-cow-lint").stdout == "all ok\n"
+    assert (
+        engine.run("d-cowscan", "-i", rules, "-i", engine.root / "own.yaml", named(engine, "lint")).stdout == "all ok\n"
+    )
 
 
 @pytest.mark.matrix
 def test_stopped_ones_are_scanned_where_asked_for(engine: World, image: str) -> None:
     """A container that was stopped keeps what it changed: --all tells it."""
-    attacked(engine, image, "dyt-cow-stop", "echo x >/app/x")
-    settled(engine, ["dyt-cow-stop"])
-    engine.call("stop", "-t", "0", "dyt-cow-stop")
-    assert "dyt-cow-stop" not in scanned(engine)
-    assert paths(scanned(engine, "--all")["dyt-cow-stop"]) == {"/app/x"}
+    attacked(engine, image, named(engine, "stop"), "echo x >/app/x")
+    settled(engine, [named(engine, "stop")])
+    engine.call("stop", "-t", "0", named(engine, "stop"))
+    assert named(engine, "stop") not in scanned(engine)
+    assert paths(scanned(engine, "--all")[named(engine, "stop")]) == {"/app/x"}
 
 
 @pytest.mark.matrix
 def test_scan_leaves_no_trace(engine: World, image: str) -> None:
     """Not even a time of access is another in the upper directory; but for links, which no call reads without."""
-    attacked(engine, image, "dyt-cow-trace", "echo x >>/app/conf/two; cp /bin/sh /app/nc; mkdir /app/d")
-    settled(engine, ["dyt-cow-trace"])
-    upper = Path(upper_of(engine, "dyt-cow-trace"))
+    attacked(engine, image, named(engine, "trace"), "echo x >>/app/conf/two; cp /bin/sh /app/nc; mkdir /app/d")
+    settled(engine, [named(engine, "trace")])
+    upper = Path(upper_of(engine, named(engine, "trace")))
     entries = [upper, *(entry for entry in upper.rglob("*") if not entry.is_symlink())]
 
     def times() -> list[tuple[str, int, int, int]]:
@@ -342,7 +354,7 @@ def test_scan_leaves_no_trace(engine: World, image: str) -> None:
     for entry in entries:
         os.utime(entry, ns=(1, entry.lstat().st_mtime_ns), follow_symlinks=False)  # older than relatime leaves alone
     before = times()
-    assert len(paths(scanned(engine, "--no-token")["dyt-cow-trace"])) == 3
+    assert len(paths(scanned(engine, "--no-token")[named(engine, "trace")])) == 3
     assert times() == before
 
 
@@ -368,7 +380,7 @@ def test_wrong_rules(engine: World) -> None:
 
 def test_sources_that_cannot_be_read(engine: World, image: str) -> None:
     """Containers are scanned all the same, and told as not compared with their sources: no ok."""
-    attacked(engine, image, "dyt-cow-lost", "true")
-    settled(engine, ["dyt-cow-lost"])
-    told = engine.run("d-cowscan", "dyt-cow-lost", env={"D_SRC_DIR": "/nowhere"}, expect=5).stdout
+    attacked(engine, image, named(engine, "lost"), "true")
+    settled(engine, [named(engine, "lost")])
+    told = engine.run("d-cowscan", named(engine, "lost"), env={"D_SRC_DIR": "/nowhere"}, expect=5).stdout
     assert "INCOMPLETE: not compared with its source: /nowhere: No such file or directory" in told
