@@ -18,7 +18,7 @@ PURE = [
         SOURCE / "engine" / name
         for name in ("about.py", "dialect.py", "differences.py", "entries.py", "identity.py", "models.py")
     ),
-    *(SOURCE / "updates" / name for name in ("tag_pattern.py", "track.py", "version.py")),
+    *(SOURCE / "updates" / name for name in ("policy.py", "tag_pattern.py", "track.py", "version.py", "window.py")),
     *(SOURCE / name for name in ("text.py", "errors.py")),
 ]
 OUTSIDE = {

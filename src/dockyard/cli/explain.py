@@ -9,6 +9,7 @@ from dockyard.settings.acceptance_type import Acceptance
 from dockyard.settings.keys import EXTRA_DOCKER, NOTIFY, PUID, ULIMITS
 from dockyard.settings.resolve import Settings
 from dockyard.settings.rule_type import Rule
+from dockyard.settings.update_type import Updates
 from dockyard.settings.values import HealthCheck, LogDriver, Mount, Port, Variable, Volume, VolumeDefaults, Wave
 
 Row = dict[str, str]
@@ -52,6 +53,20 @@ def _map(value: Volume | VolumeDefaults) -> str:
     return f"{{{', '.join(words)}}}" if said else ""
 
 
+def _policy(value: Updates) -> str:
+    """Return an update policy as a map on one line."""
+    said = {name: field for name, field in value._asdict().items() if field is not None and name != "images"}
+    words = [f"{name}: {field if isinstance(field, str) else _listed(field)}" for name, field in said.items()]
+    words += (
+        [f"images: {{{', '.join(f'{name}: {_policy(own)}' for name, own in value.images)}}}"] if value.images else []
+    )
+    return f"{{{', '.join(words)}}}" if words else ""
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
 def _shown(settings: Settings, name: str, value: object) -> str:
     if name == NOTIFY.name and value:
         return "***"  # addresses hold passwords
@@ -74,6 +89,8 @@ def written(value: object) -> str:  # noqa: C901, PLR0911, PLR0912 - one line a 
             return _map(value)
         case Variable():
             return f"{value.name}=*{value.secret}" if value.secret else f"{value.name}={value.value}"
+        case Updates():
+            return _policy(value)
         case Rule():
             return value.path
         case Acceptance():

@@ -43,6 +43,7 @@ VARIABLES = (
     Variable("XDG_CONFIG_HOME", "Where a user's own systemd units go, below `systemd/user`; else `~/.config`."),
     Variable("XDG_STATE_HOME", "Where a user's own state is, in `dockyard`; else `~/.local/state`."),
     Variable("XDG_RUNTIME_DIR", "Where a user's own locks are, in `dockyard`; else `~/.local/state`."),
+    Variable("TZ", "The time zone of `window` and of times that are printed; else that of `/etc/localtime`."),
     Variable("TMPDIR", "Where temporary files are; else `/tmp`, or `/var/tmp` if podman builds with secrets."),
     Variable("SUDO_USER", "Who is told to hold a lock, or to have accepted or undone something."),
     Variable("COMPOSE_PROFILES", "The profiles that `d import` takes, where no `--profile` names any."),

@@ -25,7 +25,8 @@ class Key(NamedTuple, Generic[T]):
 
     `by_mode` holds the defaults that differ from `default`. `read_as` says, for modes that are not content with the
     rule, which spellings count (`dev_` for `dev_K`, an empty string for `K` itself), the strongest first; `shared` are
-    values of `K` that count all the same. `in_environment`: whether there is a variable `DOCKYARD_K` for it.
+    values of `K` that count all the same. `in_environment`: whether there is a variable `DOCKYARD_K` for it. `combine`
+    makes one value of those of two sources, the stronger first; without it only the strongest source counts.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Key(NamedTuple, Generic[T]):
     shared: frozenset[str] = frozenset()
     emit: Callable[[T], tuple[str, ...]] | None = None
     in_environment: bool = True
+    combine: Callable[[T, T], T] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

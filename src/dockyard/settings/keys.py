@@ -11,6 +11,7 @@ from dockyard.settings.acceptance_type import Acceptance, Acceptances
 from dockyard.settings.key import Key, Scope, each, each_pair, health_argv, option, switch
 from dockyard.settings.mount_type import Mounts
 from dockyard.settings.rule_type import PathPattern, Rule, Rules
+from dockyard.settings.update_type import UpdatePolicy, Updates, complete
 from dockyard.settings.values import (
     BuildSecret,
     HealthCheck,
@@ -572,6 +573,19 @@ KEEP = Key[tuple[str, ...]](
     _S,
     (),
     scope=Scope.SERVICE,
+)
+UPDATES = Key(
+    "updates",
+    UpdatePolicy(),
+    "Which updates of base images are applied, and when: a map of `track` (versions: `^16`, `~3.12`, `any`, `tag`, or "
+    "a pattern between slashes), `hold` (`major`, `all`, `none`, or the first version that is held), `cooldown` (`3d`, "
+    "`12h`, `2w`, `0`), `window` (`Sun 03:00-05:00`, several as a list, or `always`), `notes` (the address of release "
+    "notes), `remind` (after how long a pending update is reported again), and `images`: the same for images by their "
+    "names. Fields that settings.yaml leaves out are those of the host file.",
+    _S,
+    Updates(),
+    shown_default="`{track: tag, hold: none, cooldown: 3d, window: always, remind: 14d}`",
+    combine=complete,
 )
 
 # ------------------------------------------------------------------------------------------------------- the host

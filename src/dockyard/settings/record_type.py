@@ -72,9 +72,13 @@ class Form(NamedTuple):
 
     def schema(self) -> Schema:
         """Return the schema of a list of such maps, or of one."""
-        named = {name: field.type.schema() for name, field in self.fields.items()}
-        one = json_schema.closed(named, [name for name, field in self.fields.items() if field.needed])
+        one = self.schema_of_one()
         return json_schema.either(one, {"type": "array", "items": one})
+
+    def schema_of_one(self) -> Schema:
+        """Return the schema of one such map."""
+        named = {name: field.type.schema() for name, field in self.fields.items()}
+        return json_schema.closed(named, [name for name, field in self.fields.items() if field.needed])
 
 
 def account(noun: str) -> dict[str, Field]:
@@ -99,7 +103,7 @@ def read_records(node: Node, form: Form) -> list[Record]:
     records: list[Record] = []
     for item in node.items:
         try:
-            records.append((item.where, _record(item, form)))
+            records.append((item.where, read_record(item, form)))
         except SettingsError as error:
             problems += error.problems
     if problems:
@@ -112,7 +116,7 @@ def one_or_more(node: Node) -> Node:
     return Sequence((node,), node.where) if isinstance(node, Mapping) else node
 
 
-def _record(node: Node, form: Form) -> dict[str, Any]:
+def read_record(node: Node, form: Form) -> dict[str, Any]:
     """Return what one map says; raises SettingsError."""
     if not isinstance(node, Mapping):
         raise SettingsError([Problem(node.where, f"not {_a(form.noun)}", form.example)])

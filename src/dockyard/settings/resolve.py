@@ -1,6 +1,7 @@
 """Layers of what was written → one value for each key. Pure: what is read, load.py reads."""
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from dockyard.settings.key import OVERRIDES, Key
@@ -52,8 +53,18 @@ def resolve(layers: Iterable[Layer], mode: Mode, defaults: Mapping[str, Value[An
     values = {}
     for name, key in KEYS.items():
         default = defaults.get(name) or Value(key.default_in(mode), "default")
-        values[name] = flags.get(name) or _first_in(others, key, mode) or default
+        find = _combined if key.combine else _first_in
+        values[name] = flags.get(name) or find(others, key, mode) or default
     return Settings(mode, values)
+
+
+def _combined(layers: Iterable[Layer], key: Key[Any], mode: Mode) -> Value[Any] | None:
+    """Return what all layers say together, the first the strongest, with all their sources."""
+    found = [value for layer in layers if (value := _first_in([layer], key, mode))]
+    if not key.combine or len(found) < 2:  # noqa: PLR2004 - two are combined
+        return next(iter(found), None)
+    together = reduce(key.combine, (value.value for value in found))
+    return Value(together, " and ".join(value.source for value in found), found[0].spelling)
 
 
 def _first_in(layers: Iterable[Layer], key: Key[Any], mode: Mode) -> Value[Any] | None:

@@ -1,4 +1,4 @@
-"""Which versions of an image a service follows: `^16`, `~3.12`, `>=1.2 <2`, `*`, a pattern, or only its own tag."""
+"""Which versions of an image a service follows: `^16`, `~3.12`, `>=1.2 <2`, any, a pattern, or only its own tag."""
 
 import operator
 import re
@@ -11,9 +11,12 @@ from dockyard.updates.version import Version
 SAME_TAG = "tag"
 """What `track` says if only the tag itself is followed; the default."""
 
-EXAMPLES = "`^16`, `~3.12`, `>=1.2 <2`, `*`, `tag` or a pattern such as `/16\\.\\d+-alpine3\\.\\d+/`"
+ANY = "any"
+"""What `track` says if all versions are followed; `*` is the same, but YAML wants it in quotes."""
 
 _NUMBER = r"v?(\d{1,18}(?:\.\d{1,18}){0,7})"
+PATTERN = rf"\s*(?:{SAME_TAG}|{ANY}|\*|/.+/|[~^]{_NUMBER}|(?:(?:>=|<=|>|<|=)\s*{_NUMBER}[\s,]*)+)\s*"
+"""What a text that says what to follow looks like."""
 _CARET = re.compile(rf"\^{_NUMBER}", re.ASCII)
 _TILDE = re.compile(rf"~{_NUMBER}", re.ASCII)
 _COMPARISON = re.compile(rf"(>=|<=|>|<|=)\s*{_NUMBER}", re.ASCII)
@@ -78,7 +81,7 @@ def parse_track(text: str) -> Track:
         return Track()
     if wanted.startswith("/"):
         return Track(wanted, (), _pattern(wanted))
-    return Track(wanted, () if wanted == "*" else _limits(wanted))
+    return Track(ANY) if wanted in {ANY, "*"} else Track(wanted, _limits(wanted))
 
 
 def _pattern(text: str) -> TagPattern:
