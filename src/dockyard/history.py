@@ -80,6 +80,31 @@ def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]
         warn(f"{path()}: the history could not be written: {error}")
 
 
+def add_detail(service: str, image: str, detail: Mapping[str, object]) -> None:
+    """Add to the newest event that made an image live. That it could not be written is told, and stops nothing."""
+    import json
+
+    statement = (
+        "UPDATE events SET detail = json_patch(detail, ?) WHERE number = (SELECT max(number) FROM events WHERE "
+        "service = ? AND image = ? AND action IN ('upgrade', 'promote', 'rollback') AND result = 'ok')"
+    )
+    try:
+        _run(statement, (known.hide(json.dumps(detail, default=str)), service, image))
+    except DockyardError as error:
+        warn(str(error))
+
+
+def image_of_failure(service: str, report: str) -> str:
+    """Return the image of the event that has left a failure report, by its directory; empty if it names none.
+
+    Raises DockyardError.
+    """
+    condition = (
+        "WHERE service = ? AND image != '' AND json_extract(detail, '$.dossier') = ? ORDER BY number DESC LIMIT 1"
+    )
+    return next((event.image for event in _select(condition, (service, report))), "")
+
+
 def events(service: str = "", limit: int = 50) -> list[Event]:
     """Return the newest events first, of one service or of all. Raises DockyardError where they cannot be read."""
     where, wanted = ("WHERE service = ?", (service, limit)) if service else ("", (limit,))

@@ -106,6 +106,12 @@ class Replacement(NamedTuple):
     patience: float | None = None
     missing: tuple[str, ...] = ()
 
+    @property
+    def image_before(self) -> str:
+        """The id of the image that production had until then; empty if there was none."""
+        tags = self.plan.tags
+        return self.plan.old.image_id if self.plan.old else tags.live if tags else ""
+
     def switch(self) -> Switched:
         """Switch, up to where `seal` makes it final. Raises DockyardError; production is then as it was.
 

@@ -12,7 +12,7 @@ from dockyard.plan.switch import Tags
 from dockyard.replace import production, replacement
 from dockyard.service import Service
 from dockyard.switch import MILLISECONDS, Switched
-from dockyard.upgrade import Report, Tell, Wanted, upgraded
+from dockyard.upgrade import Report, Tell, Wanted, upgraded, with_changes
 from dockyard.versions import version_to_restore
 from dockyard.yard import Yard
 
@@ -49,7 +49,7 @@ def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell, version: 
     _reject(builder, rejected)
     builder.publish()
     late = _await_answer(yard, pending.plan.name, ports, switched)
-    report = upgraded(pending, switched)
+    report = with_changes(yard, upgraded(pending, switched), pending.image_before)
     return report._replace(notes=(*late, *report.notes, *lasts(service, rejected)))
 
 

@@ -203,11 +203,11 @@ def remembered(builder: Builder, action: str, image: str = "") -> Iterator[None]
 def finish(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tell) -> Report:
     """Switch to what passed, or only promote it where nothing is to run. Raises DockyardError."""
     if not ready.reasons:
-        return promote(ready)
+        return promote(yard, ready)
     pending = switching(yard, service, ready, wanted, tell)
     switched = pending.carry_out()
     ready.builder.publish()
-    return upgraded(pending, switched)
+    return with_changes(yard, upgraded(pending, switched), pending.image_before)
 
 
 def upgraded(pending: Replacement, switched: Switched) -> Report:
@@ -217,7 +217,15 @@ def upgraded(pending: Replacement, switched: Switched) -> Report:
     return Report(pending.service.name, "upgraded", words, image, switched.outage, switched.notes)
 
 
-def promote(ready: Ready) -> Report:
+def with_changes(yard: Yard, report: Report, before: str) -> Report:
+    """Add what changed in packages and files since the image before, by its id, to a report and to the history."""
+    from dockyard.image_changes import note_changes
+
+    changes = note_changes(yard.engine, report.service, before, report.image)
+    return report._replace(notes=(*report.notes, *changes))
+
+
+def promote(yard: Yard, ready: Ready) -> Report:
     """Make what passed live where nothing runs. Raises DockyardError."""
     builder = ready.builder
     builder.promote(ready.tested or ready.image)
@@ -225,7 +233,7 @@ def promote(ready: Ready) -> Report:
     history.record(builder.service.name, "promote", "ok", image=ready.image, content=content)
     builder.publish()
     text = f"{builder.name.tagged(LIVE)} is {ready.image[:12]}"
-    return Report(builder.service.name, "promoted", text, ready.image)
+    return with_changes(yard, Report(builder.service.name, "promoted", text, ready.image), ready.tags.live)
 
 
 def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tell) -> Replacement:

@@ -11,6 +11,7 @@ from dockyard.cli.making import promoted, tested_id
 from dockyard.cli.output import Result, warn
 from dockyard.cli.parser import Parser
 from dockyard.errors import UsageError
+from dockyard.image_changes import note_changes
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS, UNTRIMMED, Promotion
 from dockyard.rollback import lasts, roll_back_tags
 from dockyard.settings.keys import TRIM
@@ -97,11 +98,14 @@ def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
 
 
 def _published(builder: Builder, promotion: Promotion) -> Result:
+    changes: tuple[str, ...] = ()
     if promotion.commands:
-        content = builder.engine.content(promotion.live)
-        history.record(builder.service.name, "promote", "ok", image=promotion.live, content=content)
+        name, live = builder.service.name, promotion.live
+        history.record(name, "promote", "ok", image=live, content=builder.engine.content(live))
+        changes = note_changes(builder.engine, name, promotion.previous, live)
     builder.publish()
-    return promoted(builder, promotion)
+    result = promoted(builder, promotion)
+    return result._replace(lines=[*result.lines, *changes])
 
 
 def _rolled_back(builder: Builder) -> Result:

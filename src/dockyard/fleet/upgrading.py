@@ -17,7 +17,19 @@ from dockyard.plan.switch import Tags
 from dockyard.replace import Replacement
 from dockyard.switch import put_back
 from dockyard.text import listed
-from dockyard.upgrade import Report, Wanted, built, each, look, prepare, promote, switching, tested, upgraded
+from dockyard.upgrade import (
+    Report,
+    Wanted,
+    built,
+    each,
+    look,
+    prepare,
+    promote,
+    switching,
+    tested,
+    upgraded,
+    with_changes,
+)
 
 if TYPE_CHECKING:
     from dockyard.service import Service
@@ -204,7 +216,12 @@ def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mappi
             return {"state": ready.result, **_data(ready)}
         if not ready.reasons:
             tags = ready.tags
-            return {"state": "promoted", **_data(promote(ready)), "repository": tags.repository, "was": [*tags[1:]]}
+            return {
+                "state": "promoted",
+                **_data(promote(yard, ready)),
+                "repository": tags.repository,
+                "was": [*tags[1:]],
+            }
         return {"state": "ready", "image": ready.image, "tested": ready.tested, "reasons": list(ready.reasons)}
 
 
@@ -233,6 +250,7 @@ def _switch(  # noqa: PLR0913
             _wait_for_others(pending, report, link)
         pending.finish(switched)
         builder.publish()
+        report = with_changes(yard, report, pending.image_before)
     return _data(report)
 
 

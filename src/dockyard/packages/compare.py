@@ -2,8 +2,14 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.packages.package import PackageChange, package_changes
-from dockyard.packages.reading import DATABASE_DIRECTORIES, RPM_DIRECTORIES, PackageList, read_packages
+from dockyard.packages.package import PackageChange
+from dockyard.packages.reading import (
+    DATABASE_DIRECTORIES,
+    RPM_DIRECTORIES,
+    PackageList,
+    list_changes,
+    read_packages,
+)
 from dockyard.surface.same import Side, differing_paths, opened_sides, paths_to_report
 
 if TYPE_CHECKING:
@@ -43,9 +49,8 @@ class _Sides(NamedTuple):
 
     @property
     def packages(self) -> tuple[PackageChange, ...]:
-        """The packages that differ; none if only one image has a list of them: a trimmed one may have lost it."""
-        before, after = self.lists
-        return package_changes(before.packages, after.packages) if before.databases and after.databases else ()
+        """The packages that differ."""
+        return list_changes(*self.lists)
 
 
 def has_same_files(engine: "Engine", one: "Image", other: "Image") -> bool:

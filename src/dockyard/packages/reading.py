@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.packages.apk import parse_installed
 from dockyard.packages.dpkg import parse_status
-from dockyard.packages.package import DamagedError, Package, name_packages
+from dockyard.packages.package import DamagedError, Package, PackageChange, name_packages, package_changes
 from dockyard.surface.way import way
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ class PackageList(NamedTuple):
     def has_database_in(self, directory: str) -> bool:
         """Return whether a database in a directory was read; its path ends in `/`."""
         return any(path.startswith(directory) for path in self.databases)
+
+
+def list_changes(before: PackageList, after: PackageList) -> tuple[PackageChange, ...]:
+    """Return what changes between two lists; nothing if only one image has one: a trimmed one may have lost it."""
+    return package_changes(before.packages, after.packages) if before.databases and after.databases else ()
 
 
 Parse = Callable[["Files", str], list[Package]]

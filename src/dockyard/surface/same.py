@@ -52,7 +52,7 @@ def differing_paths(one: Side, other: Side, without: Collection[str] = ()) -> It
     `without` are paths of directories, each with `/` at its end, that do not count. Raises DockyardError if there is
     too much to read.
     """
-    paths = [path for path in sorted(one.tree.keys() | other.tree.keys()) if _counts(path, one, other, tuple(without))]
+    paths = _paths_that_count(one.tree, other.tree, tuple(without))
     links = _links(one.tree, paths), _links(other.tree, paths)
     alike = []
     for path in paths:
@@ -66,11 +66,20 @@ def differing_paths(one: Side, other: Side, without: Collection[str] = ()) -> It
     yield from (path for path in unshared if not _have_equal_contents(path, one, other))
 
 
-def _counts(path: str, one: Side, other: Side, without: tuple[str, ...]) -> bool:
+def _paths_that_count(tree: Tree, other: Tree, without: tuple[str, ...]) -> list[str]:
+    """Return the paths of both trees that count; a directory that one has for what does not count does not either."""
+    paths = sorted(tree.keys() | other.keys())
+    ignored = {path for path in paths if not _counts(path, tree, other, without)}
+    above = {parent for path in ignored for parent in _directories_of(path)}
+    ignored |= {path for path in above if path not in tree or path not in other}
+    return [path for path in paths if path not in ignored]
+
+
+def _counts(path: str, tree: Tree, other: Tree, without: tuple[str, ...]) -> bool:
     """Return whether a path counts; whatever can be executed does."""
     if not is_residue(path) and not f"{path}/".startswith(without):
         return True
-    return any(path in side.tree and side.tree[path].can_be_run for side in (one, other))
+    return any(path in side and side[path].can_be_run for side in (tree, other))
 
 
 def _are_alike(path: str, tree: Tree, other: Tree) -> bool:

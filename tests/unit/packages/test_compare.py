@@ -222,6 +222,16 @@ def test_a_new_directory_is_counted_with_its_files(compare: Compare) -> None:
     assert compare(build).files == 3
 
 
+def test_a_directory_for_what_does_not_count_does_not_count(compare: Compare) -> None:
+    """As /var/log, which the first package that writes a log creates."""
+
+    def build(layer: Path, number: int) -> None:
+        if number == 2:
+            write(layer / "var/log/dpkg.log", "installed")
+
+    assert compare(build).is_equal
+
+
 def test_more_than_can_be_compared_is_an_error(compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of holes costs an image nothing, and reading it would never end."""
     monkeypatch.setattr(same, "MAX_COMPARED_BYTES", 1 << 30)

@@ -3,7 +3,7 @@
 from dockyard.cli.command import argument, flag, option
 from dockyard.cli.output import Result, table
 from dockyard.cli.verb import On, verb
-from dockyard.errors import UsageError
+from dockyard.errors import DockyardError, UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
 
@@ -48,8 +48,12 @@ def _what(detail: object) -> str:
     assert isinstance(detail, dict)  # noqa: S101 - JSON of ours
     if "reason" in detail:
         return next(iter(str(detail["reason"]).splitlines()), "")
+    from dockyard.image_changes import describe_recorded
+
     outage = f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
-    return ", ".join(filter(None, (outage, "killed at its stop" if detail.get("killed") else "")))
+    killed = "killed at its stop" if detail.get("killed") else ""
+    changed = describe_recorded(detail)
+    return ", ".join(filter(None, (outage, killed, f"changed: {changed}" if changed else "")))
 
 
 @verb(
@@ -59,7 +63,7 @@ def _what(detail: object) -> str:
     settles=False,
     options=(flag("--list", dest="as_list", help="list what is kept, and show none"),),
 )
-def why(_yard: Yard, name: str, *, as_list: bool) -> Result:
+def why(yard: Yard, name: str, *, as_list: bool) -> Result:
     """Show what the last failure of a service left: the reason, the logs, what its health check and its tests wrote."""
     from dockyard.dossier import dossiers, read
 
@@ -73,9 +77,24 @@ def why(_yard: Yard, name: str, *, as_list: bool) -> Result:
         for file in ("reason.txt", "state-new.txt", "health-new.json", "log-new.txt", "transcript.txt", "timings.json")
         if file in files
     ]
-    lines = [f"{name}: {kept[0].name}, in {kept[0]}"]
+    changed = _changes_of_failure(yard, name, str(kept[0]))
+    lines = [f"{name}: {kept[0].name}, in {kept[0]}", *([changed] if changed else [])]
     for file in shown:
         lines += ["", f"{file}:", *(f"  {line}" for line in files[file].rstrip().splitlines()[-TOLD:])]
     others = sorted(set(files) - set(shown))
     lines += ["", f"also there: {', '.join(others)}"] if others else []
-    return Result(lines, {"service": name, "directory": str(kept[0]), "files": files})
+    return Result(lines, {"service": name, "directory": str(kept[0]), "files": files, "changed": changed})
+
+
+def _changes_of_failure(yard: Yard, name: str, report: str) -> str:
+    """Return how the image that failed differs from what is live, or why that is not known."""
+    from dockyard.build import builder_for
+    from dockyard.image_changes import describe_failed_image
+    from dockyard.plan.build import LIVE
+
+    try:
+        builder = builder_for(yard, yard.named(name))
+        live = builder.tags().get(builder.name.tagged(LIVE))
+        return describe_failed_image(yard.engine, name, report, live.id if live else "")
+    except DockyardError as error:
+        return f"the image that failed was not compared with what is live: {error}"

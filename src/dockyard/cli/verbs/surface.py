@@ -7,6 +7,7 @@ from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
 from dockyard.errors import NoSuchNameError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS
+from dockyard.text import escaped
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def _image(builder: "Builder", tag: str) -> "tuple[str, Image]":
 
 def _against(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[str, Any], list[str]]:
     """Return what came and went since the image before, if there is one."""
+    from dockyard.packages.reading import list_changes
+    from dockyard.packages.words import describe_changes
     from dockyard.surface.difference import differences
     from dockyard.surface.measure import measure
     from dockyard.surface.told import difference_lines
@@ -66,9 +69,13 @@ def _against(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[
     previous = builder.engine.images([reference]).get(reference)
     if not previous or previous.id == image.id:
         return {}, []
-    found = differences(measure(builder.engine, previous).surface, now.surface)
-    data = {"image": previous.id, "differences": [one._asdict() for one in found]}
-    return {"previous": data}, [f"since {reference}, {previous.id[:12]}", *difference_lines(found)]
+    before = measure(builder.engine, previous)
+    found, changes = differences(before.surface, now.surface), list_changes(before.packages, now.packages)
+    packages = [change._asdict() for change in changes]
+    data = {"image": previous.id, "differences": [one._asdict() for one in found], "packages": packages}
+    lines = [f"  packages: {describe_changes(changes)}"] if changes else []
+    lines += [f"  {escaped(note)}" for note in dict.fromkeys((*before.packages.notes, *now.packages.notes))]
+    return {"previous": data}, [f"since {reference}, {previous.id[:12]}", *difference_lines(found), *lines]
 
 
 def _used(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[str, Any], list[str]]:
