@@ -100,6 +100,20 @@ class HeldError(DockyardError):
     """A service is held, or its new version was rolled back: only an explicit command with --force upgrades it."""
 
 
+class RegistryError(DockyardError):
+    """A registry did not answer a question about an image, or answered with what cannot be true.
+
+    `kind` is `unreachable`, `missing`, `denied`, `limited` or `wrong`. `until` is when a limit ends, in seconds since
+    1970, if the registry says so.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, host: str, kind: str, until: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.host = host
+        self.kind = kind
+        self.until = until
+
+
 NO_PROGRAM = "does its first line name a program that exists?"
 """The hint for a script that cannot be started."""
 

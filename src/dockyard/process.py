@@ -41,18 +41,26 @@ def capture(
     extra_environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
     silence: Silence | None = None,
+    given: str = "",
 ) -> Done:
     """Run a child to its end and return what it wrote. Bytes that are not UTF-8 survive as surrogates.
 
+    `given` is a short text that the child can read; by default it can read nothing.
     Raises OSError where it cannot start; TimeoutError, which is one too, after `timeout` seconds.
     """
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        argv, env=environment_with(extra_environment), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        argv,
+        env=environment_with(extra_environment),
+        stdin=pipe if given else subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
     ) as child:
         try:
             for tell in STARTED:
                 tell(child.pid)
+            if child.stdin:
+                child.stdin.write(given.encode())  # fits into its buffer; sent with what follows
             written = _communicate(child, timeout, silence)
         except subprocess.TimeoutExpired:
             child.kill()
