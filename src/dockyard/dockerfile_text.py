@@ -20,6 +20,26 @@ class Instruction(NamedTuple):
     line: int
 
 
+class Located(NamedTuple):
+    """An instruction, and where each character of its value is in the text, but for those of here-documents."""
+
+    instruction: Instruction
+    places: tuple[int, ...]
+
+
+class _Line(NamedTuple):
+    """One line, or several that were joined: where each of its characters is in the text."""
+
+    text: str
+    places: tuple[int, ...]
+
+    def strip(self) -> "_Line":
+        """Return the line without what is blank at its ends."""
+        begin = len(self.text) - len(self.text.lstrip())
+        end = max(len(self.text.rstrip()), begin)
+        return _Line(self.text[begin:end], self.places[begin:end])
+
+
 class _Document(NamedTuple):
     """A here-document that a line announces: the word that ends it, and whether tabs may stand before that word."""
 
@@ -29,18 +49,37 @@ class _Document(NamedTuple):
 
 def instructions(text: str) -> tuple[Instruction, ...]:
     """Return all instructions, in order."""
-    lines = [line.rstrip("\r") for line in text.removeprefix(_BYTE_ORDER_MARK).split("\n")]
+    return tuple(located.instruction for located in located_instructions(text))
+
+
+def located_instructions(text: str) -> tuple[Located, ...]:
+    """Return all instructions, in order, with the places of what they say."""
+    places = _lines(text)
+    lines = [line.text for line in places]
     escape = escape_character(text)
-    found: list[Instruction] = []
+    found: list[Located] = []
     number = 0
     while number < len(lines):
         begin = number
-        line, number = _joined(lines, number, escape)
-        contents, number = _documents_below(line, lines, number)
-        if line:
-            name, _, value = "\t".join(line.split(maxsplit=1)).partition("\t")
-            found.append(Instruction(name.upper(), "\n".join([value.strip(), *contents]), begin + 1))
+        line, number = _joined(places, number, escape)
+        contents, number = _documents_below(line.text, lines, number)
+        if line.text:
+            name, *rest = line.text.split(maxsplit=1)
+            value = rest[0] if rest else ""
+            instruction = Instruction(name.upper(), "\n".join([value, *contents]), begin + 1)
+            found.append(Located(instruction, line.places[len(line.text) - len(value) :]))
     return tuple(found)
+
+
+def _lines(text: str) -> list[_Line]:
+    """Return the lines without what ends them, and without the mark that may be before the first."""
+    place = len(text) - len(text.removeprefix(_BYTE_ORDER_MARK))
+    found = []
+    for line in text[place:].split("\n"):
+        bare = line.rstrip("\r")
+        found.append(_Line(bare, tuple(range(place, place + len(bare)))))
+        place += len(line) + 1
+    return found
 
 
 def escape_character(text: str) -> str:
@@ -57,18 +96,20 @@ def escape_character(text: str) -> str:
     return "\\"
 
 
-def _joined(lines: list[str], number: int, escape: str) -> tuple[str, int]:
+def _joined(lines: list[_Line], number: int, escape: str) -> tuple[_Line, int]:
     """Return the line at a number with those that continue it, empty for a comment, and the number of the next one."""
-    line, number = lines[number].lstrip(), number + 1
-    if line.startswith("#"):
-        return "", number
-    joined, is_continued = _without_continuation(line, escape)
+    line, number = lines[number], number + 1
+    if line.text.lstrip().startswith("#"):
+        return _Line("", ()), number
+    text, is_continued = _without_continuation(line.text, escape)
+    places = line.places[: len(text)]
     while is_continued and number < len(lines):
         line, number = lines[number], number + 1
-        if line.strip() and not line.lstrip().startswith("#"):
-            part, is_continued = _without_continuation(line, escape)
-            joined += part
-    return joined.strip(), number
+        if line.text.strip() and not line.text.lstrip().startswith("#"):
+            part, is_continued = _without_continuation(line.text, escape)
+            text += part
+            places += line.places[: len(part)]
+    return _Line(text, places).strip(), number
 
 
 def _without_continuation(line: str, escape: str) -> tuple[str, bool]:

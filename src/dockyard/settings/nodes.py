@@ -74,6 +74,18 @@ def document(text: str, name: str, deepest: int = DEEPEST) -> Node:
     return Scalar("", name, plain=True) if root is None else _Converter(name, deepest).node(root)
 
 
+def value_span(text: str, key: str) -> tuple[int, int] | None:
+    """Return where the scalar value of a key begins and ends in a settings file; None if it has none.
+
+    Raises SettingsError as `parse` does.
+    """
+    parse(text, key)
+    root: Any = _compose(text, DEEPEST)
+    pairs = root.value if root else ()
+    marks = [value for name, value in pairs if name.value == key and isinstance(value.value, str)]
+    return (marks[0].start_mark.index, marks[0].end_mark.index) if len(marks) == 1 else None
+
+
 def _compose(text: str, deepest: int) -> object:
     """Return the library's own nodes."""
     import ruamel.yaml
