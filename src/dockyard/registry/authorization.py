@@ -13,7 +13,8 @@ from dockyard.masking import known
 from dockyard.registry.challenge import BASIC, Challenge, choose_challenge
 from dockyard.registry.credentials import Credentials
 from dockyard.registry.manifest import UnreadableError, read_object
-from dockyard.registry.transport import Answer, Origin, Request, Trust, basic_authorization, parse_origin
+from dockyard.registry.transport import Answer, Origin, Request, basic_authorization, parse_origin
+from dockyard.registry.trust import Trust
 
 MAX_TOKEN_ANSWER = 1024 * 1024  # bytes
 TOKEN_SECONDS = 60.0  # how long a token is valid if its service does not say

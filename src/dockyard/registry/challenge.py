@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 BEARER, BASIC = "bearer", "basic"
 
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][\w!#$%&'*+.^`|~-]*)(?:\s+|$)(?!\s*=)", re.ASCII)
+_SCHEME = re.compile(r"\s*,?\s*([A-Za-z][\w!#$%&'*+.^`|~-]*)(?:\s+(?!\s*=)|$|(?=,))", re.ASCII)
 _PARAMETER = re.compile(r'\s*,?\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))', re.ASCII)
 
 

@@ -32,7 +32,8 @@ from dockyard.registry.manifest import (
     read_object,
 )
 from dockyard.registry.reference import Reference, is_digest, is_tag
-from dockyard.registry.transport import Transport, Trust, parse_origin
+from dockyard.registry.transport import Transport, parse_origin
+from dockyard.registry.trust import Trust
 
 SECONDS = 30.0  # for one question, with all that it takes
 MAX_MANIFEST = 4 * 1024 * 1024  # bytes, as the specification has it

@@ -102,8 +102,7 @@ class Exchange:
         if answer.status in FAILING:
             raise _unreachable(request.origin, f"answers with status {answer.status}")
         if answer.status == 429:  # noqa: PLR2004 - too many requests
-            self._failed[request.origin] = _limited(request.origin, answer.headers)
-            raise self._failed[request.origin]
+            raise self._failed.setdefault(request.origin, _limited(request.origin, answer.headers))
         return answer
 
 

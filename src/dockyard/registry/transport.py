@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 from dockyard.errors import RegistryError
 from dockyard.registry.proxies import Proxies, Proxy
+from dockyard.registry.trust import CertificateFileError, Trust, build_context
 
 CONNECT_SECONDS = 10
 CONNECTIONS = 6  # to one server at a time
@@ -38,15 +38,6 @@ class Origin(NamedTuple):
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Trust(NamedTuple):
-    """Whom to take for a server, and as whom to appear."""
-
-    is_verified: bool = True
-    directories: tuple[Path, ...] = ()
-    """As in `certs.d`: `*.crt` are authorities, `*.cert` with `*.key` are certificates of this client."""
-    has_client_certificate: bool = True
-
-
 class Request(NamedTuple):
     """What is asked of a server; `limit` is the maximum size of the answer, in bytes."""
 
@@ -65,10 +56,6 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class CertificateFileError(OSError):
-    """A file with a certificate or a key is not what it should be."""
 
 
 class BrokenError(Exception):
@@ -152,7 +139,7 @@ class Transport:
     def _context(self, trust: Trust) -> ssl.SSLContext:
         with self._lock:
             if trust not in self._contexts:
-                self._contexts[trust] = _build_context(trust)
+                self._contexts[trust] = build_context(trust)
             return self._contexts[trust]
 
     def _explain(self, request: Request, error: Exception) -> RegistryError | BrokenError:
@@ -161,6 +148,9 @@ class Transport:
             return BrokenError("ends connections before it answers")
         if isinstance(error, HTTPException):
             return BrokenError("answers with what is not HTTP, or with a part of it")
+        if isinstance(error, CertificateFileError):
+            message, host = f"{request.origin} cannot be asked: {error}", str(request.origin)
+            return RegistryError(message, "correct or remove that file", host=host, kind="wrong")
         problem, hint = _problem_of(error, request.trust)
         if not isinstance(error, ssl.SSLError) and self._has_proxy(request.origin):
             problem = f"cannot be reached through the proxy: {first_line(str(error))}"
@@ -176,8 +166,6 @@ def _problem_of(error: Exception, trust: Trust) -> tuple[str, str]:
     """Return what is wrong with a server, and what to do about it."""
     hint = ""
     match error:
-        case CertificateFileError():
-            problem, hint = f"cannot be asked: {error}", "correct or remove that file"
         case ssl.SSLCertVerificationError():
             problem = f"has a certificate that is not valid: {error.verify_message}"
             where = next((f"{path}/ca.crt" for path in trust.directories), "certs.d")
@@ -305,30 +293,6 @@ def basic_authorization(user: str, password: str) -> str:
     from base64 import b64encode
 
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
-def _build_context(trust: Trust) -> ssl.SSLContext:
-    """Return how to speak TLS. Raises CertificateFileError."""
-    if trust.is_verified:
-        context = ssl.create_default_context()
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as the engines: older private authorities are accepted
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    for directory in trust.directories:
-        for path in sorted(directory.glob("*.crt")):
-            _load_file(path, context.load_verify_locations)
-        for path in sorted(directory.glob("*.cert")) if trust.has_client_certificate else ():
-            _load_file(path, lambda certificate: context.load_cert_chain(certificate, certificate.with_suffix(".key")))
-    return context
-
-
-def _load_file(path: Path, load: Callable[[Path], object]) -> None:
-    try:
-        load(path)
-    except OSError as error:
-        raise CertificateFileError(f"{path}, or its key, cannot be used: {error.strerror or error.args[-1]}") from None
 
 
 def first_line(text: str) -> str:

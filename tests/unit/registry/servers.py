@@ -43,8 +43,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, answer: Answer, context: ssl.SSLContext | None, address: str) -> None:
+        super().__init__((address, 0), _Handler)
         self.answer = answer
         self.context = context
         self.requests: list[Seen] = []
@@ -52,7 +52,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
+        return f"{self.server_address[0]}:{self.server_address[1]}"
 
     def get_request(self) -> tuple[socket.socket, str]:
         """Count connections."""
@@ -64,9 +64,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def finish_request(self, request: socket.socket, client_address: str) -> None:
         """Speak TLS in the thread of the connection."""
-        if self.context:
-            request = self.context.wrap_socket(request, server_side=True)
-        super().finish_request(request, client_address)
+        if not self.context:
+            super().finish_request(request, client_address)
+            return
+        with self.context.wrap_socket(request, server_side=True) as encrypted:
+            super().finish_request(encrypted, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -99,8 +101,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[Server]:
-    with Server(answer, context) as server:
+def serve(answer: Answer, context: ssl.SSLContext | None = None, address: str = "127.0.0.1") -> Iterator[Server]:
+    with Server(answer, context, address) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
