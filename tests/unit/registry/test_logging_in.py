@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dockyard.errors import RegistryError
+from dockyard.registry.asking import ask_all
 from dockyard.registry.reference import Reference, parse_reference
 from tests.unit.registry.conftest import Ask, Run
 from tests.unit.registry.content import digest, single
@@ -34,9 +35,9 @@ def _login(host: str, **entry: str) -> dict[str, object]:
     return {"home/.docker/config.json": {"auths": {host: login}}}
 
 
-def _protected(realm: str, token: str = FIRST, **more: str) -> Answer:
+def _protected(realm: str, token: str = FIRST, content: Shelf | None = None, **more: str) -> Answer:
     """Return a registry that wants a token."""
-    shelf = _shelf()
+    shelf = content or _shelf()
 
     def answer(seen: Seen) -> Reply:
         if seen.headers.get("authorization") == f"Bearer {token}":
@@ -54,6 +55,26 @@ def _gives(content: object) -> Answer:
 
 def _ask(registries: Ask, server: Server, files: dict[str, object] | None = None) -> str:
     return registries(files=files or {}).resolve(Reference(server.host, "web", "1")).digest
+
+
+def test_fifty_references_in_ten_repositories_take_a_request_each_and_a_token_a_repository(run: Run, registries: Ask):
+    shelf = Shelf()
+    references = [(f"r{number}", f"1.{tag}") for number in range(10) for tag in range(5)]
+    for name, tag in references:
+        shelf.add(name, tag, IMAGE)
+    scopes = {f"repository:r{number}:pull": f"t0ken-{number}" for number in range(10)}
+    tokens = run(lambda seen: _gives({"token": scopes[parse_qs(urlsplit(seen.path).query)["scope"][0]]})(seen))
+    answers = {name: _protected(f"http://{tokens.host}/t", f"t0ken-{name[1:]}", shelf) for name, _ in references}
+    server = run(lambda seen: answers[seen.path.split("/")[2]](seen))
+    known = registries()
+    for _ in range(2):
+        found = ask_all(
+            {one: lambda one=one: known.resolve(one) for one in [Reference(server.host, *pair) for pair in references]}
+        )
+        assert [str(one) for one in found.values() if isinstance(one, RegistryError)] == []
+    assert len(tokens.requests) == 10
+    assert len(server.requests) == 51  # the first one is asked without a token
+    assert {seen.method for seen in server.requests} == {"HEAD"}
 
 
 @pytest.mark.parametrize("name", ["token", "access_token"])
