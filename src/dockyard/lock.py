@@ -13,13 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dockyard import process
-from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError, LockedError
 from dockyard.privilege import is_hosts_root
 from dockyard.telling import say
+
+if TYPE_CHECKING:
+    from dockyard.engine.engine import Engine
 
 PAUSE = 0.05  # seconds between two tries
 LINGERING = 90  # seconds in which a client that a killed run left behind has to end: longer than it takes to stop most
@@ -70,7 +72,7 @@ def directory() -> Path:
 
 
 @contextmanager
-def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
+def held(engine: "Engine", container: str, wait: float = 0) -> Iterator[Tell]:
     """Hold a container's lock for the block; yields what tells others what it is held for.
 
     `wait` is how many seconds to wait for another run. Raises LockedError, with the holder, where it has it still.
@@ -99,7 +101,7 @@ def held(engine: Engine, container: str, wait: float = 0) -> Iterator[Tell]:
         os.close(descriptor)
 
 
-def lingering(engine: Engine) -> list[str]:
+def lingering(engine: "Engine") -> list[str]:
     """Return the containers for which a client of the engine still works that a dead run has started."""
     begin, end = f"{engine.dialect.name}-", ".lock"
     try:
@@ -120,7 +122,7 @@ def _lingers(path: str) -> bool:
         os.close(descriptor)
 
 
-def _open(engine: Engine, container: str) -> int:
+def _open(engine: "Engine", container: str) -> int:
     path = directory() / f"{engine.dialect.name}-{container}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -184,7 +184,7 @@ class Docker29(StandIn):
     def info(self, _state: State) -> Thing:
         """Return the fields of `info`."""
         return {
-            "ServerVersion": self.version,
+            "ServerVersion": self.server_version,
             "DockerRootDir": "/var/lib/docker",
             "Driver": "overlayfs",
             "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],

@@ -96,6 +96,12 @@ class StandIn:
         self.store = Store(root)
         self.root = root
 
+    @property
+    def server_version(self) -> str:
+        """The version that it says it is, which the file `version` may change."""
+        place = self.root / "version"
+        return place.read_text() if place.exists() else self.version
+
     def main(self, argv: Sequence[str]) -> int:
         """Run a command; returns its exit code."""
         verb, rest = (argv[0], argv[1:]) if argv else ("help", [])

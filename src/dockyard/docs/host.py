@@ -79,7 +79,11 @@ FILES = (
     Place("/etc/dockyard/host.yaml", "~/.config/dockyard/host.yaml", "The [host file](host-file.md)."),
     Place("/etc/dockyard/cowscan.yaml", "", "What d-cowscan is to expect: [rules](cowscan-rules.md)."),
     Place("/etc/dockyard/check.yaml", "", "Points of `d check` that are [accepted](../how-to/check-services.md)."),
-    Place("/run/dockyard", "$XDG_RUNTIME_DIR/dockyard", "A lock for each container. A holder that dies frees it."),
+    Place(
+        "/run/dockyard",
+        "$XDG_RUNTIME_DIR/dockyard",
+        "A lock for each container, and for each change that an engine has under way. A holder that dies frees it.",
+    ),
     Place(STATE, "$XDG_STATE_HOME/dockyard", "What is below; readable by its owner alone."),
     Place("host-secret", "", "What `$PUID` is made from. Another one gives every container another `$PUID`."),
     Place("history.db", "", "What was done, 1000 events of a service: `d history`. A record, never the truth."),

@@ -55,6 +55,9 @@ class Dialect(NamedTuple):
     """What to do about an engine that does not answer."""
     read_about: Callable[[Mapping[str, Any]], About]
     """Reads what `info` says of the engine."""
+    changes_at_once: tuple[tuple[str, int], ...] = (("0", 8),)
+    """How many starts, stops and removals at a time it gets from us, from a version on (docs/decisions/fleet.md). The
+    first one is the smallest."""
     socket: str = ""
     """Where the engine listens, by default; empty if none does."""
     limits_from: str = ""
@@ -175,6 +178,7 @@ DOCKER = Dialect(
         rf"failed to bind host port {_ADDRESS}/(?P<protocol>\w+): address already in use",
     ),
     probe=("info", "--format", "{{.ServerVersion}}"),
+    changes_at_once=(("0", 4), ("23", 16)),  # the network code of 20.10 waits for itself
     read_about=about_docker,
     socket="/var/run/docker.sock",
     limits_from="containerd",

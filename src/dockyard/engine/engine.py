@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from dockyard import masking, process
-from dockyard.engine.about import About
+from dockyard.engine.about import About, numbers_of
 from dockyard.engine.dialect import Dialect, dialect_of
 from dockyard.engine.models import (
     MODE_LABEL,
@@ -31,6 +31,7 @@ from dockyard.engine.models import (
     step_from,
 )
 from dockyard.engine.silence import Watchdog, is_waiting, waiting
+from dockyard.engine.slots import Slots, hold_slot
 from dockyard.errors import (
     DockyardError,
     EngineError,
@@ -55,8 +56,6 @@ QUESTIONS = frozenset({"ps", "images", "history", "info"})
 """The verbs of commands that only ask."""
 
 IN_PROGRESS = "already in progress"  # what an engine says of a container that somebody else has removed just now
-
-STOPPED_AT_ONCE, STOP_PACE = 10, 0.5  # containers, and seconds until the next ones (docs/decisions/fleet.md)
 
 SETTLING = 1.0  # seconds in which an image that somebody makes right now is whole
 
@@ -276,21 +275,16 @@ class Engine:
     def stop(self, containers: Iterable[str]) -> dict[str, str]:
         """Stop containers side by side; returns what the engine said of those that it did not stop.
 
-        They begin a few at a time, as an engine that has more to stop at once needs longer for all of them; whatever
-        takes its time to end keeps the others from nothing.
+        A command each, as each waits for one of the engine's slots.
         """
-        from concurrent.futures import ThreadPoolExecutor, wait
+        from concurrent.futures import ThreadPoolExecutor
 
         names = list(containers)
-        groups = [names[first : first + STOPPED_AT_ONCE] for first in range(0, len(names), STOPPED_AT_ONCE)]
-        with ThreadPoolExecutor(max(len(groups), 1)) as clients:
-            asked = []
-            for group in groups:
-                asked.append(clients.submit(self._capture, ("stop", *group), None))
-                wait(asked[-1:], timeout=STOP_PACE)
-        failed = [(group, done.result()) for group, done in zip(groups, asked, strict=True) if done.result().exit_code]
-        up = {found.name for found in self.containers(name for group, _ in failed for name in group) if found.is_up}
-        return {name: done.stderr.strip() or "still up" for group, done in failed for name in group if name in up}
+        with ThreadPoolExecutor(max(len(names), 1)) as clients:
+            ended = clients.map(lambda name: self._capture(("stop", name), None), names)
+            failed = {name: done for name, done in zip(names, ended, strict=True) if done.exit_code}
+        up = {found.name for found in self.containers(failed) if found.is_up}
+        return {name: done.stderr.strip() or "still up" for name, done in failed.items() if name in up}
 
     def image_list(self, repository: str = "") -> list[dict[str, str]]:
         """Return a row for each tag, of one repository or of all: `repository`, `tag`, `id`, `size`, `created`."""
@@ -346,6 +340,13 @@ class Engine:
         return self.dialect.read_about(json.loads(self.call("info", "--format", "{{json .}}")))
 
     @cached_property
+    def changes_at_once(self) -> int:
+        """How many starts, stops and removals at a time it gets from us."""
+        bounds = self.dialect.changes_at_once
+        version = numbers_of(self.about.version) if len(bounds) > 1 else ()
+        return next((bound for since, bound in reversed(bounds) if numbers_of(since) <= version), bounds[0][1])
+
+    @cached_property
     def id_map(self) -> IdMap:
         """Which ids, as this program sees them, the ids in containers are."""
         if not self.dialect.maps_root and not os.geteuid():
@@ -386,6 +387,10 @@ class Engine:
         if kind == "container":
             masking.known.learn(value for answer in answers for value in secrets_in(answer).values())
         return [make(answer) for answer in answers]
+
+    @property
+    def _slots(self) -> Slots:
+        return Slots(self.dialect.name, self.dialect.changes_at_once[0][1], lambda: self.changes_at_once)
 
     def _silence(self, argv: tuple[str, ...]) -> process.Silence:
         return Watchdog(self.program, self.dialect, argv).silence()
@@ -432,13 +437,15 @@ class Engine:
     def _captured(
         self, argv: tuple[str, ...], secrets: Mapping[str, str] | None, timeout: float | None
     ) -> process.Done:
+        silence = self._silence(argv)
         try:
-            done = process.capture(
-                (self.program, *argv),
-                extra_environment=secrets,
-                timeout=None if is_waiting() and not self._patience else timeout,
-                silence=self._silence(argv),
-            )
+            with hold_slot(self._slots, argv, silence):
+                done = process.capture(
+                    (self.program, *argv),
+                    extra_environment=secrets,
+                    timeout=None if is_waiting() and not self._patience else timeout,
+                    silence=silence,
+                )
         except TimeoutError:
             message = f"{self.dialect.name} does not answer `{argv[0]}` within {self.patience:g} s"
             raise EngineSilentError(message, hint=self.dialect.when_stuck) from None

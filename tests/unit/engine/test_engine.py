@@ -224,6 +224,7 @@ def test_secrets_reach_the_engine_through_its_environment(fake: Fake):
 SLOW = "web0"
 STOPS = f"""
 case $1 in
+info) echo "{{}}";;
 stop) shift; echo "$@" >> asked
   case " $* " in *" {SLOW} "*) for _ in $(seq 1000); do grep -q web29 asked && exit; sleep 0.01; done; exit 1; esac;;
 esac
@@ -234,8 +235,7 @@ def test_a_container_that_takes_its_time_keeps_no_other_from_being_stopped(fake:
     engine = fake(f"cd {shlex.quote(str(tmp_path))}; {STOPS}")
     assert engine.stop(f"web{number}" for number in range(30)) == {}
     asked = [line.split() for line in _asked(tmp_path)]
-    assert [name for names in asked for name in names] == [f"web{number}" for number in range(30)]
-    assert [len(names) for names in asked] == [10, 10, 10]
+    assert sorted(asked) == sorted([f"web{number}"] for number in range(30))
 
 
 def test_what_could_not_be_stopped_is_told_with_the_engines_reason(fake: Fake):

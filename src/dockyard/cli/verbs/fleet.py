@@ -159,7 +159,7 @@ def down_all(yard: Yard, *, dry_run: bool, **given: Any) -> Result:  # noqa: ANN
     _tell_of_others(yard)
     if dry_run:
         groups = [[row.name for row in members.values()] for members in stopping_order(yard)]
-        return Result([shlex.join((yard.engine.program, "stop", *names)) for names in groups], groups)
+        return Result([shlex.join((yard.engine.program, "stop", name)) for names in groups for name in names], groups)
     return _run(yard, given, JOBS, lambda watcher, how: work(yard, watcher, how), "down-all")
 
 
