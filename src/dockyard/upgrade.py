@@ -17,7 +17,7 @@ from dockyard.plan.switch import SwitchPlan, Tags, check_owner, check_start_firs
 from dockyard.plan.waves import starts_here
 from dockyard.replace import Replacement, pending_changes, planned, production, replacement, trial
 from dockyard.service import Service
-from dockyard.settings.keys import TRIM
+from dockyard.settings.keys import SCAN_COMMAND, TRIM
 from dockyard.switch import Switched
 from dockyard.yard import Yard
 
@@ -69,7 +69,7 @@ class Report(NamedTuple):
 class Ready(NamedTuple):
     """An image that has passed its tests; `reasons` say why production is to switch to it: none, it is not.
 
-    `runs`: production is up, or starts by itself on this host.
+    `runs`: production is up, or starts by itself on this host. `notes` are lines for the report.
     """
 
     builder: Builder
@@ -78,6 +78,7 @@ class Ready(NamedTuple):
     reasons: tuple[str, ...]
     tags: Tags
     runs: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def live(self) -> str:
@@ -117,10 +118,25 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
         return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
     if rejected := _rejection(yard, service, ready, wanted):
         raise rejected
-    if made.is_tested:
-        return ready._replace(tested=image)
-    tell(f"testing {image[:12]}")
-    return ready._replace(tested=tested(builder, image, wanted))
+    if not made.is_tested:
+        tell(f"testing {image[:12]}")
+    passed = image if made.is_tested else tested(builder, image, wanted)
+    return ready._replace(tested=passed, notes=scan(yard, ready, wanted, tell))
+
+
+def scan(yard: Yard, ready: Ready, wanted: Wanted, tell: Tell) -> tuple[str, ...]:
+    """Scan what has passed its tests, and return lines for the report.
+
+    Raises DockyardError if it has worse vulnerabilities than what runs, or is not known not to, and leaves a dossier.
+    """
+    if not yard.settings[SCAN_COMMAND]:
+        return ()
+    from dockyard.vulnerabilities.gate import scan_candidate
+
+    builder, image = ready.builder, ready.image
+    tell(f"scanning {image[:12]}")
+    with remembered(builder, "scan", image):
+        return scan_candidate(yard, builder.service, image, ready.tags.live, is_forced=wanted.overrides_holds)
 
 
 class Made(NamedTuple):
@@ -207,7 +223,7 @@ def finish(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tel
     pending = switching(yard, service, ready, wanted, tell)
     switched = pending.carry_out()
     ready.builder.publish()
-    return with_changes(yard, upgraded(pending, switched), pending.image_before)
+    return with_changes(yard, upgraded(pending, switched), pending.image_before, ready.notes)
 
 
 def upgraded(pending: Replacement, switched: Switched) -> Report:
@@ -217,12 +233,15 @@ def upgraded(pending: Replacement, switched: Switched) -> Report:
     return Report(pending.service.name, "upgraded", words, image, switched.outage, switched.notes)
 
 
-def with_changes(yard: Yard, report: Report, before: str) -> Report:
-    """Add what changed in packages and files since the image before, by its id, to a report and to the history."""
+def with_changes(yard: Yard, report: Report, before: str, notes: tuple[str, ...] = ()) -> Report:
+    """Add what changed in packages and files since the image before, by its id, to a report and to the history.
+
+    `notes` are further lines.
+    """
     from dockyard.image_changes import note_changes
 
     changes = note_changes(yard.engine, report.service, before, report.image)
-    return report._replace(notes=(*report.notes, *changes))
+    return report._replace(notes=(*report.notes, *changes, *notes))
 
 
 def promote(yard: Yard, ready: Ready) -> Report:
@@ -233,7 +252,7 @@ def promote(yard: Yard, ready: Ready) -> Report:
     history.record(builder.service.name, "promote", "ok", image=ready.image, content=content)
     builder.publish()
     text = f"{builder.name.tagged(LIVE)} is {ready.image[:12]}"
-    return with_changes(yard, Report(builder.service.name, "promoted", text, ready.image), ready.tags.live)
+    return with_changes(yard, Report(builder.service.name, "promoted", text, ready.image), ready.tags.live, ready.notes)
 
 
 def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tell) -> Replacement:

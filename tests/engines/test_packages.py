@@ -7,7 +7,13 @@ import pytest
 
 from tests.engines.world import FROM_SCRATCH, World, write
 
-PASSES, FAILS = "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 1\n"
+PASSES = "#!/bin/sh\nexit 0\n"
+FOUND = '{"vulnerability": {"id": "CVE-%s", "severity": "High"}, "artifact": {"name": "a", "version": "1"}}'
+SCANNER = f"""#!/bin/sh
+tar -tf "$2" >/dev/null || exit
+case $1 in *:latest) [ ! -e "$(dirname "$0")/worse" ] || more=',{FOUND % 2}';; esac
+echo '{{"matches": [{FOUND % 1}'"$more"']}}'
+"""
 STATUS = "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: {}\n"
 
 
@@ -19,7 +25,7 @@ def install(service: Path, version: str) -> None:
 
 @pytest.mark.matrix
 def test_a_fixed_package_is_shown_wherever_an_image_changes(engine: World) -> None:
-    """In the report, the history, `d surface`, and for a failure relative to what is live; logs do not count."""
+    """In the report, the history and `d surface`; logs do not count."""
     service = engine.service(dockerfile=FROM_SCRATCH, scripts={"Test": PASSES})
     install(service, "3.0.15")
     assert "changed:" not in engine.d("upgrade", service.name).stdout
@@ -32,8 +38,24 @@ def test_a_fixed_package_is_shown_wherever_an_image_changes(engine: World) -> No
     assert event["what"] == f"changed: {changed}"
     assert event["detail"]["packages"] == [["openssl", "3.0.15", "3.0.17"]]
     assert "  packages: openssl 3.0.15 → 3.0.17\n" in engine.d("surface", service.name).stdout
-    install(service, "3.0.18")
-    write(service / "Test", FAILS, mode=0o755)
-    engine.d("upgrade", service.name, expect=1)
-    why = engine.d("why", service.name).stdout
-    assert "which is live: openssl 3.0.17 → 3.0.18, 1 file\n" in why
+
+
+def test_a_scanner_has_a_worse_image_refused(engine: World) -> None:
+    """It gets a name of the image and its archive; `d why` says what it found, and how the image differs."""
+    service, scanner = engine.plain(Test=PASSES), engine.root / "scanner"
+    write(scanner, SCANNER, mode=0o755)
+    engine.host_file.write_text(json.dumps({"scan_command": f"{scanner} {{image}} {{archive}}"}))
+    try:
+        done = engine.d("upgrade", service.name)
+        assert "vulnerabilities: 1, 1 of severity high or worse; nothing runs yet" in done.stdout
+        live = engine.tags(service.name)["live"]
+        write(service / "files/version", "2")
+        write(engine.root / "worse", "")
+        refused = engine.d("upgrade", service.name, expect=1)
+        assert "have: CVE-2 in a 1 (high)\n" in refused.stderr
+        assert engine.tags(service.name)["live"] == live
+        why = engine.d("why", service.name).stdout
+        assert f"differs from {live[:12]}, which is live: 1 file\n" in why
+        assert "CVE-2 in a 1" in why
+    finally:
+        engine.host_file.write_text("")

@@ -16,7 +16,8 @@ from dockyard.plan.build import LATEST, LIVE, PREVIOUS, UNTRIMMED, Promotion
 from dockyard.rollback import lasts, roll_back_tags
 from dockyard.settings.keys import TRIM
 from dockyard.share import MAKEFILE
-from dockyard.upgrade import Made, Wanted, built, built_whole, trimmed
+from dockyard.upgrade import Made, Wanted, built, built_whole, remembered, trimmed
+from dockyard.vulnerabilities.gate import scan_candidate
 from dockyard.yard import Yard
 
 OPTIONS = (
@@ -74,7 +75,9 @@ def _made(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     image, is_tested = Made(latest_id(builder)) if given.only_test else _built(yard, builder, given.tag)
     if not is_tested and (given.test or given.auto or given.only_test):
         is_tested = tested_id(builder, image) is not None
-    if given.auto or given.setlive:
+    if given.auto:
+        return _promoted(yard, builder, image)
+    if given.setlive:
         return _published(builder, builder.promote(image))
     return Result([f"{builder.name.tagged(given.tag)} is {image[:12]}{', tested' if is_tested else ''}"])
 
@@ -93,8 +96,17 @@ def _trimmed(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
     line = trimmed_line(builder.name.tagged(LATEST), done)
     if not given.auto:
         return Result([line])
-    result = _published(builder, builder.promote(done.image))
+    result = _promoted(yard, builder, done.image)
     return result._replace(lines=[line, *result.lines])
+
+
+def _promoted(yard: Yard, builder: Builder, image: str) -> Result:
+    """Promote what has passed its tests, unless it has worse vulnerabilities than what runs."""
+    live = builder.tags().get(builder.name.tagged(LIVE))
+    with remembered(builder, "scan", image):
+        notes = scan_candidate(yard, builder.service, image, live.id if live else "")
+    result = _published(builder, builder.promote(image))
+    return result._replace(lines=[*result.lines, *notes])
 
 
 def _published(builder: Builder, promotion: Promotion) -> Result:

@@ -222,7 +222,7 @@ def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mappi
                 "repository": tags.repository,
                 "was": [*tags[1:]],
             }
-        return {"state": "ready", "image": ready.image, "tested": ready.tested, "reasons": list(ready.reasons)}
+        return {"state": "ready", **{name: getattr(ready, name) for name in ("image", "tested", "reasons", "notes")}}
 
 
 def _data(report: Report) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def _switch(  # noqa: PLR0913
             _wait_for_others(pending, report, link)
         pending.finish(switched)
         builder.publish()
-        report = with_changes(yard, report, pending.image_before)
+        report = with_changes(yard, report, pending.image_before, tuple(passed["notes"]))
     return _data(report)
 
 

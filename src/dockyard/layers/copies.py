@@ -34,14 +34,22 @@ SETTLED_SECONDS = 60  # a younger directory may not be locked yet
 def copy_of_image(engine: "Engine", image: "Image") -> Iterator[str]:
     """Yield a directory with all files of an image, merged. Raises DockyardError."""
     _require_root()
-    answer = engine.inspect("image", image.id)
-    with private_directory(int(answer[0].get("Size") or 0) * ROOM if answer else 0) as place:
-        archive, root = place / "image.tar", place / "root"
+    with save_image(engine, image) as archive:
+        root = archive.with_name("root")
         root.mkdir(mode=0o755)
-        engine.stream(("save", f"sha256:{image.id}"), partial(_write, archive))
         unpack_image(str(archive), str(root))
         archive.unlink()
         yield str(root)
+
+
+@contextmanager
+def save_image(engine: "Engine", image: "Image") -> Iterator[Path]:
+    """Yield an archive of an image, in a private directory that has room to unpack it. Raises DockyardError."""
+    answer = engine.inspect("image", image.id)
+    with private_directory(int(answer[0].get("Size") or 0) * ROOM if answer else 0) as place:
+        archive = place / "image.tar"
+        engine.stream(("save", f"sha256:{image.id}"), partial(_write, archive))
+        yield archive
 
 
 @contextmanager

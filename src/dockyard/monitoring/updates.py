@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dockyard.fleet.crew import Done
     from dockyard.history import Event
 
-ACTIONS = ("build", "trim", "test", "upgrade", "promote", "rollback", "adopt")
+ACTIONS = ("build", "trim", "test", "scan", "upgrade", "promote", "rollback", "adopt")
 """What the history has of an update, and what ends the reason for a failed one."""
 
 OK, FAILED, HELD, SKIPPED = "ok", "failed", "held", "skipped"

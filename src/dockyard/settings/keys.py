@@ -637,6 +637,24 @@ SECRET_COMMAND = Key[tuple[str, ...]](
     (),
     scope=Scope.HOST,
 )
+SCAN_COMMAND = Key[tuple[str, ...]](
+    "scan_command",
+    types.Words(),
+    "Writes the vulnerabilities of the image `{image}`, or of its archive `{archive}`, as JSON of grype or trivy or as "
+    "SARIF: `grype -o json {image}`, `trivy image -f json --input {archive}`. An upgrade to an image with "
+    "vulnerabilities that the running image does not have is refused.",
+    _S,
+    (),
+    scope=Scope.HOST,
+)
+SCAN_SEVERITY = Key(
+    "scan_severity",
+    types.Text("low, medium, high or critical", r"low|medium|high|critical"),
+    "The least severity for which `scan_command` has an upgrade refused.",
+    _S,
+    "high",
+    scope=Scope.HOST,
+)
 BUILD_REPO = Key[str | None](
     "build_repo",
     types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),

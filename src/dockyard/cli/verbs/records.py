@@ -53,7 +53,9 @@ def _what(detail: object) -> str:
     outage = f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
     killed = "killed at its stop" if detail.get("killed") else ""
     changed = describe_recorded(detail)
-    return ", ".join(filter(None, (outage, killed, f"changed: {changed}" if changed else "")))
+    return ", ".join(
+        filter(None, (outage, killed, f"changed: {changed}" if changed else "", detail.get("vulnerabilities")))
+    )
 
 
 @verb(
