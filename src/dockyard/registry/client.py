@@ -1,7 +1,6 @@
 """Questions to registries: what a tag names, for which platforms, what an image says of itself, which tags exist."""
 
 import os
-import platform
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -64,7 +63,7 @@ class Registries:
         self._seconds = seconds
         self._transport = Transport(self._configuration.proxies)
         self._exchange = Exchange(self._transport, CredentialStore(self._configuration).find_credentials)
-        self._platform = platform_of(platform.system(), platform.machine())
+        self._platform = platform_of(os.uname().sysname, os.uname().machine)
         self._known = _Once()
         self._answering: dict[Endpoint, str] = {}
 

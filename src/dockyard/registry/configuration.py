@@ -14,6 +14,7 @@ from dockyard.errors import DockyardError
 from dockyard.registry.endpoints import DockerRules, EndpointRules, PodmanRules
 from dockyard.registry.proxies import Proxies, read_proxies
 
+DOCKER, PODMAN = "docker", "podman"
 MAX_FILE = 4 * 1024 * 1024  # bytes
 
 
@@ -37,22 +38,19 @@ def read_configuration(program: str, environment: Mapping[str, str], root: Path 
     `root` is where `/etc` and its neighbours are: another one for tests.
     """
     home = Path(environment.get("HOME") or Path.home())
-    if program == "podman":
-        return _read_podman(environment, home, root)
-    return _read_docker(program, environment, home, root)
+    read = _read_podman if Path(program).name.startswith(PODMAN) else _read_docker
+    return read(environment, home, root)
 
 
-def _read_docker(program: str, environment: Mapping[str, str], home: Path, root: Path) -> Configuration:
-    is_rootless = "rootless" in environment.get("DOCKER_HOST", "") or f"/run/user/{os.getuid()}" in environment.get(
-        "DOCKER_HOST", ""
-    )
+def _read_docker(environment: Mapping[str, str], home: Path, root: Path) -> Configuration:
+    is_rootless = environment.get("DOCKER_HOST", "").startswith("unix:///run/user/")
     own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "docker"
-    place = own if is_rootless and os.getuid() else root / "etc/docker"
+    place = own if is_rootless else root / "etc/docker"
     settings = _parse(place / "daemon.json", json.loads, "JSON") or {}
     proxies = settings.get("proxies")
     client = Path(environment.get("DOCKER_CONFIG") or home / ".docker")
     return Configuration(
-        program,
+        DOCKER,
         DockerRules(settings, resolve_host),
         read_proxies(environment, proxies if isinstance(proxies, dict) else {}),
         (client / "config.json",),
@@ -64,9 +62,9 @@ def _read_docker(program: str, environment: Mapping[str, str], home: Path, root:
 def _read_podman(environment: Mapping[str, str], home: Path, root: Path) -> Configuration:
     own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "containers"
     certificates = (root / "etc/containers/certs.d", root / "etc/docker/certs.d", own / "certs.d")
-    files = _registries_files(environment, own, root)
+    files = _registries_files(environment, home, own, root)
     return Configuration(
-        "podman",
+        PODMAN,
         PodmanRules([content for path in files if (content := _parse(path, tomllib.loads, "TOML"))]),
         read_proxies(environment, {}),
         tuple(_podman_auth_files(environment, home, own)),
@@ -75,14 +73,16 @@ def _read_podman(environment: Mapping[str, str], home: Path, root: Path) -> Conf
     )
 
 
-def _registries_files(environment: Mapping[str, str], own: Path, root: Path) -> Iterable[Path]:
+def _registries_files(environment: Mapping[str, str], home: Path, own: Path, root: Path) -> Iterable[Path]:
     """Return the files that make up registries.conf; what a later one says counts."""
     if named := environment.get("CONTAINERS_REGISTRIES_CONF"):
         return [Path(named)]
     system = root / "etc/containers/registries.conf"
     main = own / "registries.conf" if (own / "registries.conf").exists() else system
     parts = [system.with_name("registries.conf.d"), own / "registries.conf.d"]
-    return [main, *(path for part in parts for path in sorted(part.glob("*.conf")))]
+    cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") if os.getuid() else root / "var/cache"
+    asked = cache / "containers/short-name-aliases.conf"  # what podman's users have chosen when they were asked
+    return [main, *(path for part in parts for path in sorted(part.glob("*.conf"))), asked]
 
 
 def _podman_auth_files(environment: Mapping[str, str], home: Path, own: Path) -> Iterable[Path]:

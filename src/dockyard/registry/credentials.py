@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dockyard.errors import DockyardError
 from dockyard.masking import known
 from dockyard.process import capture
-from dockyard.registry.configuration import Configuration, parse_table, read_text
+from dockyard.registry.configuration import DOCKER, Configuration, parse_table, read_text
 from dockyard.registry.reference import DOCKER_HUB, HUB_NAMES
 
 HELPER_SECONDS = 15.0
@@ -66,7 +66,7 @@ class CredentialStore:
         helper = helpers.get(host) or file.get("credsStore")
         if isinstance(helper, str) and helper:
             found = self._ask_once(helper, HUB_KEY if host == DOCKER_HUB else host)
-            if found or self._configuration.program != "podman":
+            if found or self._configuration.program == DOCKER:
                 return found
         names = f"{host}/{repository}".split("/")
         keys = ["/".join(names[:count]) for count in range(len(names), 0, -1)]  # podman: the longest one counts

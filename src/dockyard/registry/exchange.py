@@ -59,16 +59,16 @@ class Exchange:
 
     def _ask(self, visit: Visit, question: Question, deadline: float) -> Answer:
         header = self._authorizations.header_for(visit, deadline)
-        answer = self._follow(visit, question, header, deadline)
-        if answer.status == 401:  # noqa: PLR2004 - unauthorized
+        origin, answer = self._follow(visit, question, header, deadline)
+        if answer.status == 401 and origin == visit.origin:  # noqa: PLR2004 - unauthorized; nobody else gets a login
             header = self._authorizations.renew(visit, header, answer, deadline)
-            answer = self._follow(visit, question, header, deadline)
+            _, answer = self._follow(visit, question, header, deadline)
         if answer.status != 200:  # noqa: PLR2004 - success
             raise _refusal(visit, question, answer)
         return answer
 
-    def _follow(self, visit: Visit, question: Question, header: str, deadline: float) -> Answer:
-        """Return the answer of the server that a registry leads to; credentials are for the registry alone."""
+    def _follow(self, visit: Visit, question: Question, header: str, deadline: float) -> tuple[Origin, Answer]:
+        """Return the server that a registry leads to, and its answer; credentials are for the registry alone."""
         origin, target, trust = visit.origin, question.target, visit.trust
         for _ in range(MAX_REDIRECTS + 1):
             headers = {"Accept": question.accept, "User-Agent": AGENT}
@@ -77,7 +77,7 @@ class Exchange:
             request = Request(question.method, origin, target, headers, question.limit, trust)
             answer = self._send(request, deadline)
             if answer.status not in REDIRECTS:
-                return answer
+                return origin, answer
             origin, target = _next_place(visit, request, answer)
             trust = visit.trust._replace(has_client_certificate=origin == visit.origin)
         raise _wrong(visit, f"redirects requests for {question.subject} in a circle, or too often")

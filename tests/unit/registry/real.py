@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from tests.missing import missing
+import pytest
+
 from tests.unit.registry.content import INDEX, MANIFEST, Multi, Single, digest
 from tests.unit.registry.servers import Authority, Reply, Seen
 
@@ -77,7 +78,7 @@ def run_registry(
 ) -> Iterator[RealRegistry]:
     program = shutil.which("docker-registry")
     if not program:
-        missing("docker-registry is not installed (Debian's package of that name)")
+        pytest.skip("docker-registry is not installed (Debian's package of that name)")
     http: dict[str, object] = {"addr": "127.0.0.1:0", "secret": "of no use"}
     if authority:
         http["tls"] = {"certificate": str(authority.server_certificate), "key": str(authority.server_key)}

@@ -184,6 +184,18 @@ def test_a_registry_with_passwords_gets_it_at_once_from_the_second_question_on(r
     assert [seen.headers.get("authorization") for seen in server.requests] == [None, BASIC, BASIC]
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_a_server_that_a_registry_leads_to_gets_no_login_even_if_it_asks(run: Run, registries: Ask, scheme: str):
+    greedy = run(
+        lambda seen: Reply(401, b"", {"WWW-Authenticate": f'{scheme} realm="http://{seen.headers["host"]}/t"'})
+    )
+    server = run(lambda _: Reply(307, b"", {"Location": f"http://{greedy.host}/x"}))
+    with pytest.raises(RegistryError) as caught:
+        _ask(registries, server, {**_login(server.host), **_login(greedy.host)})
+    assert caught.value.kind == "denied"
+    assert [(seen.path, "authorization" in seen.headers) for seen in greedy.requests] == [("/x", False)]
+
+
 def test_a_broken_auth_file_is_reported_for_that_registry(run: Run, registries: Ask):
     server = run(lambda _: Reply(401, b"", {"WWW-Authenticate": "Basic"}))
     with pytest.raises(RegistryError, match=r"config\.json is not JSON") as caught:
