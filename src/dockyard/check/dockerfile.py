@@ -11,8 +11,8 @@ from dockyard.check.secrets import is_secret, names_secret
 from dockyard.check.subject import Dockerfile, Subject
 from dockyard.dockerfile import Copied, assignments, copied, given_values, is_reference, mounted_secrets
 from dockyard.dockerfile_text import Instruction
-from dockyard.plan.build import image_name
-from dockyard.settings.keys import BUILD_PARAMS, BUILD_SECRETS, REPO1, REPO2
+from dockyard.plan.build import is_own_image
+from dockyard.settings.keys import BUILD_PARAMS, BUILD_SECRETS
 from dockyard.settings.load import shown
 from dockyard.settings.types import has_glob
 from dockyard.text import did_you_mean
@@ -81,11 +81,8 @@ def _is_pinned(reference: str) -> bool:
 
 def is_made_here(subject: Subject, reference: str) -> bool:
     """Return whether a base is built here: a service of the host makes it, or it is in a repository of its images."""
-    if subject.fleet.maker(reference):
-        return True
-    repositories = [subject.settings[key] for key in (REPO1, REPO2)] if subject.settings else []
-    own = image_name(subject.service.name, subject.settings).repository if subject.settings else ""
-    return any(name and reference.startswith(f"{name}/") for name in (*repositories, own))
+    is_own = subject.settings is not None and is_own_image(reference, subject.settings)
+    return is_own or subject.fleet.maker(reference) is not None
 
 
 # --------------------------------------------------------------------------------------------------------------- copies

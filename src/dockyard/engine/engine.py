@@ -469,9 +469,16 @@ def _names(image: Image, reference: str) -> bool:
 
 
 def _short(reference: str) -> str:
-    """Return a reference without what engines write or leave out before it, and with the tag that they leave out."""
+    """Return a reference without what engines write or leave out before it, and with the tag that they leave out.
+
+    With a digest the tag says nothing: engines list `NAME@DIGEST` alone.
+    """
     short = reference.removeprefix("localhost/").removeprefix("docker.io/").removeprefix("library/")
-    return short if "@" in short or ":" in short.rpartition("/")[2] else f"{short}:latest"
+    name, at, digest = short.partition("@")
+    above, slash, last = name.rpartition("/")
+    if at:
+        return f"{above}{slash}{last.partition(':')[0]}@{digest}"
+    return short if ":" in last else f"{short}:latest"
 
 
 def _without_request(reason: str) -> str:

@@ -61,7 +61,8 @@ class Image(NamedTuple):
     `bases` holds words `NAME=CONTENT` of the images that it was built on.
 
     `configuration` is the part of `content` that is not files. `config_digest` is the digest of the OCI configuration,
-    if the engine reports it beside an id that is another digest.
+    if the engine reports it beside an id that is another digest. `manifest_digest` is that of the manifest for this
+    platform, if the engine lists it among the `digests` beside that of the index: podman does.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Image(NamedTuple):
     configuration: str = ""
     config_digest: str = ""
     bases: str = ""
+    manifest_digest: str = ""
 
     def equals(self, other: "Image | None") -> bool:
         """Whether a container of one image and a container of the other run the same."""
@@ -388,6 +390,7 @@ def image_from(answer: Answer) -> Image:
         configuration=configuration_of(answer) if "RootFS" in answer else "",
         config_digest=_config_digest(answer),
         bases=bases,
+        manifest_digest=answer.get("Digest") or "",
     )
 
 

@@ -7,7 +7,7 @@ from dockyard.engine.dialect import Dialect
 from dockyard.engine.models import Image
 from dockyard.errors import DockyardError, NoSuchNameError
 from dockyard.plan.values import Command, Secret
-from dockyard.settings.keys import BUILD_APK_CACHE, BUILD_PARAMS, BUILD_REPO, BUILD_SECRETS, IMAGE, REPO1
+from dockyard.settings.keys import BUILD_APK_CACHE, BUILD_PARAMS, BUILD_REPO, BUILD_SECRETS, IMAGE, REPO1, REPO2
 from dockyard.settings.resolve import Settings
 
 LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
@@ -48,6 +48,13 @@ def image_name(service: str, settings: Settings, *, name: str = "", repository: 
     configured = settings[IMAGE]
     own = service if "/" in configured or ":" in configured else configured
     return ImageName(repository or settings[BUILD_REPO] or settings[REPO1] or "", name or own)
+
+
+def is_own_image(reference: str, settings: Settings) -> bool:
+    """Return whether an image is in a repository of images that are built here."""
+    repositories = {settings[REPO1], settings[REPO2], image_name("", settings).repository}
+    short = reference.removeprefix("localhost/").removeprefix("docker.io/")
+    return any(name and short.startswith(f"{name}/") for name in repositories)
 
 
 def build_command(context: str, tag: str, id_file: str, parameters: tuple[str, ...], settings: Settings) -> Command:

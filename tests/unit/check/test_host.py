@@ -334,6 +334,23 @@ def test_a_base_is_renewed_if_something_pulls_it(
     assert [point.hint for point in said] == ["docker pull good:1, then `d upgrade one`, at regular times"] * is_said
 
 
+@pytest.mark.parametrize(
+    ("base", "is_said"),
+    [
+        ("good", True),
+        ("good:latest", True),
+        ("good:1", False),
+        ("good@sha256:" + "1" * 64, False),
+        ("good:latest@sha256:" + "1" * 64, False),
+        ("localhost/ktools/below", False),
+    ],
+)
+def test_a_base_is_pinned_by_a_tag_or_a_digest(host: Making, tmp_path: Path, base: str, is_said: bool) -> None:
+    service(tmp_path, BUILT, dockerfile=f"FROM {base}\n")
+    (judged,) = run(host(), ["one"], TODAY).services
+    assert ("dockerfile-unpinned-base" in {point.id for point in judged.open}) is is_said
+
+
 def test_a_container_whose_service_is_gone_is_said(host: Making, tmp_path: Path) -> None:
     """Not one under test, nor one that belongs to no service, nor one that is down."""
     engine = Answering()

@@ -388,7 +388,8 @@ def test_an_image_is_found_by_its_id(answering: Callable[..., Engine], asked: st
 def test_an_image_is_found_by_its_digest(answering: Callable[..., Engine]):
     reference = f"ktools/web@sha256:{DIGEST}"
     engine = answering([_image(ID, digests=(reference,))])
-    assert set(engine.images([reference, f"web@sha256:{DIGEST}"])) == {reference}
+    pinned = f"ktools/web:live@sha256:{DIGEST}"
+    assert set(engine.images([reference, f"web@sha256:{DIGEST}", pinned])) == {reference, pinned}
 
 
 def test_an_id_is_no_digest(answering: Callable[..., Engine]):

@@ -32,6 +32,8 @@ def test_edges_are_between_services() -> None:
     names = {name: ImageName("ktools", name) for name in ("base", "web")}
     bases = {"base": ["debian:12", "ktools/base:live"], "web": ["localhost/ktools/base:latest"]}
     assert edges(names, bases) == {"base": frozenset(), "web": frozenset({"base"})}
+    bases["web"] = [f"ktools/base:live@sha256:{'1' * 64}"]
+    assert edges(names, bases) == {"base": frozenset(), "web": frozenset({"base"})}
 
 
 @given(st.dictionaries(NAMES, st.sets(NAMES)))

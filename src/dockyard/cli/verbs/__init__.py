@@ -15,6 +15,7 @@ from dockyard.cli.verbs import (
     records,
     setup,
     surface,
+    updates,
     userns,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "records",
     "setup",
     "surface",
+    "updates",
     "userns",
 ]
