@@ -28,6 +28,7 @@ from typing import NamedTuple
 from common import DOCKER, PROGRAMS, environment, prepare, report, run, with_own_state
 from filled import fill_alerts
 
+from dockyard.layers.store import store_of
 from dockyard.scan import alert_store
 from dockyard.scan.freeze import Freezer
 from dockyard.scan.layer import Walk
@@ -133,10 +134,10 @@ def scanner(name: str, expected: int) -> tuple[Callable[[], object], Place]:
     """Return a call that scans a container, which has to find so many files; and where its layers are."""
     engine = Yard().engine
     one = next(iter(engine.containers([name])))
-    freezer, options = Freezer(), Options()
+    freezer, options, store = Freezer(), Options(), store_of(engine)
 
     def called() -> None:
-        found = scan(one, lambda: engine.id_map, options, freezer=freezer)
+        found = scan(one, store, options, freezer=freezer)
         told = len(found.findings) + found.omitted
         if told < expected or found.unjudged or (told and not expected):
             sys.exit(f"{name}: {told} findings, not {expected}, {dict(found.unjudged)}")

@@ -275,16 +275,17 @@ class Engine:
     def stop(self, containers: Iterable[str]) -> dict[str, str]:
         """Stop containers side by side; returns what the engine said of those that it did not stop.
 
-        A command each, as each waits for one of the engine's slots.
+        Each command names as many as there are slots for in any case.
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        names = list(containers)
-        with ThreadPoolExecutor(max(len(names), 1)) as clients:
-            ended = clients.map(lambda name: self._capture(("stop", name), None), names)
-            failed = {name: done for name, done in zip(names, ended, strict=True) if done.exit_code}
-        up = {found.name for found in self.containers(failed) if found.is_up}
-        return {name: done.stderr.strip() or "still up" for name, done in failed.items() if name in up}
+        names, size = list(containers), self._slots.at_least
+        groups = [names[first : first + size] for first in range(0, len(names), size)]
+        with ThreadPoolExecutor(max(len(groups), 1)) as clients:
+            ended = list(clients.map(lambda group: self._capture(("stop", *group), None), groups))
+        failed = [(group, done) for group, done in zip(groups, ended, strict=True) if done.exit_code]
+        up = {found.name for found in self.containers(name for group, _ in failed for name in group) if found.is_up}
+        return {name: done.stderr.strip() or "still up" for group, done in failed for name in group if name in up}
 
     def image_list(self, repository: str = "") -> list[dict[str, str]]:
         """Return a row for each tag, of one repository or of all: `repository`, `tag`, `id`, `size`, `created`."""

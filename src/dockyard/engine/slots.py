@@ -1,7 +1,7 @@
 """How many starts, stops and removals an engine has under way at a time: no more than it survives.
 
-Each of them holds one of the engine's slots. These are lock files that all dockyard processes of a user share: the
-workers of a fleet command, and separate commands. The slot of a process that dies is free.
+Each container that is changed holds one of the engine's slots. These are lock files that all dockyard processes of a
+user share: the workers of a fleet command, and separate commands. The slots of a process that dies are free.
 """
 
 import fcntl
@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.errors import DockyardError
@@ -41,7 +41,7 @@ class Slots(NamedTuple):
 
 @contextmanager
 def hold_slot(slots: Slots, argv: tuple[str, ...], silence: "Silence") -> Iterator[None]:
-    """Hold one of an engine's slots for a command; does nothing for one that takes none.
+    """Hold an engine's slots for a command: one, or one for each container that it stops; none for a question.
 
     `silence` is what to do about an engine that keeps us waiting. Raises DockyardError if slots cannot be used.
     """
@@ -49,9 +49,10 @@ def hold_slot(slots: Slots, argv: tuple[str, ...], silence: "Silence") -> Iterat
         yield
         return
     with ExitStack() as stack:
-        slot = _take_slot(slots, stack, silence)
-        if argv[0] == "stop":
-            timer = threading.Timer(STOP_SECONDS, fcntl.flock, (slot, fcntl.LOCK_UN))
+        is_stop = argv[0] == "stop"
+        taken = _take_slots(slots, min(len(argv) - 1, slots.at_least) if is_stop else 1, stack, silence)
+        if is_stop:
+            timer = threading.Timer(STOP_SECONDS, _release_slots, (taken,))
             timer.daemon = True
             timer.start()
             stack.callback(timer.join)
@@ -59,30 +60,37 @@ def hold_slot(slots: Slots, argv: tuple[str, ...], silence: "Silence") -> Iterat
         yield
 
 
-def _take_slot(slots: Slots, stack: ExitStack, silence: "Silence") -> int:
-    """Wait until a slot is free, and return its descriptor; the stack closes it."""
+def _take_slots(slots: Slots, count: int, stack: ExitStack, silence: "Silence") -> list[int]:
+    """Wait until so many slots are free, and return their descriptors; the stack closes them."""
     opened = [_open_slot(slots.engine, number, stack) for number in range(slots.at_least)]
-    if (slot := _try_slots(opened)) is not None:
-        return slot
+    if taken := _try_slots(opened, count):
+        return taken
     opened += [_open_slot(slots.engine, number, stack) for number in range(slots.at_least, slots.read_bound())]
     heard = time.monotonic()
-    while (slot := _try_slots(opened)) is None:
+    while not (taken := _try_slots(opened, count)):
         if time.monotonic() > heard + silence.seconds:
             silence.ask(os.getpid())
             heard = time.monotonic()
         time.sleep(POLL_SECONDS)
-    return slot
+    return taken
 
 
-def _try_slots(slots: list[int]) -> int | None:
-    """Take the first free slot, if one is."""
+def _try_slots(slots: list[int], count: int) -> list[int]:
+    """Take so many free slots; returns none if there are fewer."""
+    taken: list[int] = []
     for slot in slots:
-        try:
+        with suppress(BlockingIOError):
             fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        return slot
-    return None
+            taken.append(slot)
+        if len(taken) == count:
+            return taken
+    _release_slots(taken)
+    return []
+
+
+def _release_slots(slots: list[int]) -> None:
+    for slot in slots:
+        fcntl.flock(slot, fcntl.LOCK_UN)
 
 
 def _open_slot(engine: str, number: int, stack: ExitStack) -> int:

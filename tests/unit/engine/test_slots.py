@@ -20,7 +20,7 @@ from dockyard.errors import DockyardError, EngineSilentError
 from dockyard.fleet.crew import Crew, Done, Task
 
 BOUND = 3
-TOGETHER = f'until [ "$(grep -c +1 "${{0%/*}}/calls")" -ge {BOUND} ]; do sleep 0.02; done; sleep 0.1'
+TOGETHER = f'until [ "$(grep -c + "${{0%/*}}/calls")" -ge {BOUND} ]; do sleep 0.02; done; sleep 0.1'
 """A command that ends only once so many others have begun."""
 
 
@@ -49,8 +49,9 @@ def counted(tmp_path: Path) -> Callable[..., Engine]:
     def make(dialect: Dialect = DOCKER, script: str = TOGETHER, verbs: str = "*") -> Engine:
         program = tmp_path / dialect.name
         calls = shlex.quote(str(tmp_path / "calls"))
-        note = f"case $1 in {verbs}) echo %s >>{calls};; esac\n"
-        program.write_text(f"#!/bin/sh\n{note % '+1'}{script}\n{note % '-1'}")
+        note = f"case $1 in {verbs}) echo %s$count >>{calls};; esac\n"
+        count = "case $1 in stop) count=$(($# - 1));; *) count=1;; esac\n"
+        program.write_text(f"#!/bin/sh\n{count}{note % '+'}{script}\n{note % '-'}")
         program.chmod(0o755)
         return Engine(str(program), dialect._replace(changes_at_once=(("0", BOUND),)))
 
@@ -92,20 +93,21 @@ def test_processes_share_slots(counted: Callable[..., Engine], tmp_path: Path, d
 
 
 def test_stop_of_many_containers_is_bounded(counted: Callable[..., Engine], tmp_path: Path) -> None:
-    """One command names one container, and all of them share the slots."""
-    engine = counted(script=f'echo "$@" >>"$0.argv"; {TOGETHER}')
-    names = [f"c{number}" for number in range(9)]
+    """A command names no more containers than there are slots, and takes one for each."""
+    engine = counted(script='echo "$@" >>"$0.argv"; sleep 0.1')
+    names = [f"c{number}" for number in range(8)]
     assert engine.stop(names) == {}
-    assert sorted((tmp_path / "docker.argv").read_text().splitlines()) == [f"stop {name}" for name in names]
+    commands = [line.split() for line in (tmp_path / "docker.argv").read_text().splitlines()]
+    assert sorted(commands) == [["stop", "c0", "c1", "c2"], ["stop", "c3", "c4", "c5"], ["stop", "c6", "c7"]]
     assert most_at_once(tmp_path) == BOUND
 
 
 def test_slow_stop_holds_up_no_other(
     counted: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container that takes its time to end frees its slot: nine of these all end only once the last is asked to."""
+    """Containers that take their time to end free their slots: these end only once the last is asked to."""
     monkeypatch.setattr(slots, "STOP_SECONDS", 0.1)
-    engine = counted(script=TOGETHER.replace(f"-ge {BOUND}", "-ge 9"))
+    engine = counted()
     assert engine.stop([f"c{number}" for number in range(9)]) == {}
     assert most_at_once(tmp_path) == 9
 
