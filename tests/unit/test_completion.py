@@ -35,6 +35,7 @@ def test_words_come_from_the_tables(environment: dict[str, str]) -> None:
     """Verbs, services, flags of verbs and of programs, and nothing where it is for the shell to say."""
     assert set(VERBS) <= set(asked(environment, "d", ""))
     assert asked(environment, "d", "upgrade", "w") == ["web", "wiki"]
+    assert asked(environment, "d", "pin", "web", "wi") == ["wiki"]
     assert asked(environment, "d", "u", "web", "--dr") == ["--dry-run"]
     assert asked(environment, "d", "completion", "z") == ["zsh"]
     assert asked(environment, "d-run", "--cd", "we") == ["web"]

@@ -12,6 +12,9 @@ from dockyard.yard import Yard
 PLACE = "place"
 """The keyword of options whose value is a service."""
 
+SERVICES = ("names",)
+"""The argument of verbs that take any number of services."""
+
 
 def complete(program: str, words: Sequence[str]) -> list[str]:
     """Return what the last word, perhaps empty, may become; nothing where that is for the shell to say: a file."""
@@ -30,7 +33,7 @@ def _candidates(program: str, before: list[str], last: str) -> Iterable[str]:
     if not verb:
         return []
     taken = [word for word in before[1:] if not word.startswith("-")]
-    wanted = _names(verb) if not taken else ()
+    wanted = _names(verb) if not taken or _takes_services(verb) else ()
     return _of_parser(verb.parser(), before[1:], last, positional=wanted)
 
 
@@ -62,6 +65,11 @@ def _services() -> list[str]:
     return [service.name for service in Yard().services]
 
 
+def _takes_services(verb: Verb) -> bool:
+    """Return whether a verb takes any number of services."""
+    return any(entry.names == SERVICES for entry in verb.options)
+
+
 def _names(verb: Verb) -> Iterable[str]:
     """Return what a verb's X may be."""
     names: list[str] = []
@@ -71,5 +79,5 @@ def _names(verb: Verb) -> Iterable[str]:
     if verb.on in {On.RUNNING, On.EITHER, On.CONTAINER}:
         with suppress(DockyardError):
             names += [row.name for row in yard.rows if row.is_up or verb.on is On.CONTAINER]
-    optional = any(entry.names == ("x",) for entry in verb.options)
+    optional = _takes_services(verb) or any(entry.names == ("x",) for entry in verb.options)
     return [*names, *(_services() if optional else ()), *(list(VERBS) if verb.name == "help" else ())]

@@ -84,18 +84,14 @@ class TimeOfWeek(Type[str]):
         return json_schema.string(rf"{ALWAYS}|\s*{PATTERN}\s*")
 
 
-class Duration(Type[str]):
-    expected = "a time such as `3d`, `12h`, `2w` or `0`"
-    _pattern = r"0|[1-9][0-9]{0,4}[hdw]"
+class Duration(Text):
+    """Hours, days or weeks; 0 is written without a unit."""
 
-    def read(self, node: Node) -> str:
-        text = self.text(node)
-        if not re.fullmatch(self._pattern, text, re.ASCII):
-            unfit(node, self.expected)
-        return text
+    def __init__(self) -> None:
+        super().__init__("a time such as `3d`, `12h`, `2w` or `0`", r"0|[1-9][0-9]{0,4}[hdw]")
 
     def schema(self) -> Schema:
-        return json_schema.either({"const": 0}, json_schema.string(self._pattern))
+        return json_schema.either({"const": 0}, super().schema())
 
 
 _HELD = Text(
