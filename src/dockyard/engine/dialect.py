@@ -108,6 +108,9 @@ class Dialect(NamedTuple):
     task_exists: str = ""
     """Matches what the client writes if a container cannot start because an earlier shim is left; its group is the
     container's id. Seen after dockerd and containerd were killed in the middle of a `stop`."""
+    task_left: str = ""
+    """Matches what the client writes if a container cannot start because its state is left in containerd's directory:
+    that directory, and the container's id. Seen after dockerd and containerd were killed several times."""
     prune_build_cache: tuple[str, ...] = ()
     """Removes the cache of builds, where it is apart from the images."""
     state: str = "{{.State}}"
@@ -206,6 +209,7 @@ DOCKER = Dialect(
     leave=("network", "disconnect"),
     shim="containerd-shim-runc-v2",
     task_exists=r"task ([0-9a-f]{64}): already exists",
+    task_left=r"mkdir (/.+/io\.containerd\.runtime\.v2\.task/[^/]+)/([0-9a-f]{64}): file exists",
     prune_build_cache=("builder", "prune", "--force"),
     id_map=("info", "--format", "{{.DockerRootDir}} {{json .SecurityOptions}}"),
     overlay_drivers=("overlay2",),

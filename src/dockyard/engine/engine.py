@@ -82,7 +82,11 @@ class Engine:
         Raises EngineError where the engine refuses, EngineUnreachableError where there is none.
         """
         done = self._capture(argv, secrets, self.patience if argv[0] in QUESTIONS else None)
-        if done.exit_code and argv[0] == "start" and self._end_leftover_shim(done):
+        if (
+            done.exit_code
+            and argv[0] == "start"
+            and (self._end_leftover_shim(done) or self._remove_leftover_state(done))
+        ):
             done = self._capture(argv, secrets, None)
         if done.exit_code:
             raise self._refused((self.program, *argv), done)
@@ -266,6 +270,21 @@ class Engine:
             pids = ", ".join(map(str, ended))
             warn(f"{name}: ended the shim that a killed engine left (process {pids}), and starts it again")
         return bool(ended)
+
+    def _remove_leftover_state(self, done: process.Done) -> bool:
+        """Remove the state for which a container that is down could not start; returns whether there was any."""
+        found = self.dialect.task_left and re.search(self.dialect.task_left, done.stderr)
+        there = self.containers([found[2]]) if found else []
+        if not found or not there or there[0].is_up:
+            return False
+        from dockyard.engine.strays import end_shim
+        from dockyard.engine.task_state import remove_task_state
+
+        end_shim(self.dialect.shim, found[2])
+        removed = remove_task_state(found[1], found[2])
+        if removed:
+            warn(f"{there[0].name}: removed the state that a killed engine left in {found[1]}, and starts it again")
+        return removed
 
     def _wait_until_gone(self, container: str) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -15,6 +15,7 @@ from dockyard import telling
 from dockyard.engine import strays
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
+from dockyard.engine.task_state import remove_task_state
 from dockyard.errors import EngineError
 from tests.engines.world import wait_for
 
@@ -121,3 +122,57 @@ def test_a_process_that_has_changed_is_not_killed(shim: Callable[[str], subproce
     kept = shim(CONTAINER)
     strays._kill(kept.pid, lambda: False)  # noqa: SLF001
     assert kept.poll() is None
+
+
+def stuck(tmp_path: Path, status: str = "exited") -> tuple[Engine, Path]:
+    """Return an engine that refuses to start a container for as long as its state is left, and where that is."""
+    place = tmp_path / "io.containerd.runtime.v2.task/moby"
+    for name in (CONTAINER, f".{CONTAINER}", OTHER):
+        (place / name).mkdir(parents=True)
+        (place / name / "init.pid").write_text("1")
+    engine = refusing(
+        tmp_path, status, f"Error: failed to create task for container: mkdir {place}/{CONTAINER}: file exists"
+    )
+    program = Path(engine.program)
+    program.write_text(
+        program.read_text().replace(f'pgrep -f -- "-id {CONTAINER}" >/dev/null', f"[ -e {place}/{CONTAINER} ]")
+    )
+    return engine, place
+
+
+def test_state_that_a_killed_containerd_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container starts; what belongs to another one stays."""
+    told: list[str] = []
+    monkeypatch.setattr(telling, "listener", told.append)
+    engine, place = stuck(tmp_path)
+    assert engine.call("start", "web") == "web\n"
+    assert [entry.name for entry in place.iterdir()] == [OTHER]
+    assert told == [f"warning: web: removed the state that a killed engine left in {place}, and starts it again"]
+
+
+def test_state_of_a_running_container_is_kept(tmp_path: Path) -> None:
+    engine, place = stuck(tmp_path, "running")
+    with pytest.raises(EngineError, match="file exists"):
+        engine.call("start", "web")
+    assert (place / CONTAINER / "init.pid").exists()
+    assert tries(tmp_path) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_state_with_a_mount_below_is_kept(tmp_path: Path) -> None:
+    """A root that is still mounted there is data, and not ours to remove."""
+    _, place = stuck(tmp_path)
+    (place / CONTAINER / "rootfs").mkdir()
+    subprocess.run(("mount", "-t", "tmpfs", "none", place / CONTAINER / "rootfs"), check=True)  # noqa: S607
+    try:
+        assert not remove_task_state(str(place), CONTAINER)
+    finally:
+        subprocess.run(("umount", place / CONTAINER / "rootfs"), check=True)  # noqa: S607
+    assert (place / CONTAINER / "init.pid").exists()
+
+
+def test_state_of_another_host_is_not_looked_for(tmp_path: Path) -> None:
+    assert not remove_task_state(str(tmp_path / "missing"), CONTAINER)
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / CONTAINER).mkdir()
+    assert not remove_task_state(str(tmp_path / "link"), CONTAINER)
