@@ -8,15 +8,16 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dockyard import evidence, process, telling
+from dockyard.base_images import BaseImages, bases_of
 from dockyard.build_output import BuildOutput
 from dockyard.context import build_context
 from dockyard.directives import EVIDENCE, RUN, UNDER_TEST, directing, refuse_old_script
-from dockyard.dockerfile import base_images, build_arguments
 from dockyard.engine.engine import Engine
-from dockyard.engine.identity import BASES_LABEL, SOURCE_LABEL
+from dockyard.engine.identity import SOURCE_LABEL
 from dockyard.engine.models import Image, plain_id
 from dockyard.errors import NO_PROGRAM, DockyardError, EngineError, NoSuchNameError, TestFailedError, UsageError
 from dockyard.plan.build import (
@@ -43,6 +44,7 @@ from dockyard.settings.keys import KEEP, TEST_PROD
 from dockyard.settings.resolve import Settings
 from dockyard.source import recorded_bases, source_hash, trimming_hash, what_changed
 from dockyard.telling import say
+from dockyard.updates.choices import choices_of
 from dockyard.yard import Yard
 
 CONTINUE = "CONTINUE=1"
@@ -50,13 +52,17 @@ CONTINUE = "CONTINUE=1"
 
 
 class Builder(NamedTuple):
-    """The builds of one service. `parameters` are further flags for the engine's build."""
+    """The builds of one service. `parameters` are further flags for the engine's build.
+
+    `chosen` are references with a digest that a build takes for images that the Dockerfile names without one.
+    """
 
     engine: Engine
     service: Service
     settings: Settings
     name: ImageName
     parameters: tuple[str, ...] = ()
+    chosen: Mapping[str, str] = MappingProxyType({})
 
     def build(self, tag: str = LATEST, *, force: bool = False, timeout: float | None = None) -> Image:
         """Build the image if its source has changed, push it where its repository is a registry, and return it.
@@ -67,6 +73,8 @@ class Builder(NamedTuple):
         """
         reference = self.name.tagged(tag)
         image = None if force else self.is_current(tag)
+        if not image:
+            self.base_images.pull_missing()
         if image:
             say(f"{self.service.name}: unchanged, {reference} is {image.id[:12]}")
         else:
@@ -137,20 +145,28 @@ class Builder(NamedTuple):
     @property
     def source(self) -> str:
         """A hash of all that the image is made from, as it is now. Raises DockyardError where it cannot be built."""
-        return self._source_on(self._base_contents)
-
-    def _source_on(self, contents: Mapping[str, str]) -> str:
-        return source_hash(self.service, (*self._all_parameters, *secret_names(self.settings)), contents)
+        return self._source_on(self.base_images.contents)
 
     @property
-    def _base_contents(self) -> dict[str, str]:
-        """The contents of the images that the Dockerfile names; empty for one that is not there."""
-        images = self.engine.images(self.bases)
-        return {name: images[name].content if name in images else "" for name in self.bases}
+    def own_source(self) -> str:
+        """A hash of all that the owner decides: the source, whatever images it is built on, and the Test."""
+        return f"{self._source_on({})} {self.decides_on_trimming}"
+
+    def _source_on(self, contents: Mapping[str, str]) -> str:
+        return source_hash(self.service, (*self.all_parameters, *secret_names(self.settings)), contents)
+
+    @property
+    def base_images(self) -> BaseImages:
+        """The images that a build is based on."""
+        return BaseImages(self.engine, self.service, self.bases, self.chosen, self._built_last)
+
+    def _built_last(self) -> Image | None:
+        tags = self.tags()
+        return tags.get(self.name.tagged(LATEST)) or tags.get(self.name.tagged(LIVE))
 
     def what_changed(self, image: Image) -> str:
         """Return why an image is not of the source as it is: what of it has changed since that was built."""
-        return what_changed(image.source, recorded_bases(image.bases), self._base_contents, self._source_on)
+        return what_changed(image.source, recorded_bases(image.bases), self.base_images.contents, self._source_on)
 
     @property
     def decides_on_trimming(self) -> str:
@@ -160,10 +176,11 @@ class Builder(NamedTuple):
     @property
     def bases(self) -> tuple[str, ...]:
         """The images that the Dockerfile names."""
-        return bases_of(self.service, self._all_parameters)
+        return bases_of(self.service, self.all_parameters)
 
     @property
-    def _all_parameters(self) -> tuple[str, ...]:
+    def all_parameters(self) -> tuple[str, ...]:
+        """The flags of every build: those of the engine, the host, the service and the caller."""
         return (*build_parameters(self.settings, self.engine.dialect), *self.parameters)
 
     def shell(self, tag: str = LATEST, *, force: bool = False) -> tuple[str, ...]:
@@ -174,9 +191,13 @@ class Builder(NamedTuple):
         if not self.service.file("Dockerfile"):
             return script
         parameters = self._parameters_of_build(force=force)
-        command = build_command(str(self.service.directory), reference, "", parameters, self.settings)
+        dockerfile = self.base_images.dockerfile(self.all_parameters)
+        command = build_command(
+            str(self.service.directory), reference, "", parameters, self.settings, "-" if dockerfile else ""
+        )
         environment = (f"{name}={shlex.quote(value)}" for name, value in self._environment.items())
-        return (*script, " ".join((*environment, command.shell(self.engine.program))))
+        line = " ".join((*environment, command.shell(self.engine.program)))
+        return (*script, *(here_document(line, dockerfile) if dockerfile else (line,)))
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -185,14 +206,14 @@ class Builder(NamedTuple):
 
     def _parameters_of_build(self, *, force: bool) -> tuple[str, ...]:
         named = os.environ.get("BUILDX_BUILDER", "")
-        loading = loading_flags(self._all_parameters, named, self.engine.dialect)
+        loading = loading_flags(self.all_parameters, named, self.engine.dialect)
         return (*self._labelled(), *loading, *(("--no-cache",) if force else ()))
 
     def _labelled(self) -> tuple[str, ...]:
-        contents = self._base_contents
-        bases = " ".join(f"{name}={content}" for name, content in contents.items() if content)
-        recorded = ("--label", f"{BASES_LABEL}={bases}") if bases else ()
-        return (*self._all_parameters, "--label", f"{SOURCE_LABEL}={self._source_on(contents)}", *recorded)
+        bases = self.base_images
+        labels = {SOURCE_LABEL: self._source_on(bases.contents), **bases.labels}
+        recorded = (("--label", f"{label}={text}") for label, text in labels.items() if text)
+        return (*self.all_parameters, *(word for words in recorded for word in words))
 
     def _image(self, reference: str) -> Image | None:
         return self.engine.images([reference]).get(reference)
@@ -219,8 +240,13 @@ class Builder(NamedTuple):
             build_context(self.service.directory) as context,
             tempfile.TemporaryDirectory(prefix="dockyard-") as scratch,
         ):
-            id_file = Path(scratch, "id")
-            self._run_build(build_command(str(context), reference, str(id_file), parameters, self.settings), timeout)
+            id_file, dockerfile = Path(scratch, "id"), Path(scratch, "Dockerfile")
+            chosen = self.base_images.dockerfile(self.all_parameters)
+            if chosen:
+                dockerfile.write_text(chosen, encoding="utf-8", errors="surrogateescape", newline="")
+            file = str(dockerfile) if chosen else ""
+            command = build_command(str(context), reference, str(id_file), parameters, self.settings, file)
+            self._run_build(command, timeout)
             self._check_tag(reference, plain_id(id_file.read_text(encoding="ascii").strip()), parameters)
 
     def _run_build(self, command: Command, timeout: float | None) -> None:
@@ -387,13 +413,20 @@ class Builder(NamedTuple):
         push(self.engine, tags)
 
 
-def builder_for(
-    yard: Yard, service: Service, *, name: str = "", repository: str = "", parameters: tuple[str, ...] = ()
+def builder_for(  # noqa: PLR0913 - a service, and what is given otherwise
+    yard: Yard,
+    service: Service,
+    *,
+    name: str = "",
+    repository: str = "",
+    parameters: tuple[str, ...] = (),
+    chosen: Mapping[str, str] | None = None,
 ) -> Builder:
     """Return the builder of a service, as it is configured but for what is given."""
     settings = yard.load(service)
     names = image_name(service.name, settings, name=name, repository=repository)
-    return Builder(yard.engine, service, settings, names, parameters)
+    digests = choices_of(service.name) if chosen is None else chosen
+    return Builder(yard.engine, service, settings, names, parameters, digests)
 
 
 def latest_id(builder: Builder) -> str:
@@ -409,11 +442,12 @@ def _with_transcript(error: DockyardError, transcript: str) -> DockyardError:
     return error
 
 
-def bases_of(service: Service, parameters: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the images that a service's Dockerfile names, with what build parameters make of it."""
-    dockerfile = service.file("Dockerfile")
-    text = dockerfile.read_text(encoding="utf-8", errors="replace") if dockerfile else ""
-    return base_images(text, build_arguments(parameters))
+def here_document(command: str, text: str) -> tuple[str, ...]:
+    """Return lines for a shell that give a command this text as its input."""
+    end = "DOCKERFILE"
+    while end in text.splitlines():
+        end += "_"
+    return (f"{command} <<'{end}'", *text.splitlines(), end)
 
 
 _PLAIN_OUTPUT = {"BUILDKIT_PROGRESS": "plain"}

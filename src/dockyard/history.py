@@ -119,6 +119,34 @@ def newest(services: Iterable[str], actions: Iterable[str]) -> dict[str, Event]:
     return {event.service: event for events_ in found for event in events_}
 
 
+def of_action(service: str, action: str, limit: int = 100) -> list[Event]:
+    """Return the newest events of one kind of a service, the newest first; none if they cannot be read."""
+    try:
+        return _select("WHERE service = ? AND action = ? ORDER BY number DESC LIMIT ?", (service, action, limit))
+    except DockyardError as error:
+        warn(str(error))
+        return []
+
+
+def failed_test(service: str, image: str, content: str, script: str) -> Event | None:
+    """Return the event that says that an image failed its Test, if it has not passed it since.
+
+    The image is the one with this id of the engine, or any other one of the same content; `script` is a hash of the
+    Test that it failed.
+    """
+    condition = (
+        "WHERE service = ? AND action = 'test' AND (image = ? OR json_extract(detail, '$.content') = nullif(?, '')) "
+        "ORDER BY number DESC LIMIT 1"
+    )
+    try:
+        found = _select(condition, (service, image, content))
+    except DockyardError as error:
+        warn(str(error))
+        return None
+    is_same = found and found[0].result == "failed" and found[0].detail.get("script") == script
+    return found[0] if is_same else None
+
+
 def record_rollback(service: str, image: str, content: str) -> None:
     """Record that a version was rolled back: nothing automatic upgrades to it again."""
     record(service, "upgrade", ROLLED_BACK, image=image, content=content)

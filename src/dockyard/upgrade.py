@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard import history, recovery
@@ -22,7 +23,12 @@ from dockyard.switch import Switched
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dockyard.surface.trim import Trimmed
+    from dockyard.updates.applying import Applied
+    from dockyard.updates.choices import Choices
+    from dockyard.updates.pending import Pending
 
 Tell = Callable[[str], None]
 
@@ -41,13 +47,25 @@ class Wanted(NamedTuple):
     """How an upgrade is to go: `force` builds without a cache and retries what failed; `timeout` in seconds.
 
     `is_explicit`: the user has named the service, so that `force` upgrades one that is held or was rolled back, too.
-    `missing` as in Replacement.
+    `missing` as in Replacement. `updates` are newer versions of what services are built on, by service; with `chosen`
+    a build takes these digests; `passed` is the id of an image that has passed its Test. `rebuilds` are services whose
+    packages are to be fetched again, and with `is_fresh` a build does so.
     """
 
     force: bool = False
     timeout: float | None = None
     is_explicit: bool = False
     missing: tuple[str, ...] = ()
+    updates: "Mapping[str, tuple[Pending, ...]]" = MappingProxyType({})
+    chosen: "Choices | None" = None
+    passed: str = ""
+    rebuilds: frozenset[str] = frozenset()
+    is_fresh: bool = False
+
+    @property
+    def ignores_cache(self) -> bool:
+        """Whether images are built although their source is the same, and without the engine's build cache."""
+        return self.force or self.is_fresh
 
     @property
     def overrides_holds(self) -> bool:
@@ -69,7 +87,8 @@ class Report(NamedTuple):
 class Ready(NamedTuple):
     """An image that has passed its tests; `reasons` say why production is to switch to it: none, it is not.
 
-    `runs`: production is up, or starts by itself on this host. `notes` are lines for the report.
+    `runs`: production is up, or starts by itself on this host. `notes` are lines for the report, `applied` is what of
+    base images was updated for it.
     """
 
     builder: Builder
@@ -79,6 +98,7 @@ class Ready(NamedTuple):
     tags: Tags
     runs: bool
     notes: tuple[str, ...] = ()
+    applied: "Applied | None" = None
 
     @property
     def live(self) -> str:
@@ -91,10 +111,15 @@ def upgrade(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
 
     Raises DockyardError; production is then as it was.
     """
+    from dockyard.updates.applying import guarding, prepare_with_updates
+
     recovery.settle(yard.engine, container_name(yard.load(service)), tell)
     refuse_errors(yard, service)
-    ready = prepare(yard, service, wanted, tell)
-    return ready if isinstance(ready, Report) else finish(yard, service, ready, wanted, tell)
+    ready = prepare_with_updates(yard, service, wanted, tell)
+    if isinstance(ready, Report):
+        return ready
+    with guarding(yard, service, ready.applied):
+        return finish(yard, service, ready, wanted, tell)
 
 
 def refuse_errors(yard: Yard, service: Service) -> None:
@@ -109,7 +134,7 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
     """Build and test, if there is anything to do; a report where there is nothing."""
     if held := _hold(service, wanted):
         raise held
-    builder = builder_for(yard, service)
+    builder = builder_for(yard, service, chosen=wanted.chosen)
     tell("building")
     made = built(yard, builder, wanted)
     ready = look(yard, builder, made.image)
@@ -118,10 +143,29 @@ def prepare(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Ready |
         return Report(service.name, "current", f"{service.name} is up to date, {image[:12]}", image)
     if rejected := _rejection(yard, service, ready, wanted):
         raise rejected
-    if not made.is_tested:
+    if not made.is_tested and wanted.passed not in {made.image, image}:
         tell(f"testing {image[:12]}")
-    passed = image if made.is_tested else tested(builder, image, wanted)
+        if failed := _failed_test(builder, image, wanted):
+            raise failed
+        passed = tested(builder, image, wanted)
+    else:
+        passed = image
     return ready._replace(tested=passed, notes=scan(yard, ready, wanted, tell))
+
+
+def _failed_test(builder: Builder, image: str, wanted: Wanted) -> DockyardError | None:
+    """Return why a Test is not run again: by itself nothing repeats one that failed with the same image and script."""
+    if wanted.force or wanted.is_explicit:
+        return None
+    service = builder.service.name
+    event = history.failed_test(service, image, builder.engine.content(image), builder.decides_on_trimming)
+    if not event:
+        return None
+    text = f"{service}: {image[:12]} failed its Test on {event.when}, and neither has changed since"
+    return DockyardError(
+        f"{text}: {event.detail.get('reason', '')}",
+        f"`d why {service}` tells more; `d upgrade {service}` tries it again",
+    )
 
 
 def scan(yard: Yard, ready: Ready, wanted: Wanted, tell: Tell) -> tuple[str, ...]:
@@ -149,9 +193,9 @@ class Made(NamedTuple):
 def built(yard: Yard, builder: Builder, wanted: Wanted) -> Made:
     """Build, and trim where the settings say so. Raises DockyardError, and leaves a dossier."""
     before = current(builder)
-    if before and not wanted.force:
+    if before and not wanted.ignores_cache:
         return Made(before.id)
-    image = None if wanted.force else builder.is_current(LATEST)
+    image = None if wanted.ignores_cache else builder.is_current(LATEST)
     image = image or built_whole(builder, wanted)
     if builder.settings[TRIM]:
         return Made(trimmed(yard, builder, wanted).image, is_tested=True)
@@ -161,7 +205,7 @@ def built(yard: Yard, builder: Builder, wanted: Wanted) -> Made:
 def built_whole(builder: Builder, wanted: Wanted, tag: str = LATEST) -> Image:
     """Build, with nothing left out. Raises DockyardError, and leaves a dossier."""
     with remembered(builder, "build"):
-        image = builder.build(tag, force=wanted.force, timeout=wanted.timeout)
+        image = builder.build(tag, force=wanted.ignores_cache, timeout=wanted.timeout)
     history.record(builder.service.name, "build", "ok", image=image.id, content=image.content)
     return image
 
@@ -188,16 +232,16 @@ def current(builder: Builder) -> Image | None:
 def tested(builder: Builder, image: str, wanted: Wanted) -> str | None:
     """Run the tests; return the id, or None where there is no test. Raises TestFailedError, and leaves a dossier."""
     service = builder.service.name
-    with remembered(builder, "test", image):
-        passed = builder.test(image, timeout=wanted.timeout)
     content = builder.engine.content(image)
+    with remembered(builder, "test", image, content=content, script=builder.decides_on_trimming):
+        passed = builder.test(image, timeout=wanted.timeout)
     history.record(service, "test", "ok" if passed else "no test", image=image, content=content)
     return image if passed else None
 
 
 @contextmanager
-def remembered(builder: Builder, action: str, image: str = "") -> Iterator[None]:
-    """Have a failure of the block leave a dossier and a line in the history."""
+def remembered(builder: Builder, action: str, image: str = "", **detail: str) -> Iterator[None]:
+    """Have a failure of the block leave a dossier and a line in the history, with further detail."""
     try:
         yield
     except DockyardError as error:
@@ -212,7 +256,7 @@ def remembered(builder: Builder, action: str, image: str = "") -> Iterator[None]
             transcript=error.transcript,
             evidence=error.evidence,
         )
-        history.record(name, action, "failed", image=image, reason=reason, dossier=str(where or ""))
+        history.record(name, action, "failed", image=image, reason=reason, dossier=str(where or ""), **detail)
         raise
 
 

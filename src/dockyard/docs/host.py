@@ -97,6 +97,13 @@ FILES = (
     Place("history.db", "", "What was done, 1000 events of a service: `d history`. A record, never the truth."),
     Place("notified.json", "", "Of which problems people were notified. Without it they are notified again."),
     Place("last-upgrade.json", "", "How the last `d upgrade-all` ended for each service."),
+    Place(
+        "upstream.json",
+        "",
+        "What registries said, and when. Without it each cooldown begins again.",
+    ),
+    Place("bases.json", "", "On which digests services build, if not on those that the host's tags name."),
+    Place("before-bump", "", "Files that `d bump` has changed, as they were; only of services outside of git."),
     Place("scans", "", "What the scanner of `scan_command` has found in images, for a week."),
     Place("alerts.db", "", "What d-cowscan has found, and what was accepted. Of a container that is gone: 90 days."),
     Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),

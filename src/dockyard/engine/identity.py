@@ -15,13 +15,15 @@ SOURCE_LABEL = "dockyard.source"
 """On an image: a hash of all that it was made from."""
 BASES_LABEL = "dockyard.bases"
 """On an image: the images that it was built on, `NAME=CONTENT` of each."""
+BASE_DIGESTS_LABEL = "dockyard.base-digests"
+"""On an image: the digests of those of these images that came from a registry, `NAME=DIGEST` of each."""
 TRIMMED_LABEL = "dockyard.trimmed"
 """On an image: the id of the image that it is what is needed of."""
 TRIMMED_FOR_LABEL = "dockyard.trimmed-for"
 """On such an image: a hash of what decided on what is needed (Builder.decides_on_trimming)."""
 TRIMMED_BY = "d-build --trim of "
 """How the only step of a trimmed image begins; the id of the whole image follows."""
-_RECORD_LABELS = frozenset({SOURCE_LABEL, BASES_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL})
+_RECORD_LABELS = frozenset({SOURCE_LABEL, BASES_LABEL, BASE_DIGESTS_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL})
 """Labels that say how an image was made, not what is in it."""
 _BUILDER_LABELS = frozenset({"io.buildah.version"})
 """Labels that a builder adds by itself: they change with its version."""

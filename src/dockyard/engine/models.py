@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from dockyard.engine.entries import INIT, KEPT_USER, NUMERIC_USER, READ_ONLY, SECRETS, SYSTEMD, TIME_ZONE
 from dockyard.engine.identity import (
+    BASE_DIGESTS_LABEL,
     BASES_LABEL,
     SOURCE_LABEL,
     TRIMMED_FOR_LABEL,
@@ -58,7 +59,7 @@ class Image(NamedTuple):
     `layers` are directories of the host, the uppermost first, none where the engine does not say: layers/store.py finds
     them then, by the storage `driver` and the `diffs`, digests of the layers' tars, the lowest first. `environment`
     holds lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
-    `bases` holds words `NAME=CONTENT` of the images that it was built on.
+    `bases` holds words `NAME=CONTENT` of the images that it was built on, `base_digests` words `NAME=DIGEST`.
 
     `configuration` is the part of `content` that is not files. `config_digest` is the digest of the OCI configuration,
     if the engine reports it beside an id that is another digest. `manifest_digest` is that of the manifest for this
@@ -84,6 +85,7 @@ class Image(NamedTuple):
     config_digest: str = ""
     bases: str = ""
     manifest_digest: str = ""
+    base_digests: str = ""
 
     def equals(self, other: "Image | None") -> bool:
         """Whether a container of one image and a container of the other run the same."""
@@ -368,8 +370,8 @@ def image_from(answer: Answer) -> Image:
     layers = storage.get("Data") or {}
     places = ":".join(filter(None, (layers.get("UpperDir"), layers.get("LowerDir"))))
     labels = config.get("Labels") or {}
-    ours = (SOURCE_LABEL, BASES_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL)
-    source, bases, trimmed, trimmed_for = (labels.get(label) or "" for label in ours)
+    ours = (SOURCE_LABEL, BASES_LABEL, BASE_DIGESTS_LABEL, TRIMMED_LABEL, TRIMMED_FOR_LABEL)
+    source, bases, base_digests, trimmed, trimmed_for = (labels.get(label) or "" for label in ours)
     found = tuple(filter(None, places.split(":")))
     return Image(
         id=plain_id(answer["Id"]),
@@ -391,6 +393,7 @@ def image_from(answer: Answer) -> Image:
         config_digest=_config_digest(answer),
         bases=bases,
         manifest_digest=answer.get("Digest") or "",
+        base_digests=base_digests,
     )
 
 

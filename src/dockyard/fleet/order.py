@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from dockyard.build import bases_of
+from dockyard.base_images import bases_of
 from dockyard.plan.build import build_parameters, image_name
-from dockyard.plan.order import edges, generations
+from dockyard.plan.order import edges, generations, plain_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,11 @@ def build_order(
     bases = {name: bases_of(service, _parameters(yard, settings[name])) for name, service in services.items()}
     depends = edges(names, bases)
     return generations(depends), depends
+
+
+def plain_names(settings: "Mapping[str, Settings]") -> frozenset[str]:
+    """Return what the images of services are called, as far as all tags have it."""
+    return frozenset(plain_reference(image_name(name, one).untagged) for name, one in settings.items())
 
 
 def built_from(yard: "Yard", name: str) -> frozenset[str]:

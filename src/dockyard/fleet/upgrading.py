@@ -17,13 +17,13 @@ from dockyard.plan.switch import Tags
 from dockyard.replace import Replacement
 from dockyard.switch import put_back
 from dockyard.text import listed
+from dockyard.updates.applying import from_data, guarding, prepare_with_updates, to_data
 from dockyard.upgrade import (
     Report,
     Wanted,
     built,
     each,
     look,
-    prepare,
     promote,
     switching,
     tested,
@@ -211,18 +211,16 @@ def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mappi
     with held(yard.engine, container, yard.wait) as tell:
         both = each(tell, link.doing)
         recovery.settle(yard.engine, container, both)
-        ready = prepare(yard, service, wanted, both)
+        ready = prepare_with_updates(yard, service, wanted, both)
         if isinstance(ready, Report):
             return {"state": ready.result, **_data(ready)}
         if not ready.reasons:
             tags = ready.tags
-            return {
-                "state": "promoted",
-                **_data(promote(yard, ready)),
-                "repository": tags.repository,
-                "was": [*tags[1:]],
-            }
-        return {"state": "ready", **{name: getattr(ready, name) for name in ("image", "tested", "reasons", "notes")}}
+            with guarding(yard, service, ready.applied):
+                report = promote(yard, ready)
+            return {"state": "promoted", **_data(report), "repository": tags.repository, "was": [*tags[1:]]}
+        made = {name: getattr(ready, name) for name in ("image", "tested", "reasons", "notes")}
+        return {"state": "ready", **made, "applied": to_data(ready.applied)}
 
 
 def _data(report: Report) -> dict[str, Any]:
@@ -242,13 +240,15 @@ def _switch(  # noqa: PLR0913
         recovery.settle(yard.engine, container, both)
         builder = builder_for(yard, service)
         passed = made[service.name].data
-        ready = look(yard, builder, str(passed["image"]))._replace(tested=passed["tested"])
-        pending = switching(yard, service, ready, wanted, both)
-        switched = pending.switch()
-        report = upgraded(pending, switched)
-        if park:
-            _wait_for_others(pending, report, link)
-        pending.finish(switched)
+        applied = from_data(passed["applied"], wanted.updates.get(service.name, ()))
+        with guarding(yard, service, applied):
+            ready = look(yard, builder, str(passed["image"]))._replace(tested=passed["tested"], applied=applied)
+            pending = switching(yard, service, ready, wanted, both)
+            switched = pending.switch()
+            report = upgraded(pending, switched)
+            if park:
+                _wait_for_others(pending, report, link)
+            pending.finish(switched)
         builder.publish()
         report = with_changes(yard, report, pending.image_before, tuple(passed["notes"]))
     return _data(report)

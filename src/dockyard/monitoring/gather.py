@@ -1,6 +1,7 @@
 """What the rules need to know of this host: asked of its engine, its services, the state directory and systemd."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -18,6 +19,7 @@ from dockyard.notify import FAILURE
 from dockyard.plan.launch import container_name
 from dockyard.plan.waves import starts_here
 from dockyard.settings.keys import MAX_AGE, MAX_DISK_USE, VOL_BASE
+from dockyard.updates.announcing import gather_pending
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
@@ -56,6 +58,7 @@ def _with_engine(yard: "Yard", settings: "Mapping[str, Settings]", facts: Facts)
         for name, container in names.items()
     ]
     return facts._replace(
+        pending=gather_pending(yard, time.time()),
         services=[service for service in services if service],
         orphans=orphans(yard),
         drift=_drift(row.name for row in yard.rows),

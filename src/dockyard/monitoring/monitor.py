@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 from dockyard.errors import DockyardError
 from dockyard.monitoring import heartbeat
 from dockyard.monitoring.notified import Covers, Find, Send, notify_of_changes
-from dockyard.monitoring.problems import SERVICE, UPDATE, Facts, Findings, Problem, find_problems
+from dockyard.monitoring.problems import (
+    PENDING,
+    SERVICE,
+    UPDATE,
+    Facts,
+    Findings,
+    PendingFacts,
+    Problem,
+    find_problems,
+    problems_of_pending,
+)
 from dockyard.monitoring.updates import reason_of
 from dockyard.notify import FAILURE, send
 from dockyard.settings.keys import HEARTBEAT
@@ -24,7 +34,7 @@ _KINDS = {"upgrade-all": UPDATE, "up-all": SERVICE, "restart-all": SERVICE}
 """The kind of problem that a command leaves, and that `check-all-up` finds as well; of others it is the command."""
 
 _CHECKED = frozenset(
-    {SERVICE, UPDATE, "age", "drift", "disk", "engine", "held", "orphan", "settings", "unit"},
+    {SERVICE, UPDATE, PENDING, "age", "drift", "disk", "engine", "held", "orphan", "settings", "unit"},
 )
 _FAILED = "its last update failed"
 
@@ -50,7 +60,25 @@ def notify_of_run(yard: "Yard", title: str, finished: "Iterable[Done]", sending:
     running = _running(yard)
     failed = [_problem(kind, title, done, running.get(done.name, "nothing")) for done in ended if _has_failed(done)]
     judged = {f"{kind}:{done.name}" for done in ended if _has_failed(done) or done.result == "ok"}
-    return _deliver(lambda _known: Findings(failed), yard.settings, time.time(), judged.__contains__, sending)
+    waiting = problems_of_pending(_pending(yard), running) if kind == UPDATE else []
+    known = {problem.key for problem in failed}
+    every = [*failed, *(problem for problem in waiting if problem.key not in known)]
+
+    def is_judged(key: str) -> bool:
+        return key in judged or (kind == UPDATE and key.startswith(f"{PENDING}:"))
+
+    return _deliver(lambda _known: Findings(every), yard.settings, time.time(), is_judged, sending)
+
+
+def _pending(yard: "Yard") -> "list[PendingFacts]":
+    """Return the newer versions that the run has left; none if they are not known."""
+    from dockyard.updates.announcing import gather_pending
+
+    try:
+        return gather_pending(yard, time.time())
+    except DockyardError as error:
+        warn(str(error))
+        return []
 
 
 def _deliver(find: Find, settings: Settings, now: float, is_covered: Covers, sending: Send | None) -> bool:

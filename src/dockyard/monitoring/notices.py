@@ -6,8 +6,8 @@ Nothing here touches the outside or reads a clock.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from dockyard.monitoring.problems import Findings, Problem
-from dockyard.notify import SUCCESS
+from dockyard.monitoring.problems import PENDING, Findings, Problem
+from dockyard.notify import INFO, SUCCESS
 from dockyard.text import printable
 
 MAX_MESSAGES = 10  # of one run; the others are in one more
@@ -22,7 +22,10 @@ class Notified(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What is sent; once it was, the problems `begun` are known, and those of the keys `ended` are not any more."""
+    """What is sent, if it has a title.
+
+    Once it was, the problems `begun` are known, and those of the keys `ended` are not any more.
+    """
 
     title: str
     body: str
@@ -50,9 +53,10 @@ def messages(
         if key not in there and is_covered(key) and not findings.is_unknown(key)
     ]
     every = sorted([*begun, *ended], key=lambda message: _SEVERITIES.index(message.severity))
-    if len(every) <= MAX_MESSAGES:
-        return every
-    return [*every[:MAX_MESSAGES], _combine(host, every[MAX_MESSAGES:])]
+    silent, sent = [one for one in every if not one.title], [one for one in every if one.title]
+    if len(sent) <= MAX_MESSAGES:
+        return [*silent, *sent]
+    return [*silent, *sent[:MAX_MESSAGES], _combine(host, sent[MAX_MESSAGES:])]
 
 
 def _begun(host: str, problem: Problem) -> Message:
@@ -75,7 +79,10 @@ def _title(host: str, problem: Problem) -> str:
 
 
 def _resolved_message(host: str, notified: Notified, now: float) -> Message:
+    """Return what is sent when a problem is resolved: nothing for a newer version, which is applied or was replaced."""
     problem = notified.problem
+    if problem.key.startswith(f"{PENDING}:"):
+        return Message("", "", INFO, ended=(problem.key,))
     text = f"resolved after {_duration(now - notified.since)}: {problem.text}"
     title = f"dockyard on {host}: {problem.subject}: {text}"
     return Message(printable(title), _body(host, [f"{problem.subject}: {text}"]), SUCCESS, ended=(problem.key,))

@@ -36,7 +36,7 @@ def notify_of_changes(
         known = read()
         reached = True
         for message in messages(host or socket.gethostname(), find(known), known, now, is_covered):
-            if send(message):
+            if not message.title or send(message):
                 known = after(known, message, now)
                 _write(known)
             else:

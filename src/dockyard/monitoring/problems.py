@@ -14,7 +14,7 @@ STUCK_SECONDS = 6 * 3600.0  # after which a unit that still runs is reported
 DAY = 24 * 3600.0
 OLDEST_DATE = 946_684_800.0  # an image that says it is older than the year 2000 has no date
 NO_PROGRAM = 200  # exit codes of systemd itself begin here: the program was not even started
-UPDATE, SERVICE = "update", "service"
+UPDATE, SERVICE, PENDING = "update", "service", "pending"
 _TELLING = re.compile(r"(?i)\b(\w*error|\w*exception|fatal|panic|failed|failure|cannot|refused|denied|no such)\b")
 
 
@@ -80,6 +80,21 @@ class UpdateFacts(NamedTuple):
     reason: str
 
 
+class PendingFacts(NamedTuple):
+    """A newer version of a base image that is not applied by itself, and why.
+
+    `has_failed`: the service failed with it. `is_overdue`: it has been waiting for longer than `remind` allows.
+    """
+
+    service: str
+    key: str
+    summary: str
+    why: str
+    notes: str = ""
+    has_failed: bool = False
+    is_overdue: bool = False
+
+
 class FileSystem(NamedTuple):
     """A file system: what is stored there, and how much of it is used, in percent of space or of inodes."""
 
@@ -110,6 +125,7 @@ class Facts(NamedTuple):
     wrong_settings: Sequence[Problem] = ()
     services: Sequence[ServiceFacts] = ()
     updates: Sequence[UpdateFacts] = ()
+    pending: Sequence[PendingFacts] = ()
     unknown_updates: frozenset[str] = frozenset()
     held: Mapping[str, str] = {}
     orphans: Mapping[str, str] = {}
@@ -145,7 +161,10 @@ def _all(facts: Facts, now: float, known: Collection[str]) -> Iterator[Problem]:
     yield from facts.wrong_settings
     yield from (found for service in facts.services for found in _of_service(service, now))
     running = {service.name: service.running for service in facts.services}
-    yield from (_of_update(update, running.get(update.service, "")) for update in facts.updates)
+    updates = [_of_update(update, running.get(update.service, "")) for update in facts.updates]
+    yield from updates
+    failed = {problem.key for problem in updates}
+    yield from (problem for problem in problems_of_pending(facts.pending, running) if problem.key not in failed)
     for name, reason in facts.held.items():
         yield Problem(f"held:{name}", name, "is not upgraded", INFO, reason, running.get(name, ""))
     yield from (Problem(f"orphan:{name}", name, "is an orphan", WARNING, why) for name, why in facts.orphans.items())
@@ -183,6 +202,24 @@ def _trouble(service: ServiceFacts, now: float) -> str:
 def _of_update(update: UpdateFacts, running: str) -> Problem:
     key, name = f"{UPDATE}:{update.service}", update.service
     return Problem(key, name, "its last update failed", FAILURE, update.reason, running, f"d why {name}")
+
+
+def problems_of_pending(pending: Iterable[PendingFacts], running: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with newer versions that are not applied: a service has failed with one, or one waits.
+
+    A failure is one for as long as that version is the newest. One that waits is news, and a warning once overdue.
+    """
+    every = list(pending)
+    failed = {one.service: UpdateFacts(one.service, f"{one.summary}: {one.why}") for one in every if one.has_failed}
+    found = [_of_update(update, running.get(name, "")) for name, update in failed.items()]
+    return [*found, *(_of_pending(one, running.get(one.service, "")) for one in every if not one.has_failed)]
+
+
+def _of_pending(found: PendingFacts, running: str) -> Problem:
+    key = f"{PENDING}:{found.service}:{found.key}{':overdue' if found.is_overdue else ''}"
+    severity = WARNING if found.is_overdue else INFO
+    hint = f"release notes: {found.notes}" if found.notes else f"d outdated {found.service}"
+    return Problem(key, found.service, f"{found.summary} is not applied", severity, found.why, running, hint)
 
 
 def _of_drift(container: str, count: int) -> Problem:

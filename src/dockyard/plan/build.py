@@ -19,6 +19,7 @@ with its last tag."""
 VERSION = "version-"
 """How the tags begin of images that were live: with such a tag an image can be live again, however many came since."""
 APK_CACHE = "/var/cache/apk"
+_PULLS_NOTHING_NEW = frozenset({"0", "f", "false", "missing", "never"})
 _SECRET_VARIABLE = "DOCKYARD_BUILD_SECRET"  # noqa: S105 - how variables begin
 
 
@@ -57,14 +58,18 @@ def is_own_image(reference: str, settings: Settings) -> bool:
     return any(name and short.startswith(f"{name}/") for name in repositories)
 
 
-def build_command(context: str, tag: str, id_file: str, parameters: tuple[str, ...], settings: Settings) -> Command:
+def build_command(  # noqa: PLR0913, PLR0917 - what a build consists of
+    context: str, tag: str, id_file: str, parameters: tuple[str, ...], settings: Settings, dockerfile: str = ""
+) -> Command:
     """Return the engine's build of a context directory; the image's id goes into a file, if one is named.
+
+    `dockerfile` is built instead of the context's own.
 
     The values of secrets reach the engine's client through its environment.
 
     Never a device: docker's client removes what is there, and writes a file of its own.
     """
-    written = ("--iidfile", id_file) if id_file else ()
+    written = (*(("--iidfile", id_file) if id_file else ()), *(("--file", dockerfile) if dockerfile else ()))
     declared = settings[BUILD_SECRETS]
     secrets = {
         secret.id: Secret(f"{_SECRET_VARIABLE}_{number}", f"secret:{secret.name}")
@@ -84,7 +89,14 @@ def build_parameters(settings: Settings, dialect: Dialect) -> tuple[str, ...]:
     cache = settings[BUILD_APK_CACHE]
     shared = cache if cache and cache.startswith("/") else "/var/cache/dockyard/apk" if cache == "1" else ""
     volume = ("--volume", f"{shared}:{APK_CACHE}") if shared and dialect.has_shared_package_cache else ()
-    return (*dialect.build_flags, *volume, *settings[BUILD_PARAMS])
+    given = (word for word in settings[BUILD_PARAMS] if not is_pull_flag(word))
+    return (*dialect.build_flags, *volume, *given)
+
+
+def is_pull_flag(word: str) -> bool:
+    """Return whether a flag has a build pull newer base images, past what `updates` allows: such a one is left out."""
+    name, _, value = word.partition("=")
+    return name == "--pull-always" or (name == "--pull" and value.lower() not in _PULLS_NOTHING_NEW)
 
 
 def loading_flags(parameters: tuple[str, ...], builder: str, dialect: Dialect) -> tuple[str, ...]:

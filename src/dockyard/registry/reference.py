@@ -34,6 +34,12 @@ class Reference(NamedTuple):
         return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 
     @property
+    def canonical(self) -> str:
+        """Host, repository, tag and digest in full: what every engine takes for the same image."""
+        tag, digest = f":{self.tag}" if self.tag else "", f"@{self.digest}" if self.digest else ""
+        return f"{self.host}/{self.repository}{tag}{digest}"
+
+    @property
     def name(self) -> str:
         """Host and repository as people write them: `debian`, `ghcr.io/x/y`."""
         whole = f"{self.host}/{self.repository}"

@@ -580,11 +580,12 @@ UPDATES = Key(
     "Which updates of base images are applied, and when: a map of `track` (versions: `^16`, `~3.12`, `any`, `tag`, or "
     "a pattern between slashes), `hold` (`major`, `all`, `none`, or the first version that is held), `cooldown` (`3d`, "
     "`12h`, `2w`, `0`), `window` (`Sun 03:00-05:00`, several as a list, or `always`), `notes` (the address of release "
-    "notes), `remind` (after how long a pending update is reported again), and `images`: the same for images by their "
+    "notes), `remind` (after how long a pending update is reported again), `rebuild` (how often packages are fetched "
+    "again, by a build without the cache; `0` for never), and `images`: the same for images by their "
     "names. Fields that settings.yaml leaves out are those of the host file.",
     _S,
     Updates(),
-    shown_default="`{track: tag, hold: none, cooldown: 3d, window: always, remind: 14d}`",
+    shown_default="`{track: tag, hold: none, cooldown: 3d, window: always, remind: 14d, rebuild: 7d}`",
     combine=complete,
 )
 
@@ -626,6 +627,14 @@ SRC_DIR2 = Key[str | None](
     _S,
     None,
     environment=("D_SRC_DIR2",),
+    scope=Scope.HOST,
+)
+OFFLINE = Key(
+    "offline",
+    types.Boolean(),
+    "Whether registries are never asked for newer base images.",
+    _S,
+    False,
     scope=Scope.HOST,
 )
 SECRET_COMMAND = Key[tuple[str, ...]](

@@ -23,6 +23,7 @@ class Updates(NamedTuple):
     window: tuple[str, ...] | None = None
     notes: str | None = None
     remind: str | None = None
+    rebuild: str | None = None
     images: "tuple[tuple[str, Updates], ...]" = ()
 
     def of_image(self, name: str) -> "Updates":
@@ -108,6 +109,7 @@ _FIELDS: dict[str, Field] = {
         "where release notes are; `{version}` in it is replaced",
     ),
     "remind": Field(Duration(), "when it is reported again"),
+    "rebuild": Field(Duration(), "how often packages are fetched again; 0 for never"),
 }
 _EXAMPLE = "such as `{track: ^16, hold: major, window: Sun 03:00-05:00}`"
 _OF_IMAGE = Form("update policy", _FIELDS, _EXAMPLE)
@@ -156,7 +158,7 @@ _OF_ALL = _OF_IMAGE._replace(
 class UpdatePolicy(Type[Updates]):
     """A map. Raises SettingsError, with all that is wrong and hints, in place of UnfitError."""
 
-    expected = "a map of track, hold, cooldown, window, notes, remind and images"
+    expected = "a map of track, hold, cooldown, window, notes, remind, rebuild and images"
     nothing = Updates()
 
     def read(self, node: Node) -> Updates:

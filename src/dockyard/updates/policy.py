@@ -42,6 +42,7 @@ class Policy(NamedTuple):
     windows: tuple[Window, ...] = ()
     notes: str = ""
     remind: int = 14 * DAY_SECONDS
+    rebuild: int = 7 * DAY_SECONDS
 
     def notes_of(self, version: str) -> str:
         """Return the address of the release notes of a version; empty if the settings name none."""
@@ -75,6 +76,7 @@ def _read_policy(said: Updates) -> Policy:
         () if ALWAYS in windows else tuple(map(parse_window, windows)),
         said.notes or "",
         default.remind if said.remind is None else _seconds(said.remind),
+        default.rebuild if said.rebuild is None else _seconds(said.rebuild),
     )
 
 

@@ -150,10 +150,10 @@ def test_the_build_writes_down_the_id_that_it_made():
 )
 def test_podman_builds_share_a_package_cache(written: str, dialect: Dialect, volume: tuple[str, ...]):
     settings = settings_of(
-        environ={"DBUILD_PODMAN_SHARED_APK_CACHE": written, "DBUILD_PARAMS": "--pull --label 'a=b c'"}
+        environ={"DBUILD_PODMAN_SHARED_APK_CACHE": written, "DBUILD_PARAMS": "--pull --no-cache --label 'a=b c'"}
     )
     parameters = build_parameters(settings, dialect)
-    assert parameters == (*dialect.build_flags, *volume, "--pull", "--label", "a=b c")
+    assert parameters == (*dialect.build_flags, *volume, "--no-cache", "--label", "a=b c")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dockyard.cli.command import flag, option
 from dockyard.cli.output import Result, say, table
 from dockyard.cli.verb import On, verb
+from dockyard.cli.verbs.updates import OFFLINE, REFRESH, ask_upstream
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
@@ -60,29 +61,42 @@ def test(yard: Yard, name: str, *, timeout: float | None) -> Result:
         TIMEOUT,
         flag("-n", "--dry-run", help="show the commands, in order, and change nothing"),
         flag("--exit-code", help="with --dry-run: exit code 1 if anything would change"),
+        OFFLINE,
+        REFRESH,
     ),
 )
 def upgrade(  # noqa: PLR0913 - the options above
-    yard: Yard, name: str, *, force: bool, timeout: float | None, dry_run: bool, exit_code: bool
+    yard: Yard,
+    name: str,
+    *,
+    force: bool,
+    timeout: float | None,
+    dry_run: bool,
+    exit_code: bool,
+    offline: bool,
+    refresh: bool,
 ) -> Result:
     """Build, test, and switch: replace the container if it is up or starts by itself. Stops at the first failure.
 
     Until all tests have passed nothing of production changes. The new container is made while the old one still runs;
     if it does not stay up, get healthy or pass ./Test-prod, the old one comes back, and `live` and `prev` are what they
     were. What failed so is not tried again until its source changes; nor is what was rolled back, nor is a service that
-    is held upgraded, unless with --force.
+    is held upgraded, unless with --force. Newer base images are taken as far as `updates` in its settings allows.
     """
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
+    from dockyard.updates.settling import settle_tags
     from dockyard.upgrade import Wanted, each
     from dockyard.upgrade import upgrade as carry_out
 
-    wanted = Wanted(force, timeout, is_explicit=True)
+    upstream = ask_upstream(yard, [name], offline=offline, refresh=refresh)
+    wanted = Wanted(force, timeout, is_explicit=True, updates=upstream.applicable, rebuilds=upstream.to_rebuild)
     if dry_run:
         return _outline(yard, name, wanted, exit_code=exit_code)
     service = yard.named(name)
     with held(yard.engine, container_name(yard.load(service)), yard.wait) as tell:
         report = carry_out(yard, service, wanted, each(tell, _say_of(name)))
+    settle_tags(yard)
     return Result([report.text, *report.notes], report._asdict())
 
 

@@ -9,6 +9,7 @@ from dockyard.cli.command import REST, argument, flag, option
 from dockyard.cli.output import Result, say, warn
 from dockyard.cli.verb import verb
 from dockyard.cli.verbs.lists import tell_notices
+from dockyard.cli.verbs.updates import OFFLINE, REFRESH, ask_upstream, row_of
 from dockyard.errors import WRONG_USAGE, UsageError
 from dockyard.yard import Yard
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from dockyard.fleet.crew import Done, Watcher
     from dockyard.fleet.starting import How
+    from dockyard.updates.collecting import Rebuild, Upstream
+    from dockyard.updates.pending import Pending
+    from dockyard.upgrade import Wanted
 
 JOBS = 16  # containers that are started at once: more do not start sooner (docs/decisions/fleet.md)
 
@@ -97,36 +101,47 @@ def test_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
         flag("-n", "--dry-run", help="show what would be done, service by service, and change nothing"),
         flag("--exit-code", help="with --dry-run: exit code 1 if anything would change"),
         flag("--all-or-nothing", help="the first switch that fails takes all others back"),
+        OFFLINE,
+        REFRESH,
         *COMMON,
     ),
 )
-def upgrade_all(
+def upgrade_all(  # noqa: PLR0913 - the options above
     yard: Yard,
     *,
     force: bool,
     dry_run: bool,
     exit_code: bool,
     all_or_nothing: bool,
+    offline: bool,
+    refresh: bool,
     **given: Any,  # noqa: ANN401
 ) -> Result:
-    """Build and test everything, then switch what has changed, wave by wave; what fails is left as it was."""
+    """Build and test everything, with newer base images as far as `updates` allows; then switch, wave by wave.
+
+    What fails is left as it was.
+    """
     from dockyard.fleet.upgrading import upgrade_all as work
     from dockyard.monitoring.updates import save_last_run
+    from dockyard.updates.settling import settle_tags
     from dockyard.upgrade import Wanted
 
     _report_orphans(yard)
+    upstream = ask_upstream(yard, [service.name for service in yard.services], offline=offline, refresh=refresh)
+    wanted = Wanted(force, updates=upstream.applicable, rebuilds=upstream.to_rebuild)
     if dry_run:
-        return _outlined(yard, Wanted(force), exit_code=exit_code)
+        return _outlined(yard, wanted, upstream, exit_code=exit_code)
 
     def upgraded(watcher: "Watcher", how: "How") -> "list[Done]":
-        finished = work(yard, watcher, how, Wanted(force), all_or_nothing=all_or_nothing)
+        finished = work(yard, watcher, how, wanted, all_or_nothing=all_or_nothing)
+        settle_tags(yard)
         save_last_run(finished, time.time())
         return finished
 
     return _run(yard, given, _processors(), upgraded, "upgrade-all")
 
 
-def _outlined(yard: Yard, wanted: Any, *, exit_code: bool) -> Result:  # noqa: ANN401 - upgrade.Wanted
+def _outlined(yard: Yard, wanted: "Wanted", upstream: "Upstream", *, exit_code: bool) -> Result:
     from dockyard.fleet.order import build_order
     from dockyard.upgrade import outline
 
@@ -138,8 +153,26 @@ def _outlined(yard: Yard, wanted: Any, *, exit_code: bool) -> Result:  # noqa: A
         for name, one in found
         for line in (*([f"# {name}: {', '.join(one.reasons)}"] if one.lines else []), *one.shown(name))
     ]
-    data = [one.row(name) for name, one in found]
-    return Result(lines, data, 1 if exit_code and any(one.lines for _, one in found) else 0)
+    newer = [*map(_newer_line, upstream.pending), *map(_rebuild_line, upstream.rebuilds)]
+    data = [
+        {**one.row(name), "updates": [row_of(update) for update in upstream.pending if update.base.service == name]}
+        for name, one in found
+    ]
+    changes = any(one.lines for _, one in found) or bool(upstream.applicable)
+    return Result([*newer, *lines], data, 1 if exit_code and changes else 0)
+
+
+def _newer_line(update: "Pending") -> str:
+    """Return what a run would do about a newer version, and why."""
+    name, why = update.base.service, "; ".join(one.text for one in update.blockers)
+    how = "commits it" if update.is_edit else "builds on it"
+    return f"# {name}: {update.summary}: {f'not now: {why}' if why else f'tries it, and {how} if the Test passes'}"
+
+
+def _rebuild_line(rebuild: "Rebuild") -> str:
+    why = "; ".join(one.text for one in rebuild.blockers)
+    what = f"not now: {why}" if why else "builds without the cache; switches if the image differs and passes its Test"
+    return f"# {rebuild.service}: packages: {what}"
 
 
 @verb("up-all", "11", "1a", report=True, locks=True, options=COMMON)

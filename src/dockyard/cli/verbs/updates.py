@@ -1,9 +1,10 @@
 """Updates of the images that services are built on."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from dockyard.cli.command import argument, flag
-from dockyard.cli.output import Result
+from dockyard.cli.command import argument, flag, option
+from dockyard.cli.output import Result, say, table, warn
 from dockyard.cli.verb import verb
 from dockyard.errors import WORK_FAILED
 from dockyard.yard import Yard
@@ -12,7 +13,151 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dockyard.service import Service
+    from dockyard.updates.collecting import Rebuild, Upstream
+    from dockyard.updates.pending import Pending
     from dockyard.updates.pinning import Pinning
+
+OFFLINE = flag("--offline", help="ask no registry: build on what this host has")
+REFRESH = flag("--refresh", help="take newer base images now, whatever `cooldown` and `window` of `updates` say")
+SERVICES = argument("names", nargs="*", metavar="X")
+
+
+def ask_upstream(yard: Yard, names: "Iterable[str]", *, offline: bool, refresh: bool) -> "Upstream":
+    """Return what is newer upstream; what could not be asked is reported, and stops nothing."""
+    from dockyard.settings.keys import OFFLINE as NEVER_ASKS
+    from dockyard.updates.collecting import Upstream, collect_updates
+
+    if offline or yard.settings[NEVER_ASKS]:
+        return Upstream()
+    found = collect_updates(yard, names, ignores_waits=refresh)
+    for problem in found.problems:
+        warn(problem)
+    return found
+
+
+@verb(
+    "outdated",
+    report=True,
+    settles=False,
+    options=(SERVICES, flag("--offline", help="ask no registry: show what is known, and since when")),
+)
+def outdated(yard: Yard, *, names: list[str], offline: bool) -> Result:
+    """List newer versions of the images that services are built on, and why each is not applied yet.
+
+    Exit code 1 if there are any. An update without a reason is applied by the next `d upgrade-all`.
+    """
+    from dockyard.settings.keys import OFFLINE as NEVER_ASKS
+    from dockyard.updates.collecting import collect_updates
+
+    is_offline = offline or bool(yard.settings[NEVER_ASKS])
+    found = collect_updates(yard, [one.name for one in _services(yard, names)], is_offline=is_offline)
+    for problem in found.problems:
+        warn(problem)
+    if is_offline and found.asked:
+        say(f"as registries said on {_clock(found.asked)}")
+    rows = [*map(row_of, found.pending), *map(rebuild_row, found.rebuilds)]
+    data = {"pending": rows, "problems": list(found.problems), "asked": found.asked or None}
+    if not rows:
+        return Result([_nothing(found)], data)
+    columns = ("service", "update", "kind", "seen", "why")
+    return table([{**row, "seen": _clock(row["first_seen"])} for row in rows], columns)._replace(
+        data=data, exit_code=WORK_FAILED
+    )
+
+
+def row_of(update: "Pending") -> dict[str, Any]:
+    """Return an update for a list and for machines."""
+    base = update.base
+    return {
+        "service": base.service,
+        "update": update.summary,
+        "kind": update.kind,
+        "image": base.name,
+        "file": base.file,
+        "digest": base.digest,
+        "new_tag": update.tag,
+        "new_digest": update.sighting.digest,
+        "first_seen": update.sighting.first_seen,
+        "why": "; ".join(one.text for one in update.blockers) or "the next `d upgrade-all` applies it",
+        "blockers": [one._asdict() for one in update.blockers],
+        "notes": update.notes,
+    }
+
+
+def rebuild_row(rebuild: "Rebuild") -> dict[str, Any]:
+    """Return a rebuild that is due for a list and for machines."""
+    why = "; ".join(one.text for one in rebuild.blockers)
+    return {
+        "service": rebuild.service,
+        "update": "packages, if there are newer ones",
+        "kind": "packages",
+        "first_seen": rebuild.since,
+        "why": why or "the next `d upgrade-all` fetches them",
+        "blockers": [one._asdict() for one in rebuild.blockers],
+    }
+
+
+def _nothing(found: "Upstream") -> str:
+    """Return the line that says that nothing is pending, or that nothing is known."""
+    services = len({base.service for base in found.bases})
+    images = len({base.key for base in found.bases})
+    if not found.bases:
+        return "no service is built on an image of a registry"
+    if not found.asked:
+        return "nothing is known yet: no registry has been asked"
+    text = f"up to date: {images} image{'s' if images > 1 else ''} of {services} service{'s' if services > 1 else ''}"
+    return f"{text}; {len(found.problems)} could not be checked" if found.problems else text
+
+
+def _clock(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
+
+
+@verb(
+    "bump",
+    report=True,
+    locks=True,
+    options=(
+        SERVICES,
+        option("--branch", metavar="NAME", default="", help="commit on this branch; created if there is none"),
+        flag("-n", "--dry-run", help="show what would be changed, and change nothing"),
+        REFRESH,
+        flag("--push", help="push the branch after the commits"),
+        option("--timeout", metavar="SECONDS", type=float, default=None, help="maximum time for a build, and a Test"),
+    ),
+)
+def bump(  # noqa: PLR0913 - the options above
+    yard: Yard,
+    *,
+    names: list[str],
+    branch: str,
+    dry_run: bool,
+    refresh: bool,
+    push: bool,
+    timeout: float | None,
+) -> Result:
+    """Change pins and tags to newer versions: one commit for each service that passes its Test with them.
+
+    Each is built and tested in a git worktree first. Nothing is changed for a service whose Test fails, and production
+    is not touched: `d upgrade` does that. Without a git repository the files are changed in place.
+    """
+    from dockyard.updates.bumping import bump_all, show_bumps
+    from dockyard.upgrade import Wanted
+
+    upstream = ask_upstream(yard, [one.name for one in _services(yard, names)], offline=False, refresh=refresh)
+    edits = {name: found for name, every in upstream.applicable.items() if (found := _edits(every))}
+    if not edits:
+        return Result(["no pin and no followed version is outdated"], [])
+    if dry_run:
+        return Result(*show_bumps(yard, edits))
+    rows = bump_all(yard, edits, Wanted(timeout=timeout), branch, push=push, tell=say)
+    failed = any(row["result"] != "ok" for row in rows)
+    shown = table(rows, ("service", "result", "what"))
+    return shown._replace(exit_code=WORK_FAILED if failed else 0)
+
+
+def _edits(updates: "Iterable[Pending]") -> "tuple[Pending, ...]":
+    return tuple(update for update in updates if update.is_edit)
 
 
 @verb(
@@ -20,7 +165,7 @@ if TYPE_CHECKING:
     report=True,
     settles=False,
     options=(
-        argument("names", nargs="*", metavar="X"),
+        SERVICES,
         flag("--refresh", help="ask the registries, even for images that the engine has"),
         flag("-n", "--dry-run", help="show the changes as a diff, and change nothing"),
     ),

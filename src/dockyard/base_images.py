@@ -1,0 +1,125 @@
+"""The images that a service is built on: which ones there are, what the last build found, and pulling those missing."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.dockerfile import base_images, build_arguments
+from dockyard.engine.identity import BASE_DIGESTS_LABEL, BASES_LABEL
+from dockyard.errors import DockyardError, EngineError
+from dockyard.plan.order import plain_reference
+from dockyard.registry.reference import parse_reference
+from dockyard.service import Service
+from dockyard.source import recorded_bases
+from dockyard.telling import say
+
+if TYPE_CHECKING:
+    from dockyard.engine.engine import Engine
+    from dockyard.engine.models import Image
+
+
+class BaseImages(NamedTuple):
+    """The images that a service's Dockerfile names.
+
+    `chosen` are references with a digest that a build takes for some of them. `find_built` returns the image that was
+    built last, if there is one: its labels say what that was built on.
+    """
+
+    engine: "Engine"
+    service: Service
+    names: tuple[str, ...]
+    chosen: Mapping[str, str]
+    find_built: "Callable[[], Image | None]"
+
+    @property
+    def images(self) -> "dict[str, Image | None]":
+        """The images by what the Dockerfile calls them; None for one that is not there."""
+        wanted = {name: self.chosen.get(name, name) for name in self.names}
+        found = self.engine.images(wanted.values())
+        return {name: found.get(reference) for name, reference in wanted.items()}
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """The contents of the images.
+
+        Of one that is not there it is what the last build found: that it was removed since is no reason to build again.
+        """
+        images = self.images
+        recorded = self._recorded(lambda image: image.bases) if None in images.values() else {}
+        return {name: image.content if image else recorded.get(name, "") for name, image in images.items()}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What an image that is built on these says of them."""
+        images = {name: image for name, image in self.images.items() if image}
+        digests = {name: digest_of(image, self.chosen.get(name, name)) for name, image in images.items()}
+        return {BASES_LABEL: _joined(self.contents), BASE_DIGESTS_LABEL: _joined(digests)}
+
+    def pull_missing(self) -> None:
+        """Pull what is not there, before a build: the hash of the source covers its content.
+
+        It is the version of the last build, if a registry still has that. What cannot be pulled is left to the build,
+        which may know another place for it.
+        """
+        missing = [name for name, image in self.images.items() if not image]
+        digests = self._recorded(lambda image: image.base_digests) if missing else {}
+        for name in missing:
+            say(f"{self.service.name}: pulling {name}")
+            if name in self.chosen or name not in digests or not self._pull_version(name, digests[name]):
+                with suppress(EngineError):
+                    self.engine.call("pull", self.chosen.get(name, name))
+
+    def _pull_version(self, name: str, digest: str) -> bool:
+        """Pull a version of an image, and have its tag name that; returns whether a registry still has it."""
+        reference = parse_reference(name)
+        if reference.digest:
+            return False
+        version = reference.with_digest(digest).canonical
+        try:
+            self.engine.call("pull", version)
+            self.engine.call("tag", version, reference.canonical)
+        except EngineError:
+            return False
+        return True
+
+    def _recorded(self, label: "Callable[[Image], str]") -> dict[str, str]:
+        """Return what a label of the image that was built last says, by name."""
+        image = self.find_built()
+        return recorded_bases(label(image)) if image else {}
+
+    def dockerfile(self, parameters: tuple[str, ...]) -> str:
+        """Return the Dockerfile with the digests that are chosen; empty if none are. Raises DockyardError."""
+        from dockyard.updates.pins import change_references
+
+        path = self.service.file("Dockerfile")
+        wanted = {name: pinned for name, pinned in self.chosen.items() if name in self.names}
+        if not path or not wanted:
+            return ""
+        edit = change_references(read_dockerfile(path), wanted, build_arguments(parameters))
+        for refusal in edit.refusals:
+            where = f"{path}:{refusal.line}"
+            raise DockyardError(f"{where}: no digest can be chosen for {refusal.reference}: {refusal.reason}")
+        return edit.text
+
+
+def bases_of(service: Service, parameters: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the images that a service's Dockerfile names, with what build parameters make of it."""
+    dockerfile = service.file("Dockerfile")
+    return base_images(read_dockerfile(dockerfile), build_arguments(parameters)) if dockerfile else ()
+
+
+def read_dockerfile(path: Path) -> str:
+    """Return the text of a Dockerfile, its line ends as they are; bytes that are not UTF-8 survive a rewrite."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def digest_of(image: "Image", reference: str) -> str:
+    """Return the digest by which a registry knows an image in the repository of a reference; empty if none does."""
+    pairs = (digest.partition("@")[::2] for digest in image.digests)
+    return next((digest for name, digest in pairs if plain_reference(name) == plain_reference(reference)), "")
+
+
+def _joined(values: Mapping[str, str]) -> str:
+    """Return what a label holds of values by name; those that are empty are left out."""
+    return " ".join(f"{name}={value}" for name, value in values.items() if value)

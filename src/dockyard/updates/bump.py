@@ -1,0 +1,186 @@
+"""A newer version in a service's source: tried in a git worktree, and committed once it has passed the Test."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.base_images import read_dockerfile
+from dockyard.dockerfile import build_arguments
+from dockyard.errors import DockyardError
+from dockyard.secrets import state_directory
+from dockyard.service import Service
+from dockyard.updates.bases import DOCKERFILE
+from dockyard.updates.git import Repository, find_repository
+from dockyard.updates.pins import change_image, change_reference
+
+if TYPE_CHECKING:
+    from dockyard.updates.pending import Pending
+
+MAX_SUBJECT = 72
+
+
+class Edit(NamedTuple):
+    """A file of a service, and its text before and after."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Tried(NamedTuple):
+    """What a bump's candidate came to: its image, lines for the commit's body, and how long its Test took.
+
+    `seconds` is None if there is no Test.
+    """
+
+    image: str
+    lines: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+class Bumped(NamedTuple):
+    """A newer version that is in the source now; `commit` is empty where there is no repository."""
+
+    tried: Tried
+    commit: str
+    subject: str
+
+
+Try = Callable[[Service], Tried]
+"""Builds and tests a service in whatever directory it is. Raises DockyardError."""
+
+
+def plan_edits(service: Service, updates: "Iterable[Pending]", parameters: Sequence[str]) -> list[Edit]:
+    """Return what updates change in a service's files. Raises NotReadyError for what cannot be changed."""
+    texts: dict[str, tuple[str, str]] = {}
+    arguments = build_arguments(parameters)
+    for update in updates:
+        name = update.base.file
+        path = service.directory / name
+        old, text = texts.get(name) or (read_dockerfile(path),) * 2
+        wanted = (update.base.name, update.text if update.is_edit else update.reference)
+        edit = change_image(text, *wanted) if name != DOCKERFILE else change_reference(text, *wanted, arguments)
+        for refusal in edit.refusals:
+            where = f"{path}:{refusal.line}"
+            raise NotReadyError(f"{where}: {refusal.reference} cannot be changed by dockyard: {refusal.reason}")
+        texts[name] = (old, edit.text)
+    return [Edit(name, old, new) for name, (old, new) in texts.items() if new != old]
+
+
+def bump(
+    service: Service, updates: "Sequence[Pending]", parameters: Sequence[str], attempt: Try, branch: str = ""
+) -> Bumped:
+    """Change a service's source to newer versions if what is built from it passes; otherwise nothing changes.
+
+    In a git repository it is one commit on the current branch, or on `branch`. Elsewhere the files are changed, and the
+    earlier ones are stored in the state directory. Raises DockyardError.
+    """
+    edits = plan_edits(service, updates, parameters)
+    if not edits:
+        raise DockyardError(f"{service.name}: nothing to change for {updates[0].summary}")
+    repository = refuse_unready(service, branch)
+    if not repository:
+        return _bump_in_place(service, updates, edits, attempt)
+    target = branch or repository.branch
+    with _copy_of_source(repository, service.directory) as copy:
+        for edit in edits:
+            (copy / edit.file).write_bytes(edit.new.encode("utf-8", "surrogateescape"))
+        tried = attempt(Service(copy))
+    relative = service.directory.resolve().relative_to(repository.top)
+    message = commit_message(service.name, updates, tried)
+    files = [(str(relative / edit.file), edit.old, edit.new) for edit in edits]
+    made = repository.commit(target, files, message)
+    return Bumped(tried, made, message.partition("\n")[0])
+
+
+class NotReadyError(DockyardError):
+    """A service's source cannot be changed now: that says nothing about a newer version."""
+
+
+def refuse_unready(service: Service, branch: str = "") -> Repository | None:
+    """Return the repository of a service, None if it is in none. Raises NotReadyError if no commit is possible now."""
+    try:
+        repository = find_repository(service.directory)
+        if repository:
+            repository.refuse_unfinished()
+            repository.refuse_changes(service.directory.resolve())
+            if not branch:
+                _ = repository.branch
+    except DockyardError as error:
+        raise NotReadyError(str(error), error.hint) from None
+    return repository
+
+
+@contextmanager
+def _copy_of_source(repository: Repository, directory: Path) -> Iterator[Path]:
+    """Yield the directory of a service in a worktree, with what git ignores: a build may need that."""
+    relative = directory.resolve().relative_to(repository.top)
+    with repository.worktree("HEAD") as tree:
+        for name in repository.ignored_files(directory):
+            source, target = repository.top / name, tree / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+        named = tree / relative
+        if named.name != directory.name:  # a symlink has another name, and images are called by it
+            named = tree.parent / directory.name
+            named.symlink_to(tree / relative)
+        yield named
+
+
+def _bump_in_place(service: Service, updates: "Sequence[Pending]", edits: list[Edit], attempt: Try) -> Bumped:
+    """Try the new files where they are, and put the earlier ones back if that fails."""
+    saved = state_directory() / "before-bump" / service.name
+    saved.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for edit in edits:
+        shutil.copy2(service.directory / edit.file, saved / edit.file)
+    try:
+        for edit in edits:
+            _replace(service.directory / edit.file, edit.new)
+        tried = attempt(service)
+    except BaseException:
+        for edit in edits:
+            _replace(service.directory / edit.file, edit.old)
+        raise
+    return Bumped(tried, "", subject_of(service.name, updates))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file whole, with the mode and the owner that it has. Raises DockyardError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        status = path.stat()
+        draft.write_bytes(text.encode("utf-8", "surrogateescape"))
+        os.chown(draft, status.st_uid, status.st_gid)
+        draft.chmod(status.st_mode & 0o7777)
+        draft.replace(path)
+    except OSError as error:
+        raise DockyardError(f"{path}: {error.strerror}") from None
+
+
+def subject_of(service: str, updates: "Sequence[Pending]") -> str:
+    """Return the subject of a commit: `web: postgres 16.4 → 16.5`."""
+    whole = f"{service}: {', '.join(update.summary for update in updates)}"
+    if len(whole) <= MAX_SUBJECT:
+        return whole
+    short = f"{service}: {updates[0].summary}"
+    more = f" and {len(updates) - 1} more" if len(updates) > 1 else ""
+    return f"{short[: MAX_SUBJECT - len(more)]}{more}"
+
+
+def commit_message(service: str, updates: "Sequence[Pending]", tried: Tried) -> str:
+    """Return the message of a commit: what changes, what changed inside, how the Test went, and the release notes."""
+    body = [line for update in updates for line in _body(update)]
+    body += tried.lines
+    body.append("no Test" if tried.seconds is None else f"Test: passed in {tried.seconds:.1f} s")
+    return "\n".join([subject_of(service, updates), "", *body]) + "\n"
+
+
+def _body(update: "Pending") -> Iterator[str]:
+    yield update.summary
+    yield f"  from {update.base.digest or 'an unknown digest'}"
+    yield f"  to   {update.sighting.digest}"
+    if update.notes:
+        yield f"  notes: {update.notes}"

@@ -1,0 +1,211 @@
+"""The updates of a host's services: what they are built on, what registries have, and what each service allows."""
+
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard import history
+from dockyard.base_images import read_dockerfile
+from dockyard.build import builder_for
+from dockyard.dockerfile_text import instructions
+from dockyard.errors import DockyardError
+from dockyard.fleet.order import build_order
+from dockyard.holds import hold_of
+from dockyard.registry.client import Registries
+from dockyard.updates.applying import REFRESH, find_failures
+from dockyard.updates.asking import Answers, ask_lists, ask_tags, remember
+from dockyard.updates.bases import Base, find_bases
+from dockyard.updates.bump import NotReadyError, plan_edits, refuse_unready
+from dockyard.updates.memory import change_memory, load_memory
+from dockyard.updates.pending import PACKAGES, Gate, Pending, find_pending
+from dockyard.updates.policy import Blocker, load_policy
+from dockyard.updates.policy import blockers as find_blockers
+from dockyard.updates.sightings import Memory
+from dockyard.updates.zone import host_zone
+
+if TYPE_CHECKING:
+    from dockyard.service import Service
+    from dockyard.settings.resolve import Settings
+    from dockyard.yard import Yard
+
+WAITS = frozenset({"cooldown", "window"})
+"""Kinds of blockers that end by themselves, and that `--refresh` ignores."""
+
+
+class Rebuild(NamedTuple):
+    """A service whose packages were fetched last at `since`, in seconds of the epoch, and are to be fetched again.
+
+    `blockers` say why not now.
+    """
+
+    service: str
+    since: float
+    blockers: tuple[Blocker, ...] = ()
+
+
+class Upstream(NamedTuple):
+    """What is newer, by service; `problems` are what could not be asked, a line each.
+
+    `asked` is when the oldest answer was given, in seconds of the epoch; 0 if nothing was ever asked.
+    """
+
+    bases: tuple[Base, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    rebuilds: tuple[Rebuild, ...] = ()
+    problems: tuple[str, ...] = ()
+    asked: float = 0.0
+
+    @property
+    def to_rebuild(self) -> frozenset[str]:
+        """The services whose packages are to be fetched again now."""
+        return frozenset(one.service for one in self.rebuilds if not one.blockers)
+
+    @property
+    def applicable(self) -> dict[str, tuple[Pending, ...]]:
+        """What is to be applied now, by service: one update of each image, that of the version if there are two."""
+        chosen: dict[tuple[str, str], Pending] = {}
+        for one in self.pending:
+            if not one.blockers:
+                chosen.setdefault((one.base.service, one.base.name), one)
+        services = dict.fromkeys(service for service, _ in chosen)
+        return {name: tuple(one for (service, _), one in chosen.items() if service == name) for name in services}
+
+
+def collect_updates(
+    yard: "Yard", names: Iterable[str], *, is_offline: bool = False, ignores_waits: bool = False
+) -> Upstream:
+    """Ask registries what is newer for these services, each tag once; `is_offline`: as far as it is known already.
+
+    A registry that does not answer is a line of `problems`. Raises DockyardError.
+    """
+    settings, _ = yard.load_all()
+    bases = find_bases(yard, settings, names)
+    now = time.time()
+    gates = _gates(yard, settings, bases)
+    problems: Mapping[str, str] = {}
+    memory = load_memory()
+    if not is_offline and bases:
+        memory, problems = _ask(yard, bases, gates, memory, now)
+    moment = datetime.fromtimestamp(now, host_zone())
+    pending = [one for base in bases for one in find_pending(base, gates[base], memory, moment)]
+    if ignores_waits:
+        pending = [without_waits(one) for one in pending]
+    pending = _judge_sources(yard, pending)
+    rebuilds = _find_rebuilds(yard, settings, names, moment)
+    if ignores_waits:
+        rebuilds = [one._replace(blockers=_lasting(one.blockers)) for one in rebuilds]
+    asked = [memory.tags[base.key].asked for base in bases if base.key in memory.tags]
+    return Upstream(tuple(bases), tuple(pending), tuple(rebuilds), tuple(problems.values()), min(asked, default=0.0))
+
+
+def _judge_sources(yard: "Yard", pending: list[Pending]) -> list[Pending]:
+    """Return updates with what keeps the source from being changed, or built with a digest, where that is to be now."""
+    unready: dict[str, str] = {}
+    judged = []
+    for one in pending:
+        reason = ""
+        if not one.blockers:
+            service = yard.named(one.base.service)
+            if one.is_edit and service.name not in unready:
+                unready[service.name] = _reason(partial(refuse_unready, service))
+            reason = unready[service.name] if one.is_edit else ""
+            reason = reason or _reason(partial(plan_edits, service, [one], builder_for(yard, service).all_parameters))
+        judged.append(one._replace(blockers=(Blocker("source", reason),)) if reason else one)
+    return judged
+
+
+def _reason(check: Callable[[], object]) -> str:
+    """Return why a check refuses; empty if it does not."""
+    try:
+        check()
+    except NotReadyError as error:
+        return str(error)
+    return ""
+
+
+def without_waits(update: Pending) -> Pending:
+    """Return an update as if it had neither a cooldown nor a window."""
+    return update._replace(blockers=_lasting(update.blockers))
+
+
+def _lasting(blockers: Iterable[Blocker]) -> tuple[Blocker, ...]:
+    return tuple(one for one in blockers if one.kind not in WAITS)
+
+
+def _find_rebuilds(
+    yard: "Yard", settings: "Mapping[str, Settings]", names: Iterable[str], moment: datetime
+) -> list[Rebuild]:
+    """Return the services whose Dockerfile runs commands, and whose packages were last fetched too long ago."""
+    found = []
+    for service in (yard.named(name) for name in names if name in settings):
+        policy = load_policy(settings[service.name])
+        since = _last_refresh(service) if policy.rebuild else 0.0
+        if since and moment.timestamp() - since >= policy.rebuild:
+            waits = find_blockers(policy._replace(cooldown=0), now=moment, first_seen=since, kind=PACKAGES)
+            held = hold_of(service.name)
+            lasting = [
+                *([Blocker("held", str(held))] if held else []),
+                *([] if _has_test(yard, service) else [Blocker("untested", "no Test")]),
+            ]
+            found.append(Rebuild(service.name, since, (*lasting, *waits)))
+    return found
+
+
+def _last_refresh(service: "Service") -> float:
+    """Return when the packages of a service's image were last fetched; 0 if its Dockerfile runs no command."""
+    dockerfile = service.file("Dockerfile")
+    if not dockerfile or not any(one.name == "RUN" for one in instructions(read_dockerfile(dockerfile))):
+        return 0.0
+    refreshed = [event for event in history.of_action(service.name, REFRESH, 1) if event.result == "ok"]
+    built = history.of_action(service.name, "build")
+    event = next(iter([*refreshed, *built[-1:]]), None)
+    return timegm(time.strptime(event.when, "%Y-%m-%dT%H:%M:%SZ")) if event else 0.0
+
+
+def _ask(
+    yard: "Yard", bases: list[Base], gates: Mapping[Base, Gate], memory: Memory, now: float
+) -> tuple[Memory, Mapping[str, str]]:
+    followed = [base for base in bases if not gates[base].policy.track.is_same_tag]
+    with Registries(yard.engine.dialect.name) as registries:
+        answers = ask_tags(registries, bases, memory, now).join(ask_lists(registries, followed, memory, now))
+        known = remember(memory, answers, now)
+        moment = datetime.fromtimestamp(now, host_zone())
+        tags = [_of_tag(one) for base in followed for one in find_pending(base, gates[base], known, moment)]
+        further = [base for base in tags if base.key not in answers.sightings]
+        answers = answers.join(ask_tags(registries, further, known, now)) if further else answers
+    return change_memory(partial(_remember, answers=answers, now=now)), answers.problems
+
+
+def _remember(memory: Memory, *, answers: Answers, now: float) -> Memory:
+    return remember(memory, answers, now)
+
+
+def _of_tag(update: Pending) -> Base:
+    """Return the image of an update as a base: what its tag names is to be known."""
+    return update.base._replace(reference=update.base.reference.with_tag(update.tag))
+
+
+def _gates(yard: "Yard", settings: "Mapping[str, Settings]", bases: Iterable[Base]) -> dict[Base, Gate]:
+    """Return what decides on the updates of each image of each service."""
+    _, depends = build_order(yard, settings)
+    below = {base for wanted in depends.values() for base in wanted}
+    known: dict[str, tuple[bool, Mapping[str, str], str]] = {}
+    found = {}
+    for base in bases:
+        service = yard.named(base.service)
+        if base.service not in known:
+            held = hold_of(base.service)
+            is_tested = base.service in below or _has_test(yard, service)
+            known[base.service] = (is_tested, find_failures(yard, service), str(held) if held else "")
+        found[base] = Gate(load_policy(settings[base.service], base.name), *known[base.service])
+    return found
+
+
+def _has_test(yard: "Yard", service: "Service") -> bool:
+    try:
+        return bool(service.program("Test-prod")) or builder_for(yard, service).has_test
+    except DockyardError:
+        return False

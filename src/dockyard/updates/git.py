@@ -1,0 +1,206 @@
+"""The git repository that a service's source is in: a worktree to try changes in, and commits on a branch.
+
+Nothing of what the user works on is touched: a commit reaches the checkout by a fast-forward that git itself refuses if
+it would overwrite anything.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from dockyard import process
+from dockyard.errors import DockyardError
+from dockyard.secrets import state_directory
+from dockyard.state_file import locked_file
+
+TIMEOUT = 120.0  # seconds for a step of git: hooks of the user run in some
+_UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"}
+_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
+_UNFINISHED = {
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "BISECT_LOG": "a bisection",
+}
+_NO_REPOSITORY = "not a git repository"
+_OTHER_OWNER = "dubious ownership"
+
+
+class Repository(NamedTuple):
+    """A repository by the top directory of its checkout, without symlinks."""
+
+    top: Path
+
+    def call(self, *words: str, at: Path | None = None) -> str:
+        """Run git and return its output. Raises DockyardError."""
+        return _git(at or self.top, *words)
+
+    @property
+    def branch(self) -> str:
+        """The branch that is checked out. Raises DockyardError if none is."""
+        try:
+            return self.call("symbolic-ref", "--quiet", "--short", "HEAD").strip()
+        except DockyardError:
+            raise DockyardError(
+                f"{self.top}: no branch is checked out", hint="git switch to a branch, or name one with --branch"
+            ) from None
+
+    def refuse_unfinished(self) -> None:
+        """Raise DockyardError in the middle of a rebase, a merge or the like."""
+        for name, what in _UNFINISHED.items():
+            path = self.top / self.call("rev-parse", "--git-path", name).strip()
+            if path.exists():
+                raise DockyardError(
+                    f"{self.top}: the repository is in the middle of {what}", hint="finish it, or abort it"
+                )
+
+    def refuse_changes(self, directory: Path) -> None:
+        """Raise DockyardError if anything below a directory is not committed. What git ignores does not count."""
+        changed = self.call("status", "--porcelain", "--untracked-files=all", "-z", "--", str(directory))
+        names = [entry[3:] for entry in changed.split("\0") if entry]
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise DockyardError(
+                f"{self.top / names[0]}{more}: not committed", hint="commit it, or take it back, and try again"
+            )
+
+    def ignored_files(self, directory: Path) -> list[str]:
+        """Return what git ignores below a directory, relative to the top: it is part of what is built."""
+        found = self.call("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", str(directory))
+        return [name for name in found.split("\0") if name]
+
+    @contextmanager
+    def worktree(self, revision: str) -> Iterator[Path]:
+        """Yield a checkout of a revision in a directory of its own, on no branch, and remove it after the block."""
+        with tempfile.TemporaryDirectory(prefix="dockyard-worktree-", ignore_cleanup_errors=True) as above:
+            place = Path(above, "tree")
+            self.call("worktree", "prune")
+            self.call("worktree", "add", "--quiet", "--detach", str(place), revision)
+            try:
+                yield place
+            finally:
+                self.call("worktree", "remove", "--force", str(place))
+
+    def commit(self, branch: str, files: Iterable[tuple[str, str, str]], message: str) -> str:
+        """Add one commit to a branch that changes files, each given as path, old text and new text; return its id.
+
+        A branch that does not exist begins at what is checked out. Raises DockyardError if a file has another text on
+        that branch, or if the branch cannot be moved.
+        """
+        every = list(files)
+        with self._locked():
+            reference = f"refs/heads/{branch}"
+            begin = self._resolve(reference) or self._resolve("HEAD")
+            with self.worktree(begin) as tree:
+                for name, old, new in every:
+                    _replace_text(tree / name, old, new)
+                self.call("add", "--", *(name for name, _, _ in every), at=tree)
+                self.call(*_identity(self), "commit", "--quiet", "--message", message, at=tree)
+                made = self.call("rev-parse", "HEAD", at=tree).strip()
+            self._move(branch, made, begin)
+        return made
+
+    def revert(self, commit: str, subject: str) -> None:
+        """Add a commit to the current branch that undoes an earlier one. Raises DockyardError."""
+        with self._locked():
+            branch, begin = self.branch, self._resolve("HEAD")
+            with self.worktree(begin) as tree:
+                self.call(*_identity(self), "revert", "--no-commit", commit, at=tree)
+                self.call(*_identity(self), "commit", "--quiet", "--message", subject, at=tree)
+                made = self.call("rev-parse", "HEAD", at=tree).strip()
+            self._move(branch, made, begin)
+
+    def _resolve(self, name: str) -> str:
+        done = _run(self.top, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        return done.stdout.strip() if not done.exit_code else ""
+
+    def _move(self, branch: str, made: str, begin: str) -> None:
+        """Have a branch name a new commit; if it is checked out, the checkout follows, and overwrites nothing."""
+        head = _run(self.top, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
+        if head == branch:
+            self.call("merge", "--quiet", "--ff-only", made)
+        else:
+            self.call(
+                "update-ref", f"refs/heads/{branch}", made, begin if self._resolve(f"refs/heads/{branch}") else ""
+            )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock under which commands of dockyard change this repository, one at a time."""
+        import hashlib
+
+        name = hashlib.sha256(os.fsencode(self.top)).hexdigest()[:16]
+        with locked_file(state_directory() / f"git-{name}.lock"):
+            yield
+
+
+def find_repository(directory: Path) -> Repository | None:
+    """Return the repository that a directory is in; None without one, or without git.
+
+    Raises DockyardError for one that git refuses to use.
+    """
+    if not process.find("git"):
+        return None
+    done = _run(directory, "rev-parse", "--show-toplevel")
+    if not done.exit_code:
+        return Repository(Path(done.stdout.removesuffix("\n")))
+    if _NO_REPOSITORY in done.stderr:
+        return None
+    if _OTHER_OWNER in done.stderr:
+        owner = directory.stat().st_uid
+        raise DockyardError(
+            f"{directory}: git does not use a repository of another user (uid {owner})",
+            hint=f"git config --global --add safe.directory {directory}, if you trust its hooks and configuration",
+        )
+    raise _refused(done, "rev-parse")
+
+
+def _git(directory: Path, *words: str) -> str:
+    try:
+        done = _run(directory, *words)
+    except TimeoutError:
+        raise DockyardError(f"{directory}: git {_verb(words)} was not done within {TIMEOUT:g} s") from None
+    except OSError as error:
+        raise DockyardError(f"git: {error.strerror}", hint="apt install git") from None
+    if done.exit_code:
+        raise _refused(done, _verb(words))
+    return done.stdout
+
+
+def _run(directory: Path, *words: str) -> process.Done:
+    # The variables that git hands to hooks would have it work on another repository than this.
+    without = (word for name in _OF_ANOTHER for word in ("-u", name))
+    command = ("env", *without, "git", "-C", str(directory), *words)
+    return process.capture(command, extra_environment=_UNATTENDED, timeout=TIMEOUT)
+
+
+def _verb(words: Iterable[str]) -> str:
+    return next((word for word in words if not word.startswith("-") and "=" not in word), "")
+
+
+def _refused(done: process.Done, verb: str) -> DockyardError:
+    lines = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
+    reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
+    return DockyardError(f"git {verb} failed with exit code {done.exit_code}: {reason}")
+
+
+def _identity(repository: Repository) -> tuple[str, ...]:
+    """Return the flags that give a commit an author, if the user has configured none."""
+    import socket
+
+    done = _run(repository.top, "config", "user.email")
+    address = f"dockyard@{socket.gethostname()}"
+    return () if done.stdout.strip() else ("-c", "user.name=dockyard", "-c", f"user.email={address}")
+
+
+def _replace_text(path: Path, old: str, new: str) -> None:
+    """Replace a file's text. Raises DockyardError if it is another one by now."""
+    raw = old.encode("utf-8", "surrogateescape")
+    if path.is_symlink() or not path.is_file() or path.read_bytes() != raw:
+        raise DockyardError(f"{path.name}: it has changed on the branch in the meantime", hint="try again")
+    path.write_bytes(new.encode("utf-8", "surrogateescape"))

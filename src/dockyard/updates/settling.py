@@ -1,0 +1,63 @@
+"""Having a host's tag name what all its services build on, once they agree."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from dockyard.errors import DockyardError
+from dockyard.telling import warn
+from dockyard.updates.choices import Choices, change_choices, load_choices
+
+if TYPE_CHECKING:
+    from dockyard.updates.bases import Base
+    from dockyard.yard import Yard
+
+
+class Settled(NamedTuple):
+    """Tags to move, each to the image that a reference names, and the choices that are left."""
+
+    tags: tuple[tuple[str, str], ...]
+    choices: Mapping[str, Choices]
+
+
+def plan_settling(bases: "Iterable[Base]", choices: Mapping[str, Choices]) -> Settled:
+    """Return which tags all services that build on them have left behind for the same digest.
+
+    Choices of services, or for images, that are not there any more are dropped.
+    """
+    using: dict[str, dict[str, set[str]]] = {}
+    for base in bases:
+        if not base.is_pinned and base.file == "Dockerfile":
+            using.setdefault(base.key, {}).setdefault(base.service, set()).add(base.name)
+    tags = []
+    left: dict[str, dict[str, str]] = {}
+    for key, services in using.items():
+        wanted = {
+            service: {choices.get(service, {}).get(name, "") for name in names} for service, names in services.items()
+        }
+        every = set().union(*wanted.values())
+        if len(every) == 1 and every != {""}:
+            tags.append((every.pop(), key))
+            continue
+        for service, names in services.items():
+            chosen = {name: choices[service][name] for name in names if name in choices.get(service, {})}
+            left.setdefault(service, {}).update(chosen)
+    return Settled(tuple(tags), {service: left.get(service, {}) for service in {*choices, *left}})
+
+
+def settle_tags(yard: "Yard") -> None:
+    """Move the tags on whose new digest all services of this host agree. What goes wrong is reported."""
+    from dockyard.updates.bases import find_bases
+
+    try:
+        choices = load_choices()
+        if not choices:
+            return
+        settings, problems = yard.load_all()
+        if problems:  # a service that cannot be read may use a tag
+            return
+        settled = plan_settling(find_bases(yard, settings, settings), choices)
+        for reference, tag in settled.tags:
+            yard.engine.call("tag", reference, tag)
+        change_choices(settled.choices)
+    except DockyardError as error:
+        warn(f"tags of base images stay as they are: {error}")

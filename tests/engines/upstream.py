@@ -1,0 +1,105 @@
+"""A registry on loopback, and images that others publish there."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines.world import BASE, LABEL, World, free_port, wait_for, write
+
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+class Upstream:
+    """Others, who publish images in a registry."""
+
+    def __init__(self, engine: World, address: str) -> None:
+        self.engine = engine
+        self.address = address
+
+    def name(self, repository: str) -> str:
+        """Return a repository's name as a Dockerfile has it."""
+        return f"{self.address}/{repository}"
+
+    def publish(
+        self, repository: str, tags: str, files: Mapping[str, str], *, base: str = BASE, labels: Mapping[str, str] = {}
+    ) -> str:
+        """Publish an image that has these files, under one or more tags; returns its digest."""
+        context = self.engine.root / "published"
+        shutil.rmtree(context, ignore_errors=True)
+        for path, text in files.items():
+            write(context / "root" / path, text, mode=0o755)
+        named = "".join(f'LABEL {key}="{value}"\n' for key, value in labels.items())
+        write(context / "Dockerfile", f"FROM {base}\n{named}LABEL {LABEL}\nCOPY root /\n")
+        draft = f"{self.name(repository)}:draft"
+        self.engine.call("build", "--quiet", "--tag", draft, str(context))
+        self.engine.call("push", "--quiet", draft)
+        self.engine.call("rmi", draft)
+        digest = self.digest(repository, "draft")
+        for tag in tags.split():
+            self.move(repository, tag, digest)
+        return digest
+
+    def digest(self, repository: str, tag: str) -> str:
+        """Return what a tag names now."""
+        return self._ask("GET", f"{repository}/manifests/{tag}")[0]["docker-content-digest"]
+
+    def move(self, repository: str, tag: str, digest: str) -> None:
+        """Have a tag name an image that is there."""
+        headers, manifest = self._ask("GET", f"{repository}/manifests/{digest}")
+        self._ask("PUT", f"{repository}/manifests/{tag}", manifest, headers["content-type"])
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[dict[str, str], bytes]:
+        """Return the headers and the body of an answer."""
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        with closing(connection):
+            headers = {"Content-Type": kind} if kind else {"Accept": _MANIFEST}
+            connection.request(method, f"/v2/{path}", body, headers)
+            answer = connection.getresponse()
+            read = answer.read()
+            assert answer.status < 300, (method, path, answer.status, read)
+            return {name.lower(): value for name, value in answer.getheaders()}, read
+
+
+@contextmanager
+def serving(engine: World) -> Iterator[Upstream]:
+    """Run Debian's docker-registry on loopback, and have the engine and dockyard use it without TLS."""
+    program = shutil.which("docker-registry")
+    if not program:
+        pytest.skip("docker-registry is not installed (Debian's package of that name)")
+    address = f"127.0.0.1:{free_port()}"
+    configuration: dict[str, Any] = {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(engine.root / "upstream")}, "delete": {"enabled": True}},
+        "http": {"addr": address},
+    }
+    file = write(engine.root / "upstream.yml", json.dumps(configuration))
+    insecure = write(engine.root / "insecure.conf", f'[[registry]]\nlocation = "{address}"\ninsecure = true\n')
+    before = dict(engine.environment)
+    engine.environment |= {"CONTAINERS_REGISTRIES_CONF": str(insecure), "DOCKYARD_OFFLINE": "false"}
+    log = Path(engine.root / "upstream.log").open("w", encoding="utf-8")  # noqa: SIM115 - as long as the registry
+    with log, subprocess.Popen([program, "serve", str(file)], stdout=log, stderr=log) as child:
+        try:
+            wait_for(lambda: _is_up(address), "the registry")
+            yield Upstream(engine, address)
+        finally:
+            child.terminate()
+            engine.environment.clear()
+            engine.environment |= before
+
+
+def _is_up(address: str) -> bool:
+    host, _, port = address.partition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=2):
+            return True
+    except OSError:
+        return False
