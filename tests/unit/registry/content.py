@@ -1,7 +1,10 @@
 """Images as registries store them, made up for the tests."""
 
+import gzip
 import hashlib
+import io
 import json
+import tarfile
 from typing import NamedTuple
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -34,14 +37,15 @@ class Multi(NamedTuple):
 
 
 def single(text: str, architecture: str = "amd64", labels: dict[str, str] | None = None) -> Single:
-    layer = f"layer of {text}".encode()
+    files = _tar(text)
+    layer = gzip.compress(files, mtime=0)
     config = json.dumps(
         {
             "architecture": architecture,
             "os": "linux",
             "created": "2026-11-01T00:00:00Z",
             "config": {"Labels": labels or {"org.opencontainers.image.version": text}},
-            "rootfs": {"type": "layers", "diff_ids": [digest(layer)]},
+            "rootfs": {"type": "layers", "diff_ids": [digest(files)]},
         }
     ).encode()
     manifest = {
@@ -51,6 +55,16 @@ def single(text: str, architecture: str = "amd64", labels: dict[str, str] | None
         "layers": [descriptor(LAYER, layer)],
     }
     return Single(json.dumps(manifest).encode(), config, layer)
+
+
+def _tar(text: str) -> bytes:
+    """Return an archive with one file."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        entry = tarfile.TarInfo("etc/text")
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text.encode()))
+    return content.getvalue()
 
 
 def multi(text: str) -> Multi:

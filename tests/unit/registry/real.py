@@ -20,6 +20,7 @@ from tests.unit.registry.content import INDEX, MANIFEST, Multi, Single, digest
 from tests.unit.registry.servers import Authority, Reply, Seen
 
 USER, PASSWORD = "ann", "opens sesame 17"
+BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 HTPASSWD = f"{USER}:$2y$05$abcdefghijklmnopqrstuuZWNZKFShdxiCigcZ3/MnSTJI/PqZveW\n"
 """Its password, by bcrypt: the only form that the registry takes."""
 
@@ -121,8 +122,7 @@ class TokenService:
         self.given = 0
 
     def __call__(self, seen: Seen) -> Reply:
-        expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if seen.headers.get("authorization") != expected and not self.allows_anonymous:
+        if seen.headers.get("authorization") != BASIC and not self.allows_anonymous:
             return Reply(401, b'{"details": "incorrect username or password"}')
         query = parse_qs(urlsplit(seen.path).query)
         self.given += 1

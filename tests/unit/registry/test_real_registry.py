@@ -15,11 +15,10 @@ from dockyard.registry.manifest import platform_of
 from dockyard.registry.reference import Reference
 from tests.unit.registry.conftest import Ask, Run
 from tests.unit.registry.content import digest, multi, single
-from tests.unit.registry.real import HTPASSWD, PASSWORD, USER, RealRegistry, TokenService, run_registry
+from tests.unit.registry.real import BASIC, HTPASSWD, PASSWORD, USER, RealRegistry, TokenService, run_registry
 from tests.unit.registry.servers import Authority, Reply, Seen
 
 HERE = platform_of(platform.system(), platform.machine())
-LOGIN = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +84,7 @@ def test_what_is_not_there_is_missing(plain: RealRegistry, registries: Ask):
 def test_a_private_authority_and_a_password(tmp_path: Path, authority: Authority, registries: Ask):
     (tmp_path / "htpasswd").write_text(HTPASSWD)
     auth = {"htpasswd": {"realm": "tests", "path": str(tmp_path / "htpasswd")}}
-    with run_registry(tmp_path / "real", authority=authority, auth=auth, headers=LOGIN) as registry:
+    with run_registry(tmp_path / "real", authority=authority, auth=auth, headers={"Authorization": BASIC}) as registry:
         wanted = registry.push("web", "1", single("one"))
         reference = Reference(registry.host, "web", "1")
         certificate = authority.certificate.read_text()
