@@ -65,6 +65,6 @@ class _Group(Generic[Key, T]):
                 self.answers[key] = error
                 if error.kind == "limited":
                     self._limit = error
-            except BaseException as error:  # noqa: BLE001 - raised where it can be seen
+            except BaseException as error:  # noqa: BLE001 - raised by the thread that asked
                 self.bug = error
                 self.left.clear()

@@ -86,7 +86,7 @@ class Authorizations:
                 return valid
             challenge = choose_challenge(answer.headers.get("www-authenticate", ""))
             if not challenge or (refused and challenge.scheme == BASIC):
-                raise denied(visit)
+                raise access_error(visit)
             header = self._log_in(visit, challenge, deadline)
             if challenge.parameters.get("scope", visit.scope) == visit.scope:  # so it is predictable for others
                 self._challenges[visit.origin] = challenge._replace(
@@ -114,7 +114,7 @@ class Authorizations:
             return _Token(f"Bearer {credentials.registry_token}", forever)
         if challenge.scheme == BASIC:
             if not credentials:
-                raise denied(visit)
+                raise access_error(visit)
             return _Token(basic_authorization(credentials.user, credentials.password), forever)
         request = _token_request(visit, challenge, credentials)
         asked = monotonic()
@@ -124,13 +124,13 @@ class Authorizations:
 
 
 def _token_request(visit: Visit, challenge: Challenge, credentials: Credentials | None) -> Request:
-    """Return the request for a token. Raises RegistryError where the secret would travel in the clear."""
+    """Return the request for a token. Raises RegistryError if the password would be sent in the clear."""
     try:
         origin, target = parse_origin(challenge.parameters.get("realm", ""))
     except ValueError:
-        raise _wrong(visit, f"{visit.login} does not say where it gives out tokens") from None
+        raise _wrong_error(visit, f"{visit.login} does not say where it gives out tokens") from None
     if origin.scheme != "https" and visit.origin.scheme == "https":
-        raise _wrong(visit, f"{visit.login} wants its tokens requested without TLS, at {origin}")
+        raise _wrong_error(visit, f"{visit.login} wants its tokens requested without TLS, at {origin}")
     trust = visit.trust if origin == visit.origin else visit.trust._replace(has_client_certificate=False)
     fields = {name: challenge.parameters.get(name, "") for name in ("service", "scope")}
     fields["scope"] = fields["scope"] or visit.scope
@@ -153,23 +153,24 @@ def _request_for(
 
 
 def _check_status(visit: Visit, origin: Origin, answer: Answer) -> None:
-    """Raise RegistryError for a token that was not given."""
+    """Raise RegistryError if no token was given."""
     match answer.status:
         case 200:
             return
         case 400 | 401 | 403 | 404:
-            raise denied(visit)
-    raise _wrong(visit, f"{origin}, which gives out tokens for {visit.login}, answers with status {answer.status}")
+            raise access_error(visit)
+    message = f"{origin}, which gives out tokens for {visit.login}, answers with status {answer.status}"
+    raise _wrong_error(visit, message)
 
 
 def _read_token(visit: Visit, origin: Origin, answer: Answer, asked: float) -> _Token:
     try:
         content = read_object(answer.body)
     except UnreadableError as error:
-        raise _wrong(visit, f"{origin} gives out no tokens for {visit.login}: its answer is {error}") from None
+        raise _wrong_error(visit, f"{origin} gives out no tokens for {visit.login}: its answer is {error}") from None
     value = content.get("token") or content.get("access_token")
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise _wrong(visit, f"{origin} gives out no valid token for {visit.login}")
+        raise _wrong_error(visit, f"{origin} gives out no valid token for {visit.login}")
     known.learn([value])
     seconds = content.get("expires_in")
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
@@ -177,11 +178,11 @@ def _read_token(visit: Visit, origin: Origin, answer: Answer, asked: float) -> _
     return _Token(f"Bearer {value}", asked + max(valid - EARLY_SECONDS, valid / 2))
 
 
-def denied(visit: Visit) -> RegistryError:
+def access_error(visit: Visit) -> RegistryError:
     """Return the error of a repository that is not for us."""
     message = f"{visit.login} refuses access to {visit.repository}: it does not exist, or needs a login"
     return RegistryError(message, f"check its name, or log in to {visit.login}", host=visit.login, kind="denied")
 
 
-def _wrong(visit: Visit, message: str) -> RegistryError:
+def _wrong_error(visit: Visit, message: str) -> RegistryError:
     return RegistryError(message, host=visit.login, kind="wrong")

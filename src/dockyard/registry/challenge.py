@@ -12,7 +12,7 @@ _PARAMETER = re.compile(r'\s*,?\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]
 
 
 class Challenge(NamedTuple):
-    """A way to log in: `basic`, or `bearer` with where tokens are to be had."""
+    """A way to log in: `basic`, or `bearer` with the address of the token service."""
 
     scheme: str
     parameters: Mapping[str, str] = MappingProxyType({})

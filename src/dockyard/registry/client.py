@@ -2,9 +2,7 @@
 
 import os
 import re
-import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
@@ -31,7 +29,7 @@ from dockyard.registry.manifest import (
     read_object,
 )
 from dockyard.registry.reference import Reference, is_digest, is_tag
-from dockyard.registry.transport import Transport, parse_origin
+from dockyard.registry.transport import Origin, Transport, parse_origin
 from dockyard.registry.trust import Trust
 
 SECONDS = 30.0  # for one question, with all that it takes
@@ -65,7 +63,6 @@ class Registries:
         self._exchange = Exchange(self._transport, CredentialStore(self._configuration).find_credentials)
         self._platform = platform_of(os.uname().sysname, os.uname().machine)
         self._known = _Once()
-        self._answering: dict[Endpoint, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +111,7 @@ class Registries:
             if not is_digest(digest):
                 return self._read_manifest(endpoint, visit, deadline, reference).digest
             if reference.digest and digest != reference.digest:
-                raise _wrong_digest(visit, reference)
+                raise _digest_error(visit, reference)
             return digest
 
         return self._ask(reference, read_digest)
@@ -143,7 +140,7 @@ class Registries:
                 visit, Question("GET", target, MAX_CONFIGURATION, f"the configuration of {reference}"), deadline
             )
             if not has_digest(answer.body, config):
-                raise _wrong_digest(visit, reference)
+                raise _digest_error(visit, reference)
             labels, created = _read(visit, f"the configuration of {reference}", lambda: read_labels(answer.body))
             return ImageDetails(config, served.digest, labels, created)
 
@@ -155,7 +152,7 @@ class Registries:
         manifest = _read(visit, str(reference), lambda: read_manifest(answer.body))
         promised = reference.digest or answer.headers.get("docker-content-digest", "")
         if is_digest(promised) and not has_digest(answer.body, promised):
-            raise _wrong_digest(visit, reference)
+            raise _digest_error(visit, reference)
         return _Served(promised if is_digest(promised) else digest_of(answer.body), manifest)
 
     def _read_tags(self, endpoint: Endpoint, visit: Visit, deadline: float) -> tuple[str, ...]:
@@ -191,29 +188,25 @@ class Registries:
         raise failed
 
     def _ask_endpoint(self, endpoint: Endpoint, ask: Callable[[Endpoint, Visit, float], T]) -> T:
-        """Return an endpoint's answer, over TLS if it speaks it."""
-        server = endpoint._replace(repository="")
-        known = self._answering.get(server)
-        *first, last = [known] if known else endpoint.schemes
-        for scheme in first:
-            try:
-                return self._ask_over(scheme, endpoint, ask)
-            except RegistryError as error:
-                if error.kind != "unreachable":
-                    self._answering[server] = scheme
-                    raise
-        found = self._ask_over(last, endpoint, ask)
-        self._answering[server] = last
-        return found
-
-    def _ask_over(self, scheme: str, endpoint: Endpoint, ask: Callable[[Endpoint, Visit, float], T]) -> T:
-        try:
-            origin, _ = parse_origin(f"{scheme}://{endpoint.host}")
-        except ValueError:
-            raise RegistryError(f"{endpoint.host} is not a server", host=endpoint.host, kind="unreachable") from None
-        directories = tuple(Path(directory) / endpoint.host for directory in self._configuration.certificates)
+        """Return an endpoint's answer: over TLS, and without only if the server does not speak it."""
+        directories = tuple(place / endpoint.host for place in self._configuration.certificates)
         trust = Trust(endpoint.is_verified, directories)
-        return ask(endpoint, Visit(origin, trust, endpoint.login, endpoint.repository), monotonic() + self._seconds)
+        origins = _origins_of(endpoint)
+        answering = [origin for origin in origins if self._exchange.has_answered(origin)]
+        *first, last = answering[:1] or origins
+        for origin in first:
+            try:
+                return self._ask_origin(origin, trust, endpoint, ask)
+            except RegistryError as error:
+                if error.kind != "unreachable" or self._exchange.has_answered(origin):
+                    raise
+        return self._ask_origin(last, trust, endpoint, ask)
+
+    def _ask_origin(
+        self, origin: Origin, trust: Trust, endpoint: Endpoint, ask: Callable[[Endpoint, Visit, float], T]
+    ) -> T:
+        visit = Visit(origin, trust, endpoint.login, endpoint.repository)
+        return ask(endpoint, visit, monotonic() + self._seconds)
 
 
 class _Once:
@@ -221,7 +214,6 @@ class _Once:
 
     def __init__(self) -> None:
         self._locks = KeyedLocks()
-        self._lock = threading.Lock()
         self._answers: dict[object, object] = {}
 
     def get(self, key: tuple[str, Reference], ask: Callable[[], T]) -> T:
@@ -235,6 +227,13 @@ class _Once:
         if isinstance(answer, RegistryError):
             raise answer
         return answer  # type: ignore[return-value]
+
+
+def _origins_of(endpoint: Endpoint) -> list[Origin]:
+    try:
+        return [parse_origin(f"{scheme}://{endpoint.host}")[0] for scheme in endpoint.schemes]
+    except ValueError:
+        raise RegistryError(f"{endpoint.host} is not a server", host=endpoint.login, kind="unreachable") from None
 
 
 def _repository_path(endpoint: Endpoint) -> str:
@@ -256,7 +255,7 @@ def _read_page(body: bytes) -> list[str]:
 
 
 def _next_page(visit: Visit, target: str, link: str) -> str:
-    """Return the target of the next page. Raises RegistryError where it is at another server."""
+    """Return the target of the next page. Raises RegistryError if it is at another server."""
     here = f"{visit.origin.scheme}://{visit.origin}"
     try:
         there, following = parse_origin(urljoin(here + target, link))
@@ -278,6 +277,6 @@ def _read(visit: Visit, subject: str, read: Callable[[], T]) -> T:
         ) from None
 
 
-def _wrong_digest(visit: Visit, reference: Reference) -> RegistryError:
+def _digest_error(visit: Visit, reference: Reference) -> RegistryError:
     message = f"{visit.login} answers with content of another digest when asked for {reference}"
     return RegistryError(message, host=visit.login, kind="wrong")

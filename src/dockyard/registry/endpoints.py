@@ -17,7 +17,7 @@ class Endpoint(NamedTuple):
     host: str
     repository: str
     schemes: tuple[str, ...] = ("https",)
-    """Tried in this order: `http` comes second where Docker falls back to it."""
+    """Tried in this order: `http` is second if the engine falls back to it."""
     is_verified: bool = True
     path: str = ""
     """What is before `/v2/`."""
@@ -32,7 +32,7 @@ class EndpointRules(Protocol):
         """Return what a name may mean, the likeliest first. Raises UsageError."""
 
     def endpoints_of(self, reference: Reference) -> tuple[Endpoint, ...]:
-        """Return where to ask, in this order; nothing where the configuration forbids it."""
+        """Return where to ask, in this order; nothing if the configuration forbids it."""
 
 
 class Addresses(Protocol):
@@ -115,18 +115,17 @@ class PodmanRules:
     def endpoints_of(self, reference: Reference) -> tuple[Endpoint, ...]:
         """Return the mirrors of the longest prefix that fits, then its location."""
         whole = f"{reference.host}/{reference.repository}"
-        prefix = max((prefix for prefix in self._registries if _matched(whole, prefix)), key=len, default="")
+        prefix = max((prefix for prefix in self._registries if _matching_part(whole, prefix)), key=len, default="")
         if not prefix:
-            return (_rewritten(whole, "", "", is_insecure=False),)
+            return (_rewrite_name(whole, "", "", is_insecure=False),)
         entry = self._registries[prefix]
         if entry.get("blocked") is True:
             return ()
+        matched = _matching_part(whole, prefix)
         by_digest_only = entry.get("mirror-by-digest-only") is True
         mirrors = [mirror for mirror in _tables(entry.get("mirror")) if _serves(mirror, reference, by_digest_only)]
         return tuple(
-            _rewritten(
-                whole, _matched(whole, prefix), _text(place, "location"), is_insecure=place.get("insecure") is True
-            )
+            _rewrite_name(whole, matched, _text(place, "location"), is_insecure=place.get("insecure") is True)
             for place in (*mirrors, entry)
         )
 
@@ -137,7 +136,7 @@ def _serves(mirror: Mapping[str, Any], reference: Reference, by_digest_only: boo
     return kind in ("all", "digest-only" if reference.digest else "tag-only")
 
 
-def _matched(name: str, prefix: str) -> str:
+def _matching_part(name: str, prefix: str) -> str:
     """Return the part of a name that a prefix fits, in whole parts of the path; `*.example.com` is any host below."""
     host = name.partition("/")[0]
     if prefix.startswith("*."):
@@ -145,7 +144,7 @@ def _matched(name: str, prefix: str) -> str:
     return prefix if name == prefix or name.startswith(f"{prefix}/") else ""
 
 
-def _rewritten(name: str, matched: str, location: str, *, is_insecure: bool) -> Endpoint:
+def _rewrite_name(name: str, matched: str, location: str, *, is_insecure: bool) -> Endpoint:
     """Return where a name is, with the part that matched replaced by a location, if there is one."""
     host, _, repository = (location + name[len(matched) :] if location else name).partition("/")
     login = DOCKER_HUB if host in HUB_NAMES else host

@@ -1,4 +1,4 @@
-"""One question to a registry: tried again if that may help, followed where it leads, refused in words."""
+"""One question to a registry: with retries and redirects, and an error in words."""
 
 import threading
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urljoin
 
 from dockyard.errors import RegistryError
-from dockyard.registry.authorization import Authorizations, FindCredentials, KeyedLocks, Visit, denied
+from dockyard.registry.authorization import Authorizations, FindCredentials, KeyedLocks, Visit, access_error
 from dockyard.registry.manifest import UnreadableError, read_object
 from dockyard.registry.transport import Answer, BrokenError, Origin, Request, Transport, first_line, parse_origin
 
@@ -41,7 +41,12 @@ class Exchange:
         self._lock = threading.Lock()
         self._failed: dict[Origin, RegistryError] = {}
         self._met: set[Origin] = set()
+        self._answered: set[Origin] = set()
         self._first = KeyedLocks()
+
+    def has_answered(self, origin: Origin) -> bool:
+        """Return whether a server has answered anything yet."""
+        return origin in self._answered
 
     def ask(self, visit: Visit, question: Question, deadline: float) -> Answer:
         """Return the answer to a question. Raises RegistryError for any but the one that was hoped for."""
@@ -60,11 +65,11 @@ class Exchange:
     def _ask(self, visit: Visit, question: Question, deadline: float) -> Answer:
         header = self._authorizations.header_for(visit, deadline)
         origin, answer = self._follow(visit, question, header, deadline)
-        if answer.status == 401 and origin == visit.origin:  # noqa: PLR2004 - unauthorized; nobody else gets a login
+        if answer.status == 401 and origin == visit.origin:  # noqa: PLR2004 - unauthorized; another server gets no login
             header = self._authorizations.renew(visit, header, answer, deadline)
             _, answer = self._follow(visit, question, header, deadline)
         if answer.status != 200:  # noqa: PLR2004 - success
-            raise _refusal(visit, question, answer)
+            raise _refusal_error(visit, question, answer)
         return answer
 
     def _follow(self, visit: Visit, question: Question, header: str, deadline: float) -> tuple[Origin, Answer]:
@@ -80,7 +85,7 @@ class Exchange:
                 return origin, answer
             origin, target = _next_place(visit, request, answer)
             trust = visit.trust._replace(has_client_certificate=origin == visit.origin)
-        raise _wrong(visit, f"redirects requests for {question.subject} in a circle, or too often")
+        raise _wrong_error(visit, f"redirects requests for {question.subject} in a circle, or too often")
 
     def _send(self, request: Request, deadline: float) -> Answer:
         """Return an answer, with a few tries. Raises RegistryError."""
@@ -89,44 +94,45 @@ class Exchange:
         for pause in (*PAUSES, None):
             try:
                 answer = self._transport.send(request, deadline)
+                self._answered.add(request.origin)
                 if answer.status not in FAILING or pause is None:
                     break
             except BrokenError as error:
                 if pause is None:
-                    raise _unreachable(request.origin, str(error)) from None
+                    raise _unreachable_error(request.origin, str(error)) from None
             except RegistryError as error:
                 if error.kind == "unreachable":
                     self._failed[request.origin] = error
                 raise
             sleep(min(pause, max(deadline - monotonic(), 0)))
         if answer.status in FAILING:
-            raise _unreachable(request.origin, f"answers with status {answer.status}")
+            raise _unreachable_error(request.origin, f"answers with status {answer.status}")
         if answer.status == 429:  # noqa: PLR2004 - too many requests
-            raise self._failed.setdefault(request.origin, _limited(request.origin, answer.headers))
+            raise self._failed.setdefault(request.origin, _limit_error(request.origin, answer.headers))
         return answer
 
 
 def _next_place(visit: Visit, request: Request, answer: Answer) -> tuple[Origin, str]:
-    """Return where an answer leads. Raises RegistryError."""
+    """Return the server and the target that an answer redirects to. Raises RegistryError."""
     here = f"{request.origin.scheme}://{request.origin}{request.target}"
     try:
         origin, target = parse_origin(urljoin(here, answer.headers.get("location", "")))
     except ValueError:
-        raise _wrong(visit, "redirects requests to what is not a URL") from None
+        raise _wrong_error(visit, "redirects requests to what is not a URL") from None
     if origin.scheme != "https" and request.origin.scheme == "https":
-        raise _wrong(visit, f"redirects requests to a server without TLS, {origin}")
+        raise _wrong_error(visit, f"redirects requests to a server without TLS, {origin}")
     return origin, target
 
 
-def _refusal(visit: Visit, question: Question, answer: Answer) -> RegistryError:
+def _refusal_error(visit: Visit, question: Question, answer: Answer) -> RegistryError:
     code, message = _first_error(answer.body)
     if answer.status == 404:  # noqa: PLR2004 - not found
         missing = f"repository {visit.repository}" if code == "NAME_UNKNOWN" else question.subject
         return RegistryError(f"{visit.login} has no {missing}", host=visit.login, kind="missing")
     if answer.status in (401, 403):
-        return denied(visit)
+        return access_error(visit)
     said = f": {message}" if message else ""
-    return _wrong(visit, f"answers with status {answer.status} when asked for {question.subject}{said}")
+    return _wrong_error(visit, f"answers with status {answer.status} when asked for {question.subject}{said}")
 
 
 def _first_error(body: bytes) -> tuple[str, str]:
@@ -138,7 +144,7 @@ def _first_error(body: bytes) -> tuple[str, str]:
     return "", ""
 
 
-def _limited(origin: Origin, headers: Mapping[str, str]) -> RegistryError:
+def _limit_error(origin: Origin, headers: Mapping[str, str]) -> RegistryError:
     until = read_retry_after(headers.get("retry-after", ""), time())
     when = f" until {strftime('%H:%M', localtime(until))}" if until else ""
     message = f"{origin} limits requests, and answers no more of them{when}"
@@ -159,9 +165,9 @@ def read_retry_after(text: str, now: float) -> float | None:
     return min(max(then, now), now + MAX_WAIT)
 
 
-def _unreachable(origin: Origin, problem: str) -> RegistryError:
+def _unreachable_error(origin: Origin, problem: str) -> RegistryError:
     return RegistryError(f"{origin} {problem}", host=str(origin), kind="unreachable")
 
 
-def _wrong(visit: Visit, problem: str) -> RegistryError:
+def _wrong_error(visit: Visit, problem: str) -> RegistryError:
     return RegistryError(f"{visit.login} {problem}", host=visit.login, kind="wrong")

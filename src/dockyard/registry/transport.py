@@ -93,16 +93,16 @@ class Transport:
             connection.close()
 
     def send(self, request: Request, deadline: float) -> Answer:
-        """Return the answer to a request. Raises RegistryError, and BrokenError where another try may help."""
+        """Return the answer to a request. Raises RegistryError, and BrokenError if another try may help."""
         with self._lock:
             slot = self._slots[request.origin]
             self.sent[str(request.origin)] += 1
         if not slot.acquire(timeout=max(deadline - monotonic(), 0)):
-            raise _unreachable(request.origin, "does not answer in time")
+            raise _unreachable_error(request.origin, "does not answer in time")
         try:
             return self._send(request, deadline)
         except TimeoutError:
-            raise _unreachable(request.origin, "does not answer in time") from None
+            raise _unreachable_error(request.origin, "does not answer in time") from None
         except (OSError, HTTPException, ValueError) as error:
             raise self._explain(request, error) from None
         finally:
@@ -154,7 +154,7 @@ class Transport:
         problem, hint = _problem_of(error, request.trust)
         if not isinstance(error, ssl.SSLError) and self._has_proxy(request.origin):
             problem = f"cannot be reached through the proxy: {first_line(str(error))}"
-        return _unreachable(request.origin, problem, hint)
+        return _unreachable_error(request.origin, problem, hint)
 
     def _has_proxy(self, origin: Origin) -> bool:
         with suppress(ValueError):
@@ -304,5 +304,5 @@ def first_line(text: str) -> str:
 MAX_SHOWN = 200  # characters
 
 
-def _unreachable(origin: Origin, problem: str, hint: str = "") -> RegistryError:
+def _unreachable_error(origin: Origin, problem: str, hint: str = "") -> RegistryError:
     return RegistryError(f"{origin} {problem}", hint, host=str(origin), kind="unreachable")

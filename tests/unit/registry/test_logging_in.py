@@ -250,6 +250,14 @@ def test_docker_takes_any_certificate_on_this_host(run: Run, registries: Ask, au
     assert registries().resolve(Reference(server.host, "web", "1")).digest == digest(IMAGE.manifest)
 
 
+def test_after_an_answer_over_tls_nothing_is_asked_without_it(run: Run, registries: Ask, authority: Authority):
+    server = run(lambda _: Reply(503), authority.context())
+    with pytest.raises(RegistryError, match="answers with status 503"):
+        registries().resolve(Reference(server.host, "web", "1"))
+    assert len(server.requests) == 3
+    assert server.connections <= 3
+
+
 def test_a_client_shows_its_certificate_to_the_registry(run: Run, registries: Ask, authority: Authority):
     server = run(_shelf(), authority.context(asks_for_client=True))
     with _strict(registries, _certificates(authority, server.host, has_client=True)) as strict:
