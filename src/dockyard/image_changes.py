@@ -8,6 +8,7 @@ from dockyard.errors import DockyardError
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
+    from dockyard.engine.models import Image
     from dockyard.packages.compare import ImageDifference
 
 MAX_RECORDED = 200
@@ -32,12 +33,27 @@ def note_changes(engine: "Engine", service: str, before: str, after: str) -> tup
 
 
 def difference(engine: "Engine", before: str, after: str) -> "ImageDifference | None":
-    """Return how two images differ, by their ids; None if one of them does not exist any more. Raises DockyardError."""
-    from dockyard.packages.compare import compare_images
+    """Return how two images differ, by their ids; None if one of them does not exist any more. Raises DockyardError.
 
-    images = engine.images([f"sha256:{before}", f"sha256:{after}"])
-    first, second = images.get(f"sha256:{before}"), images.get(f"sha256:{after}")
-    return compare_images(engine, first, second) if first and second else None
+    Trimmed images have mostly lost their list of packages: that of what they were trimmed from is compared, if it is
+    still there.
+    """
+    from dockyard.packages.compare import compare_images, compare_packages
+
+    first, second = _images(engine, before, after)
+    if not first or not second:
+        return None
+    found = compare_images(engine, first, second)
+    if found.is_equal or found.packages or not (first.trimmed and second.trimmed):
+        return found
+    whole, other = _images(engine, first.trimmed, second.trimmed)
+    return found._replace(packages=compare_packages(engine, whole, other)) if whole and other else found
+
+
+def _images(engine: "Engine", *identifiers: str) -> "list[Image | None]":
+    names = [f"sha256:{identifier}" for identifier in identifiers]
+    found = engine.images(names)
+    return [found.get(name) for name in names]
 
 
 def detail_of(found: "ImageDifference", before: str) -> dict[str, Any]:

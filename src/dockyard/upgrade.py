@@ -171,7 +171,8 @@ def _failed_test(builder: Builder, image: str, wanted: Wanted) -> DockyardError 
 def scan(yard: Yard, ready: Ready, wanted: Wanted, tell: Tell) -> tuple[str, ...]:
     """Scan what has passed its tests, and return lines for the report.
 
-    Raises DockyardError if it has worse vulnerabilities than what runs, or is not known not to, and leaves a dossier.
+    Raises DockyardError if it has worse vulnerabilities than what runs, or that is not known; this leaves a failure
+    report.
     """
     if not yard.settings[SCAN_COMMAND]:
         return ()

@@ -79,6 +79,12 @@ def compare_images(engine: "Engine", before: "Image", after: "Image") -> ImageDi
         return ImageDifference(sides.packages, len(paths), _has_other_configuration(before, after), notes)
 
 
+def compare_packages(engine: "Engine", before: "Image", after: "Image") -> tuple[PackageChange, ...]:
+    """Return the packages in which two images differ. Raises DockyardError if their files cannot be read."""
+    with opened_sides(engine, before, after) as opened:
+        return _with_packages(*opened).packages
+
+
 def _with_packages(before: Side, after: Side) -> _Sides:
     return _Sides(before, after, (read_packages(*before), read_packages(*after)))
 

@@ -6,10 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.errors import DockyardError
 from dockyard.packages.apk import parse_installed
 from dockyard.packages.dpkg import parse_status
 from dockyard.packages.package import DamagedError, Package, PackageChange, name_packages, package_changes
 from dockyard.surface.way import way
+from dockyard.text import escaped
 
 if TYPE_CHECKING:
     from dockyard.surface.tree import Files, Tree
@@ -20,7 +22,7 @@ MAX_STATUS_FILES = 10_000
 
 
 class PackageList(NamedTuple):
-    """The packages of an image by name, from which databases they are, and why some cannot be read."""
+    """The packages of an image by name, from which databases they are, and why some cannot be read, fit to print."""
 
     packages: dict[str, Package]
     databases: tuple[str, ...] = ()
@@ -47,10 +49,9 @@ def read_packages(tree: "Tree", files: "Files") -> PackageList:
         try:
             packages += parse(files, path)
             databases.append(path)
-        except DamagedError as error:
-            notes.append(f"the package database {path} cannot be read: {error}")
-        except OSError as error:
-            notes.append(f"the package database {path} cannot be read: {error.strerror or 'it is not a file'}")
+        except (DamagedError, DockyardError, OSError) as error:
+            reason = error.strerror or "it is not a file" if isinstance(error, OSError) else str(error)
+            notes.append(escaped(f"the package database {path} cannot be read: {reason}"))
     try:
         return PackageList(name_packages(packages), tuple(databases), tuple(notes))
     except DamagedError as error:

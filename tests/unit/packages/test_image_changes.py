@@ -75,6 +75,17 @@ def test_equal_content_is_no_change(engine: Any, tmp_path: Path) -> None:  # noq
     assert note_changes(engine, "web", OLD, GONE) == ()
 
 
+def test_packages_of_trimmed_images_are_those_of_the_whole_ones(engine: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    """As long as these exist; files are those of the trimmed images."""
+    for name, whole in (("d" * 64, OLD), ("e" * 64, NEW)):
+        write(tmp_path / name / "usr/bin/openssl", f"of {whole[:1]}", 0o755)
+        engine.there[f"sha256:{name}"] = image(name, tmp_path / name)._replace(trimmed=whole)
+    changed = "changed: openssl 3.0.15 → 3.0.17, 1 file"
+    assert note_changes(engine, "web", "d" * 64, "e" * 64) == (changed,)
+    del engine.there[f"sha256:{OLD}"]
+    assert note_changes(engine, "web", "d" * 64, "e" * 64) == ("changed: 1 file",)
+
+
 def test_images_that_cannot_be_compared_are_a_line(engine: Any) -> None:  # noqa: ANN401
     """Production is up: nothing fails."""
     engine.there[f"sha256:{OLD}"] = image(OLD, Path("/nothing/there"))._replace(driver="vfs")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from dockyard.engine.models import IdMap
+from dockyard.errors import DockyardError
+from dockyard.layers import copies
 from dockyard.packages import reading
 from dockyard.packages.reading import PackageList, read_packages
 from dockyard.surface.tree import files_of, read_tree
@@ -93,7 +95,7 @@ def test_what_is_not_a_file_is_a_note(tmp_path: Path) -> None:
     """A pipe would be waited for, and a device answers without end: neither is opened."""
     (tmp_path / "var/lib/dpkg").mkdir(parents=True)
     os.mkfifo(tmp_path / "var/lib/dpkg/status")
-    assert "cannot be read" in packages_of(tmp_path).notes[0]
+    assert packages_of(tmp_path).notes[0].endswith("/var/lib/dpkg/status cannot be read: it is not a file")
 
 
 def test_no_link_leads_out_of_the_image(tmp_path: Path) -> None:
@@ -115,6 +117,24 @@ def test_too_large_a_list_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert packages_of(tmp_path).notes == (
         "the package database /var/lib/dpkg/status cannot be read: it is larger than 1 MiB",
     )
+
+
+def test_no_name_of_an_image_reaches_a_terminal(tmp_path: Path) -> None:
+    """Notes are fit to print, whatever a file is called."""
+    write(tmp_path / "var/lib/dpkg/status.d/a\n\x1b[2J", "no stanza")
+    (note,) = packages_of(tmp_path).notes
+    assert note.isprintable()
+
+
+def test_a_full_disk_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no room for a private copy."""
+    write_rpm_database(tmp_path / "var/lib/rpm/rpmdb.sqlite", [rpm_header("bash", "5.2", "1")])
+
+    def fail(_size: int = 0) -> Path:
+        raise DockyardError("no room for a copy")
+
+    monkeypatch.setattr(copies, "private_directory", fail)
+    assert packages_of(tmp_path).notes[0].endswith("cannot be read: no room for a copy")
 
 
 def test_one_damaged_database_leaves_the_others(tmp_path: Path) -> None:

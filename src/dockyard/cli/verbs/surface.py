@@ -7,7 +7,6 @@ from dockyard.cli.output import Result
 from dockyard.cli.verb import On, verb
 from dockyard.errors import NoSuchNameError
 from dockyard.plan.build import LATEST, LIVE, PREVIOUS
-from dockyard.text import escaped
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _against(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[
     packages = [change._asdict() for change in changes]
     data = {"image": previous.id, "differences": [one._asdict() for one in found], "packages": packages}
     lines = [f"  packages: {describe_changes(changes)}"] if changes else []
-    lines += [f"  {escaped(note)}" for note in dict.fromkeys((*before.packages.notes, *now.packages.notes))]
+    lines += [f"  {note}" for note in dict.fromkeys((*before.packages.notes, *now.packages.notes))]
     return {"previous": data}, [f"since {reference}, {previous.id[:12]}", *difference_lines(found), *lines]
 
 
