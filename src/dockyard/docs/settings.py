@@ -58,8 +58,8 @@ def _row(key: Key[Any]) -> list[str]:
 
 _SETTINGS = """\
 For every key the first hit wins: flag of d-run, the service's `settings.yaml`, environment variable, [host
-file](host-file.md), default. Every key but `check` and `cowscan` has a variable, `DOCKYARD_KEY`; some have [an older
-one](environment.md) too.
+file](host-file.md), default. `updates` is merged field by field. Every key but `check` and `cowscan` has a variable,
+`DOCKYARD_KEY`; some have [an older one](environment.md) too.
 
 In test mode `test_KEY` wins over `KEY` of the same layer; in dev mode `dev_KEY` does, and where there is none
 `test_KEY`. An override may be empty (`test_mount_ro: []`), and that empties the key. `d-run --explain` shows each

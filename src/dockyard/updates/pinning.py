@@ -100,14 +100,15 @@ def find_digests(engine: Engine, references: Iterable[str], *, refresh: bool) ->
 
 
 def _pulled_digest(reference: str, image: Image | None) -> str:
-    """Return the digest by which an image was pulled under a name; empty if it was not.
+    """Return the digest by which an image was pulled under a name; empty if it was not, or by several.
 
     podman lists the digests of the index and of the manifest for this platform: the index is for all platforms.
     """
     names = image.digests if image else ()
-    of_name = [name.rpartition("@")[2] for name in names if plain_reference(name) == plain_reference(reference)]
-    indexes = [digest for digest in of_name if image and digest != image.manifest_digest]
-    return next(reversed(indexes or of_name), "")
+    of_name = {name.rpartition("@")[2] for name in names if plain_reference(name) == plain_reference(reference)}
+    indexes = of_name - {image.manifest_digest} if image else set()
+    candidates = indexes or of_name
+    return candidates.pop() if len(candidates) == 1 else ""
 
 
 def _ask_registries(program: str, references: Sequence[str]) -> dict[str, Digest]:

@@ -200,7 +200,6 @@ def test_an_image_that_is_ours_or_pinned_stays(host: Host, settings: str):
         ((f"docker.io/library/debian@{B}", f"docker.io/library/debian@{A}"), B, A),
         ((f"debian@{A}",), A, A),
         ((f"example.org/debian@{C}", f"debian@{A}"), "", A),
-        ((f"debian@{C}", f"debian@{A}"), "", A),
     ],
 )
 def test_of_several_digests_that_of_the_index_is_taken(
@@ -209,6 +208,16 @@ def test_of_several_digests_that_of_the_index_is_taken(
     host.images["debian:12"] = Image("1", digests=digests, manifest_digest=manifest)
     host.service("web", "FROM debian:12\n")
     assert host.pin()[1][0]["digest"] == chosen
+
+
+def test_of_several_indexes_the_registry_says_which(host: Host, registry: tuple[Shelf, Server]):
+    shelf, server = registry
+    digest = shelf.add("base", "1", multi("one"))
+    name = f"{server.host}/base"
+    host.images[f"{name}:1"] = Image("1", digests=(f"{name}@{A}", f"{name}@{digest}", f"{name}@{B}"), manifest_digest=B)
+    host.service("web", f"FROM {name}:1\n")
+    (row,) = host.pin()[1]
+    assert (row["digest"], row["from"]) == (digest, "registry")
 
 
 def test_a_link_is_refused_and_stops_no_other_service(host: Host):
