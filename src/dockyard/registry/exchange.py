@@ -58,9 +58,8 @@ class Exchange:
                         self._met.add(visit.origin)
                         return answer
             return self._ask(visit, question, deadline)
-        except RegistryError as error:
-            error.host = visit.login
-            raise
+        except RegistryError as error:  # it may be remembered of a server that other registries use, too
+            raise RegistryError(str(error), error.hint, host=visit.login, kind=error.kind, until=error.until) from None
 
     def _ask(self, visit: Visit, question: Question, deadline: float) -> Answer:
         header = self._authorizations.header_for(visit, deadline)

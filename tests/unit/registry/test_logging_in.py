@@ -152,6 +152,17 @@ def test_a_token_that_is_not_to_be_had_is_reported(run: Run, registries: Ask, ki
         assert caught.value.until
 
 
+def test_a_limit_of_a_token_service_is_reported_for_each_registry_that_uses_it(run: Run, registries: Ask):
+    tokens = run(lambda _: Reply(429))
+    servers = [run(_protected(f"http://{tokens.host}/token")) for _ in range(2)]
+    known = registries()
+    found = ask_all(
+        {one: lambda one=one: known.resolve(one) for one in [Reference(server.host, "web", "1") for server in servers]}
+    )
+    assert [(error.host, error.kind) for error in found.values()] == [(one.host, "limited") for one in servers]
+    assert len(tokens.requests) in (1, 2)  # both may ask at a time
+
+
 @pytest.mark.parametrize("realm", ["", "not a url", "ftp://x/y", "http://ann:secret@127.0.0.1/"])
 def test_a_token_service_that_is_not_a_url_is_reported(run: Run, registries: Ask, realm: str):
     with pytest.raises(RegistryError, match="does not say where it gives out tokens") as caught:
