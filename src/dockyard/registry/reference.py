@@ -1,6 +1,7 @@
 """References of images, as people write them: read by the grammar that docker and podman share, and written again."""
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dockyard.errors import UsageError
@@ -56,6 +57,13 @@ class Reference(NamedTuple):
     def with_digest(self, digest: str) -> "Reference":
         """Return the reference with the tag that it has, and a digest."""
         return self._replace(digest=digest)
+
+
+def choose_reference(candidates: Sequence[Reference], pulled: Iterable[str]) -> Reference:
+    """Return the candidate that an image was pulled as, by the engine's list of `NAME@DIGEST`; else the first."""
+    names = {text.partition("@")[0] for text in pulled}
+    known = (one for one in candidates if not names.isdisjoint([one.name, f"{one.host}/{one.repository}"]))
+    return next(known, candidates[0])
 
 
 def is_digest(text: str) -> bool:

@@ -1,6 +1,7 @@
 """The images of others that a service is made from, and on which version of each it is built now."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.build import builder_for
@@ -8,7 +9,8 @@ from dockyard.errors import UsageError
 from dockyard.fleet.order import plain_names
 from dockyard.plan.build import LATEST, LIVE
 from dockyard.plan.order import plain_reference
-from dockyard.registry.reference import Reference, parse_reference
+from dockyard.registry.configuration import read_configuration
+from dockyard.registry.reference import Reference, choose_reference
 from dockyard.settings.keys import IMAGE
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from dockyard.service import Service
     from dockyard.settings.resolve import Settings
     from dockyard.yard import Yard
+
+NamesOf = Callable[[str], tuple[Reference, ...]]
+"""What a name in a Dockerfile may mean to the engine: podman has aliases, and registries that it searches."""
 
 DOCKERFILE, SETTINGS = "Dockerfile", "settings.yaml"
 
@@ -55,15 +60,16 @@ def find_bases(yard: "Yard", settings: "Mapping[str, Settings]", names: Iterable
     """Return the images that these services are made from, and that others publish.
 
     Left out are the images that services are built as, and what was built on this host without a service: no registry
-    has a newer one. Raises DockyardError if the engine does not answer.
+    has a newer one. Raises DockyardError if the engine does not answer, or its configuration cannot be read.
     """
+    names_of = read_configuration(yard.engine.dialect.name, os.environ).rules.names_of
     own = plain_names(settings)
     services = [yard.named(name) for name in names if name in settings]
-    found = [base for service in services for base in _bases(yard, service, settings[service.name])]
+    found = [base for service in services for base in _bases(yard, service, settings[service.name], names_of)]
     return [base for base in found if base and plain_reference(base.name) not in own]
 
 
-def _bases(yard: "Yard", service: "Service", settings: "Settings") -> list[Base]:
+def _bases(yard: "Yard", service: "Service", settings: "Settings", names_of: NamesOf) -> list[Base]:
     if service.is_buildable:
         builder = builder_for(yard, service)
         images = builder.base_images.images
@@ -73,13 +79,15 @@ def _bases(yard: "Yard", service: "Service", settings: "Settings") -> list[Base]
         name = settings[IMAGE]
         named = name if "/" in name or ":" in name else ""
         located = ((name, SETTINGS, yard.engine.images([name]).get(name), "") for name in filter(None, [named]))
-    return [base for one in located if (base := _base(service.name, *one))]
+    return [base for one in located if (base := _base(names_of, service.name, *one))]
 
 
-def _base(service: str, name: str, file: str, image: "Image | None", recorded: str) -> Base | None:
+def _base(  # noqa: PLR0913, PLR0917 - a row of what is found
+    names_of: NamesOf, service: str, name: str, file: str, image: "Image | None", recorded: str
+) -> Base | None:
     """Return a base; None for a name that no registry could have, or an image that was built here."""
     try:
-        reference = parse_reference(name)
+        reference = choose_reference(names_of(name), image.digests if image else ())
     except UsageError:
         return None
     digests = [digest.partition("@")[2] for digest in image.digests] if image else []

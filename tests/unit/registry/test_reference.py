@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockyard.errors import UsageError
-from dockyard.registry.reference import DOCKER_HUB, LATEST, Reference, is_digest, parse_reference
+from dockyard.registry.reference import DOCKER_HUB, LATEST, Reference, choose_reference, is_digest, parse_reference
 
 HEX = "f" * 64
 DIGEST = f"sha256:{HEX}"
@@ -107,6 +107,14 @@ def test_tags_and_digests_are_exchanged():
     assert str(pinned) == f"debian:12@{DIGEST}"
     assert str(pinned.with_tag("13")) == "debian:13"
     assert str(parse_reference(f"debian@{DIGEST}")) == f"debian@{DIGEST}"
+
+
+@pytest.mark.parametrize("pulled", ["debian@" + DIGEST, "docker.io/library/debian@" + DIGEST])
+def test_of_several_meanings_that_counts_which_the_image_was_pulled_as(pulled: str):
+    candidates = [parse_reference("quay.io/debian"), parse_reference("debian")]
+    assert choose_reference(candidates, ["x@" + DIGEST, pulled]) == candidates[1]
+    assert choose_reference(candidates, ["x@" + DIGEST]) == candidates[0]
+    assert choose_reference(candidates, []) == candidates[0]
 
 
 _words = st.from_regex(r"[a-z0-9]+(?:(?:[._]|__|-{1,3})[a-z0-9]+){0,2}", fullmatch=True)
