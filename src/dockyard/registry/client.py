@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
 from dockyard.errors import RegistryError
 from dockyard.registry.authorization import KeyedLocks, Visit
@@ -255,15 +255,18 @@ def _read_page(body: bytes) -> list[str]:
 
 
 def _next_page(visit: Visit, target: str, link: str) -> str:
-    """Return the target of the next page. Raises RegistryError if it is at another server."""
+    """Return the target of the next page; it is asked of the same server. Raises RegistryError if it is at another.
+
+    The scheme and the port do not count: registries behind a proxy often do not know their own.
+    """
     here = f"{visit.origin.scheme}://{visit.origin}"
     try:
         there, following = parse_origin(urljoin(here + target, link))
     except ValueError:
         there, following = None, ""
-    if there is None or (there.host, there.port) != (visit.origin.host, visit.origin.port):
-        host = urlsplit(here).netloc
-        raise RegistryError(f"{host} continues its list of tags at another server", host=visit.login, kind="wrong")
+    if there is None or there.host != visit.origin.host:
+        message = f"{visit.login} continues its list of tags at another server"
+        raise RegistryError(message, host=visit.login, kind="wrong")
     return following
 
 

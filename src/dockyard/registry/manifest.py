@@ -148,8 +148,14 @@ def read_labels(body: bytes) -> tuple[Mapping[str, str], str]:
     config = content.get("config")
     labels = config.get("Labels") if isinstance(config, dict) else None
     pairs = list(labels.items())[:MAX_ENTRIES] if isinstance(labels, dict) else []
-    known = {key: value for key, value in pairs if isinstance(value, str) and len(value) <= MAX_LABEL}
-    return MappingProxyType(known), _text(content, "created")
+    known = {_encodable(key): _encodable(value) for key, value in pairs if isinstance(value, str)}
+    short = {key: value for key, value in known.items() if len(key) + len(value) <= MAX_LABEL}
+    return MappingProxyType(short), _encodable(_text(content, "created"))
+
+
+def _encodable(text: str) -> str:
+    r"""Return a text that can be stored: JSON may have half a character, such as `\ud800`."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _text(content: object, key: str) -> str:
