@@ -1,13 +1,13 @@
 """Which newer versions there are of what a service is built on, and why one is not applied. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from dockyard.updates.bases import Base
 from dockyard.updates.policy import Blocker, Policy, blockers
 from dockyard.updates.sightings import Memory, Sighting, TagHistory
-from dockyard.updates.version import Version, change_kind, newest, parse_version
+from dockyard.updates.version import Version, change_kind, newer_versions, newest, parse_version
 
 DIGEST, PACKAGES = "digest", "packages"
 
@@ -115,10 +115,32 @@ def _newer_versions(base: Base, gate: Gate, memory: Memory, now: datetime) -> It
     tags = memory.lists.get(base.repository)
     if not current or not tags or gate.policy.track.is_same_tag:
         return
-    found = newest(current, tags.first_seen, gate.policy.track)
-    for version, is_beyond in ((found.tracked, False), (found.beyond, True)):
-        if version:
-            yield _version_update(base, gate, memory, now, current, version, is_beyond=is_beyond)
+    track = gate.policy.track
+
+    def judge(version: Version, *, is_beyond: bool = False) -> Pending:
+        return _version_update(base, gate, memory, now, current, version, is_beyond=is_beyond)
+
+    yield from _followed([judge(version) for version in newer_versions(current, tags.first_seen, track)])
+    if beyond := newest(current, tags.first_seen, track).beyond:
+        yield judge(beyond, is_beyond=True)
+
+
+def _followed(updates: Sequence[Pending]) -> Iterator[Pending]:
+    """Yield those of the newer versions in the tracked range that matter, the newest first; they come oldest first.
+
+    What is applied is the newest that may be: one that is held or in its cooldown holds no older one back. The newest
+    that is not held is reported as well, as it is the next to be applied, and the newest of all, if that is held.
+    """
+    if not updates:
+        return
+    newest_first = updates[::-1]
+    free = next((one for one in newest_first if not _is_held(one)), None)
+    ready = next((one for one in newest_first if not one.blockers), None)
+    yield from dict.fromkeys(one for one in (newest_first[0], free, ready) if one)
+
+
+def _is_held(update: Pending) -> bool:
+    return any(blocker.kind == "held" for blocker in update.blockers)
 
 
 def _version_update(  # noqa: PLR0913, PLR0917 - an image, two versions of it, and what decides
@@ -138,6 +160,9 @@ def _version_update(  # noqa: PLR0913, PLR0917 - an image, two versions of it, a
         notes=_notes(gate.policy, sighting, version.tag),
     )
     judged = _judge(update, gate, memory, now)
+    if not sighting.digest:
+        unknown = Blocker("unknown", "its registry has not said yet which image it is")
+        judged = judged._replace(blockers=(*judged.blockers, unknown))
     beyond = Blocker("beyond", f"beyond `track: {gate.policy.track.text}`")
     return judged._replace(blockers=(beyond, *judged.blockers)) if is_beyond else judged
 

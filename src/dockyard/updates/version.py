@@ -163,12 +163,23 @@ def newest(current: Version, tags: "Iterable[str]", track: "Track") -> Newest:
     Beyond the range, the number of the variant may be another: `16.9-alpine3.22` for one who has `16.4-alpine3.20`.
     Pre-releases are for those who have one, until its release is there.
     """
-    found = [version for version in map(parse_version, sorted(set(tags))) if version and _may_follow(current, version)]
+    found = _newer(current, tags)
     within = [version for version in found if track.includes(current, version)]
-    tracked = max(within, key=lambda version: version.order, default=None)
+    tracked = within[-1] if within else None
     least = tracked or current
     beyond = [version for version in found if version not in within and version.order > least.order]
-    return Newest(tracked, max(beyond, key=lambda version: version.order, default=None))
+    return Newest(tracked, beyond[-1] if beyond else None)
+
+
+def newer_versions(current: Version, tags: "Iterable[str]", track: "Track") -> tuple[Version, ...]:
+    """Return all versions in the tracked range that a current one can be replaced with, the newest last."""
+    return tuple(version for version in _newer(current, tags) if track.includes(current, version))
+
+
+def _newer(current: Version, tags: "Iterable[str]") -> list[Version]:
+    """Return the versions among tags that may follow the current one, the newest last."""
+    found = (version for version in map(parse_version, set(tags)) if version and _may_follow(current, version))
+    return sorted(found, key=lambda version: version.order)
 
 
 def _may_follow(current: Version, version: Version) -> bool:

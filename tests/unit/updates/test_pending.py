@@ -116,16 +116,62 @@ def test_a_registry_that_limits_requests_is_a_reason() -> None:
     assert found(base(), limited) == [("b", "rate-limited by docker.io until 1970-04-11 01:00")]
 
 
+def postgres(tags: Mapping[str, float], **digests: float) -> Memory:
+    """Return a memory of the tags of postgres, each listed so many days ago, and of when digests of tags were seen."""
+    listed = {name: NOW.timestamp() - ago * DAY for name, ago in tags.items()}
+    repository = "docker.io/library/postgres"
+    histories = {
+        f"{repository}:{tag[1:].replace('_', '.')}": observe(
+            TagHistory(), Sighting(digest(str(number)), NOW.timestamp() - ago * DAY)
+        )
+        for number, (tag, ago) in enumerate(digests.items())
+    }
+    return Memory({f"{repository}:16.3": seen(a=9), **histories}, {repository: TagList(0.0, listed)})
+
+
+FOLLOWS = Gate(Policy(track=parse_track("^16")))
+
+
 def test_versions_that_are_followed_and_those_beyond() -> None:
     """The newest of each; `-alpine` is another family, and without `track` only the tag itself is followed."""
-    tags = {"16.3": 50, "16.4": 9, "16.5": 1, "16.5-alpine": 9, "17.0": 9, "latest": 9}
+    tags = {"16.3": 50, "16.4": 9, "16.5": 5, "16.5-alpine": 9, "17.0": 9, "latest": 9}
     one = base("postgres:16.3")
-    known = memory(seen(a=9), "docker.io/library/postgres:16.3", tags=tags)
-    follows = Gate(Policy(track=parse_track("^16"), cooldown=0))
-    assert found(one, known, follows) == [("16.5", ""), ("17.0", "beyond `track: ^16`")]
+    known = postgres(tags, v16_5=5, v17_0=5)
+    assert found(one, known, FOLLOWS) == [("16.5", ""), ("17.0", "beyond `track: ^16`")]
     assert found(one, known, Gate(Policy())) == []
-    (update, _) = find_pending(one, follows, known, NOW)
+    (update, _) = find_pending(one, FOLLOWS, known, NOW)
     assert (update.kind, update.summary, update.text) == ("minor", "postgres 16.3 → 16.5", "postgres:16.5")
+
+
+def test_a_version_whose_digest_is_not_known_is_asked_for_and_not_applied() -> None:
+    """The registry has listed its tag, and not answered what it names."""
+    ((tag, why),) = found(base("postgres:16.3"), postgres({"16.4": 9}), FOLLOWS)
+    assert (tag, why) == ("16.4", "its registry has not said yet which image it is")
+
+
+def test_a_version_in_its_cooldown_holds_no_older_one_back() -> None:
+    """A repository with a release every day would otherwise never be followed."""
+    known = postgres({"16.4": 6, "16.5": 5, "16.6": 2, "16.7": 1}, v16_4=6, v16_5=5, v16_6=2, v16_7=1)
+    updates = found(base("postgres:16.3"), known, FOLLOWS)
+    assert updates == [("16.7", "in cooldown until 1970-04-13 00:00"), ("16.5", "")]
+
+
+def test_a_version_that_failed_holds_no_older_one_back() -> None:
+    known = postgres({"16.4": 6, "16.5": 5}, v16_4=6, v16_5=5)
+    gate = FOLLOWS._replace(failed={digest("1"): "failed its Test on 1970-04-10"})
+    assert found(base("postgres:16.3"), known, gate) == [("16.5", "failed its Test on 1970-04-10"), ("16.4", "")]
+
+
+@pytest.mark.parametrize("hold", [Hold("major"), Hold("17", (17,))])
+def test_a_version_that_is_held_holds_no_other_back(hold: Hold) -> None:
+    """All versions are followed, and the next major one is held: what is below it is asked for, and applied."""
+    gate = Gate(Policy(track=parse_track("any"), hold=hold))
+    reason = f"held: {hold.text}{' and later' if hold.since else ''}"
+    tags = {"16.4": 6, "16.5": 5, "17.0": 5, "17.1": 4}
+    unasked = "; its registry has not said yet which image it is"
+    assert found(base("postgres:16.3"), postgres(tags), gate) == [("17.1", reason + unasked), ("16.5", unasked[2:])]
+    known = postgres(tags, v16_5=5, v17_1=4)
+    assert found(base("postgres:16.3"), known, gate) == [("17.1", reason), ("16.5", "")]
 
 
 def test_what_the_source_is_to_say() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockyard.updates.track import parse_track
-from dockyard.updates.version import Newest, Version, change_kind, is_same_family, newest, parse_version
+from dockyard.updates.version import Newest, Version, change_kind, is_same_family, newer_versions, newest, parse_version
 from tests.unit.making import GOLDEN
 
 TABLE = yaml.safe_load((GOLDEN / "tags.yaml").read_text(encoding="utf-8"))
@@ -109,6 +109,9 @@ def test_the_versions_of_a_family_are_in_one_order(tags: list[str]):
 def test_the_newest_is_in_range_and_newer_and_stays(current: str, tags: list[str], range_: str):
     track, version = parse_track(range_), _parse(current)
     found = newest(version, [*tags, current], track)
+    followed = newer_versions(version, [*tags, current], track)
+    assert found.tracked == (followed[-1] if followed else None)
+    assert all(before.order < after.order for before, after in pairwise(followed))
     for one in filter(None, found):
         assert one.tag in tags
         assert one.order[:-1] > version.order[:-1]
