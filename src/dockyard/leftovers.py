@@ -11,6 +11,7 @@ from dockyard.plan.places import Places, normal
 from dockyard.service import Service, select
 from dockyard.settings.keys import VOL_BASE
 from dockyard.settings.values import Mode
+from dockyard.updates.choices import change_choices, choices_of, set_choices
 
 if TYPE_CHECKING:
     from dockyard.engine.models import Row
@@ -71,6 +72,10 @@ def plan_forgetting(yard: "Yard", service: str) -> list[Action]:
     records = state_directory() / "services" / service
     if records.is_dir():
         actions.append(Action(f"rm -r {records}", lambda: _remove_below(records.parent, service, remove_directory)))
+    if chosen := choices_of(service):
+        actions.append(
+            Action(f"# the digests that it builds on: {', '.join(chosen)}", lambda: set_choices(service, {}))
+        )
     if events := history.count(service):
         actions.append(Action(f"# {events} events of the history", lambda: history.forget(service)))
     names = {service, *(row.name for row in rows)}
@@ -179,6 +184,7 @@ class Adoption(NamedTuple):
         for before, _ in self.tags:
             self.yard.engine.call("rmi", before)
         history.rename(self.service, self.new.name)
+        change_choices({self.service: {}, self.new.name: choices_of(self.service)})
         history.record(self.new.name, "adopt", "ok", adopted=self.service)
         records = state_directory() / "services"
         if (records / self.service).is_dir() and not (records / self.new.name).exists():

@@ -154,3 +154,36 @@ def test_a_pin_is_bumped_by_one_commit(engine: World, upstream: Upstream) -> Non
     assert git(db, "status", "--porcelain") == ""
     assert "failed its Test" in outdated(engine, db.name)[0]["why"]
     assert engine.tags(db.name)["latest"] == engine.tags(db.name)["live"]
+
+
+def test_a_base_image_that_was_removed_is_pulled_again_in_its_version(engine: World, upstream: Upstream) -> None:
+    """That it is gone is no reason to build; a build takes the version that it had, not what the tag names now."""
+    first = upstream.publish("gone", "12", files("one"))
+    image = f"{upstream.name('gone')}:12"
+    web = service(engine, image)
+    upstream.publish("gone", "12", files("two"))
+    engine.call("rmi", "--force", image)
+    assert "is up to date" in engine.d("upgrade", web.name).text
+    assert engine.image_id(image) == ""
+    write(web / "files/more", "more")
+    write(web / "Dockerfile", (web / "Dockerfile").read_text() + "COPY files/more /more\n")
+    engine.d("upgrade", web.name)
+    assert log(engine, web.name) == "version one"
+    assert first in engine.call("image", "inspect", "--format", "{{.RepoDigests}}", image)
+
+
+@pytest.mark.matrix
+def test_a_registry_that_does_not_answer_stops_nothing(engine: World) -> None:
+    """It is one warning; what the owner has changed goes live all the same."""
+    with serving(engine) as upstream:
+        upstream.publish("down", "12", files("one"))
+        web = service(engine, f"{upstream.name('down')}:12", NOW)
+        environment = {"DOCKYARD_OFFLINE": "false"}
+    done = engine.d("outdated", web.name, env=environment)
+    assert done.stdout == "up to date: 1 image of 1 service; 1 could not be checked\n"
+    assert done.stderr.startswith("warning: ")
+    assert done.stderr.count("\n") <= 2
+    write(web / "Dockerfile", (web / "Dockerfile").read_text() + "ENV MORE=1\n")
+    done = engine.d("upgrade", web.name, env=environment)
+    assert "is up, from" in done.stdout
+    assert "warning: " in done.stderr

@@ -1,5 +1,6 @@
 """A registry on loopback, and images that others publish there."""
 
+import hashlib
 import http.client
 import json
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -55,6 +57,23 @@ class Upstream:
         """Have a tag name an image that is there."""
         headers, manifest = self._ask("GET", f"{repository}/manifests/{digest}")
         self._ask("PUT", f"{repository}/manifests/{tag}", manifest, headers["content-type"])
+
+    def republish(self, repository: str, tag: str) -> str:
+        """Have a tag name an image of the same content with another digest, as a build of the same files has."""
+        headers, text = self._ask("GET", f"{repository}/manifests/{tag}")
+        manifest = json.loads(text)
+        configuration = json.loads(self._ask("GET", f"{repository}/blobs/{manifest['config']['digest']}")[1])
+        seconds = int(configuration["created"][17:19])
+        configuration["created"] = f"{configuration['created'][:17]}{(seconds + 1) % 60:02}Z"
+        configuration["author"] = f"{configuration.get('author', '')}."
+        blob = json.dumps(configuration).encode()
+        digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
+        place = urlsplit(self._ask("POST", f"{repository}/blobs/uploads/", b"", "text/plain")[0]["location"])
+        target = f"{place.path.removeprefix('/v2/')}?{place.query}&digest={digest}"
+        self._ask("PUT", target, blob, "application/octet-stream")
+        manifest["config"] |= {"digest": digest, "size": len(blob)}
+        self._ask("PUT", f"{repository}/manifests/{tag}", json.dumps(manifest).encode(), headers["content-type"])
+        return self.digest(repository, tag)
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of an answer."""

@@ -192,14 +192,19 @@ def _gates(yard: "Yard", settings: "Mapping[str, Settings]", bases: Iterable[Bas
     """Return what decides on the updates of each image of each service."""
     _, depends = build_order(yard, settings)
     below = {base for wanted in depends.values() for base in wanted}
-    known: dict[str, tuple[bool, Mapping[str, str], str]] = {}
+    known: dict[str, tuple[bool, Mapping[str, str], str, bool]] = {}
     found = {}
     for base in bases:
         service = yard.named(base.service)
         if base.service not in known:
             held = hold_of(base.service)
             is_tested = base.service in below or _has_test(yard, service)
-            known[base.service] = (is_tested, find_failures(yard, service), str(held) if held else "")
+            known[base.service] = (
+                is_tested,
+                find_failures(yard, service),
+                str(held) if held else "",
+                service.is_buildable,
+            )
         found[base] = Gate(load_policy(settings[base.service], base.name), *known[base.service])
     return found
 

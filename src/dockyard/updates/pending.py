@@ -17,12 +17,14 @@ class Gate(NamedTuple):
 
     `is_tested`: a Test, its own or that of a service built from it, stands between an update and production. `failed`
     has the digests that failed with the source as it is, each with when and how. `held` is why the service is held.
+    `is_built`: it has a Dockerfile, so that an upgrade builds, tests and switches.
     """
 
     policy: Policy
     is_tested: bool = True
     failed: Mapping[str, str] = {}
     held: str = ""
+    is_built: bool = True
 
 
 class Pending(NamedTuple):
@@ -178,6 +180,8 @@ def _judge(update: Pending, gate: Gate, memory: Memory, now: datetime) -> Pendin
     failed = next((gate.failed[name] for name in update.sighting.names if name in gate.failed), "")
     if failed:
         found.append(Blocker("failed", failed))
+    if not gate.is_built:
+        found.append(Blocker("unbuilt", "not built here: write `FROM` in a Dockerfile instead of `image`"))
     if not gate.is_tested:
         found.append(Blocker("untested", "no Test"))
     host = update.base.reference.host

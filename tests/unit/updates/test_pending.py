@@ -96,6 +96,7 @@ def test_a_tag_that_is_moved_back_takes_services_back() -> None:
     ("gate", "why"),
     [
         (Gate(Policy(), is_tested=False), "no Test"),
+        (Gate(Policy(), is_built=False), "not built here: write `FROM` in a Dockerfile instead of `image`"),
         (Gate(Policy(), held="held until 2027-01-01"), "held until 2027-01-01"),
         (Gate(Policy(hold=Hold("all"))), "held: all"),
         (Gate(Policy(), failed={digest("b"): "failed its Test on 1970-04-10"}), "failed its Test on 1970-04-10"),

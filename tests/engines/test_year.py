@@ -1,0 +1,44 @@
+"""A year of upstream events: nothing bad stays live, nothing good is held back, and nobody is told without a reason."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engines.upstream import serving
+from tests.engines.world import REPOSITORY, Record, World
+from tests.engines.year import Fleet, clock_library
+
+EVENTS = int(os.environ.get("DOCKYARD_YEAR", "8"))
+LOG = REPOSITORY / ".state/year.log"
+SEED = int(os.environ.get("DOCKYARD_YEAR_SEED", "1"))
+
+
+@pytest.fixture
+def alone(engine: World) -> Iterator[World]:
+    """An engine with no services but those of the test."""
+    others = engine.source.rename(engine.source.with_name("src-of-others"))
+    engine.source.mkdir()
+    yield engine
+    engine.run("rm", "-rf", engine.source)
+    others.rename(engine.source)
+
+
+@pytest.mark.long("podman")
+def test_a_year_of_upstream_events(alone: World, record_property: Record) -> None:
+    """After each event the timer's job runs; what is live is what an oracle says, and so are messages and commits."""
+    if not clock_library():
+        pytest.skip("libfaketime is not installed (scripts/setup registry fetches it)")
+    with serving(alone) as upstream:
+        fleet = Fleet(alone, upstream, SEED)
+        fleet.build()
+        wrong = []
+        for number in range(EVENTS):
+            event = fleet.happen()
+            found = fleet.run_timer(365 / max(EVENTS, 200) * (0.2 + 1.6 * fleet.random.random()))
+            with LOG.open("a", encoding="utf-8") as log:
+                log.write(f"{number + 1}: {event}: {found or 'as it has to be'}\n")
+            wrong += [f"{number + 1}: {event}: {one}" for one in found]
+        counts = ", ".join(f"{count} {what}" for what, count in fleet.counts.items())
+        record_property("figures", f"{alone.engine} a year in {EVENTS} events: {counts}; {len(wrong)} wrong")
+        assert wrong == []
