@@ -120,7 +120,7 @@ class Transport:
             return idle.pop() if idle else None
 
     def _exchange(self, connection: "_Connection", request: Request, deadline: float) -> Answer:
-        answer, is_reusable = None, False
+        is_reusable = False
         try:
             answer, is_reusable = connection.exchange(request, deadline)
             return answer
@@ -207,6 +207,8 @@ class _Connection:
         """Return the answer, and whether the connection can be used again. Raises OSError, HTTPException."""
         self._deadline = deadline
         self._http.timeout = min(CONNECT_SECONDS, _seconds_until(deadline))
+        if self._http.sock:  # it has what was left of an earlier deadline
+            self._http.sock.settimeout(self._http.timeout)
         target, headers = request.target, request.headers
         if self._is_proxied:
             target, headers = f"http://{self._origin}{target}", {**headers, **self._headers}
