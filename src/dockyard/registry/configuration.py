@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dockyard.errors import DockyardError
-from dockyard.registry.endpoints import DockerRules, EndpointRules, PodmanRules
+from dockyard.registry.endpoints import AUTH_FILES, DockerRules, EndpointRules, PodmanRules
 from dockyard.registry.proxies import Proxies, read_proxies
 
 DOCKER, PODMAN = "docker", "podman"
@@ -30,6 +30,8 @@ class Configuration(NamedTuple):
     """What DOCKER_AUTH_CONFIG has: it comes before all files."""
     certificates: tuple[Path, ...]
     """Directories with a directory for each registry that has certificates."""
+    helpers: tuple[str, ...] = (AUTH_FILES,)
+    """Where credentials are looked for: helper programs, and the auth files."""
 
 
 def read_configuration(program: str, environment: Mapping[str, str], root: Path = Path("/")) -> Configuration:
@@ -63,13 +65,15 @@ def _read_podman(environment: Mapping[str, str], home: Path, root: Path) -> Conf
     own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "containers"
     certificates = (root / "etc/containers/certs.d", root / "etc/docker/certs.d", own / "certs.d")
     files = _registries_files(environment, home, own, root)
+    rules = PodmanRules([content for path in files if (content := _parse(path, tomllib.loads, "TOML"))])
     return Configuration(
         PODMAN,
-        PodmanRules([content for path in files if (content := _parse(path, tomllib.loads, "TOML"))]),
+        rules,
         read_proxies(environment, {}),
         tuple(_podman_auth_files(environment, home, own)),
         "",
         certificates,
+        rules.helpers,
     )
 
 

@@ -5,13 +5,14 @@ import re
 import threading
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dockyard.errors import DockyardError
 from dockyard.masking import known
 from dockyard.process import capture
 from dockyard.registry.configuration import DOCKER, Configuration, parse_table, read_text
+from dockyard.registry.endpoints import AUTH_FILES
 from dockyard.registry.reference import DOCKER_HUB, HUB_NAMES
 
 HELPER_SECONDS = 15.0
@@ -47,13 +48,21 @@ class CredentialStore:
     def find_credentials(self, host: str, repository: str) -> Credentials | None:
         """Return the credentials for a repository; None if there are none. Raises DockyardError."""
         with self._lock:
-            if self._files is None:
-                self._files = list(self._read_files())
-            for file in self._files:
-                if found := self._find_in(file, host, repository):
-                    known.learn([found.password, found.identity_token, found.registry_token])
-                    return found
-        return None
+            found = next(self._search(host, repository), None)
+        if found:
+            known.learn([found.password, found.identity_token, found.registry_token])
+        return found
+
+    def _search(self, host: str, repository: str) -> Iterator[Credentials]:
+        for helper in self._configuration.helpers:
+            found = self._search_files(host, repository) if helper == AUTH_FILES else [self._ask_once(helper, host)]
+            yield from filter(None, found)
+
+    def _search_files(self, host: str, repository: str) -> Iterator[Credentials | None]:
+        if self._files is None:
+            self._files = list(self._read_files())
+        for file in self._files:
+            yield self._find_in(file, host, repository)
 
     def _read_files(self) -> Iterable[dict[str, Any]]:
         named = [(str(path), read_text(path)) for path in self._configuration.auth_files]
@@ -65,14 +74,15 @@ class CredentialStore:
         helpers, logins = _by_host(file.get("credHelpers")), _by_host(file.get("auths"))
         helper = helpers.get(host) or file.get("credsStore")
         if isinstance(helper, str) and helper:
-            found = self._ask_once(helper, HUB_KEY if host == DOCKER_HUB else host)
+            found = self._ask_once(helper, host)
             if found or self._configuration.program == DOCKER:
                 return found
         names = f"{host}/{repository}".split("/")
         keys = ["/".join(names[:count]) for count in range(len(names), 0, -1)]  # podman: the longest one counts
         return next((found for key in keys if (found := _read_login(logins.get(key), key))), None)
 
-    def _ask_once(self, helper: str, server: str) -> Credentials | None:
+    def _ask_once(self, helper: str, host: str) -> Credentials | None:
+        server = HUB_KEY if (self._configuration.program, host) == (DOCKER, DOCKER_HUB) else host
         key = helper, server
         if key not in self._helped:
             try:

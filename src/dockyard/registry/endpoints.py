@@ -7,6 +7,8 @@ from dockyard.registry.proxies import is_in_networks
 from dockyard.registry.reference import DOCKER_HUB, HUB_NAMES, Reference, has_host, parse_reference
 
 HUB_SERVER = "registry-1.docker.io"
+AUTH_FILES = "containers-auth.json"
+"""What registries.conf calls the auth files, among the helper programs."""
 THIS_HOST = ("127.0.0.0/8", "::1/128")
 """Networks whose registries need no valid certificate: Docker takes these for granted."""
 
@@ -92,6 +94,8 @@ class PodmanRules:
         self._registries: dict[str, Mapping[str, Any]] = {}
         self._aliases: dict[str, str] = {}
         self._search: list[str] = []
+        self.helpers: tuple[str, ...] = (AUTH_FILES,)
+        """Where credentials are looked for, in this order: programs, and the auth files."""
         for file in files:  # a later one wins
             for entry in _tables(file.get("registry")):
                 self._registries[_text(entry, "prefix") or _text(entry, "location")] = entry
@@ -99,6 +103,7 @@ class PodmanRules:
             self._aliases |= dict(aliases) if isinstance(aliases, dict) else {}
             if "unqualified-search-registries" in file:
                 self._search = list(_texts(file["unqualified-search-registries"]))
+            self.helpers = _texts(file.get("credential-helpers")) or self.helpers
 
     def names_of(self, text: str) -> tuple[Reference, ...]:
         """Return what a name means: by an alias, else in the registries that are searched, else in Docker Hub."""

@@ -129,6 +129,18 @@ def test_a_helper_is_asked_for_the_server(find: Find, helper: Callable[..., Path
     assert asked.read_text().splitlines() == ["reg.example.com", "https://index.docker.io/v1/"]
 
 
+def test_podman_asks_the_helpers_of_registries_conf_in_their_order(find: Find, helper: Callable[..., Path]):
+    asked = helper("store", """[ "$server" = docker.io ] && echo '{"Username":"ann","Secret":"of store"}'; exit 0""")
+    files = {
+        "etc/containers/registries.conf": 'credential-helpers = ["containers-auth.json", "store"]\n',
+        "run/containers/auth.json": {"auths": {"reg.example.com": _auth("ann", "of file")}},
+    }
+    assert find(files, program="podman") == Credentials("ann", "of file")
+    assert find(files, "docker.io", "library/web", "podman") == Credentials("ann", "of store")
+    assert asked.read_text() == "docker.io\n"
+    assert find(files, "other.example.com", program="podman") is None
+
+
 def test_the_helper_of_a_registry_comes_before_that_for_all(find: Find, helper: Callable[..., Path]):
     helper("all", """echo '{"Username":"all","Secret":"x"}'""")
     helper("one", """echo '{"Username":"one","Secret":"x"}'""")
