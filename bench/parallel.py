@@ -1,12 +1,12 @@
 """How many starts, stops and removals at once an engine survives.
 
     .venv/bin/python bench/parallel.py [--engine docker|podman] [--clients N] [--stops N] [--rounds N] [--containers N]
-                                       [--kinds KIND...] [--together] [--dumps DIRECTORY] [--json FILE]
+                                       [--kinds KIND...] [--network NAME] [--together] [--dumps DIRECTORY] [--json FILE]
 
 As root, with the engine installed; it runs in namespaces of its own (own_engine.py), best in a world (scripts/world).
-A round starts thirty containers, each with a published port, in one network, and removes them again; in turns in the
-engine's own bridge and in a network that was created. So many clients
-work at once, one command each; `--stops` is for stops alone. Rounds of four kinds take turns:
+A round starts thirty containers in one network and removes them again; in turns in the engine's own bridge and in a
+network that was created, each with a published port, and without a network (`none`). So many clients work at once, one
+command each; `--stops` is for stops alone. Rounds of four kinds take turns:
 
 - `stop`: all start, all stop, all are removed;
 - `force`: all start, all are removed while they run;
@@ -37,6 +37,7 @@ from own_engine import ENGINES, Engine, enter_namespaces, run
 
 BUSYBOX = "/bin/busybox"
 NETWORK, IMAGE, NAME = "dybench", "dybench", "dybench-{:02}"
+NONE = "none"
 FIRST_PORT = 20000
 ANSWER_SECONDS = 30
 COMMAND_SECONDS = 120
@@ -127,8 +128,9 @@ class Fleet:
 
     def _start(self, name: str, command: tuple[str, ...] = IDLE) -> None:
         port = FIRST_PORT + self.names.index(name)
-        options = ("--name", name, "--network", self.network, "--publish", f"{port}:80", "--stop-signal", "KILL")
-        self._call("run", "--detach", *options, IMAGE, BUSYBOX, *command)
+        publish = () if self.network == NONE else ("--publish", f"{port}:80")
+        options = ("--name", name, "--network", self.network, "--stop-signal", "KILL")
+        self._call("run", "--detach", *options, *publish, IMAGE, BUSYBOX, *command)
 
     def _start_and_remove(self, name: str) -> None:
         self._call("network", "inspect", self.network)  # as a launch does
@@ -168,13 +170,14 @@ def _watched(engine: Engine) -> Iterator[Callable[[], str]]:
         asking.join()
 
 
-def measure(fleet: Fleet, rounds: int, kinds: list[str], dumps: Path) -> tuple[list[Hang], list[float]]:
+def measure(fleet: Fleet, rounds: int, kinds: list[str], only: str, dumps: Path) -> tuple[list[Hang], list[float]]:
     """Do so many rounds; returns the hangs, and the seconds of each round that had none."""
     hangs: list[Hang] = []
     took: list[float] = []
     for number in range(rounds):
         kind = kinds[number % len(kinds)]
-        network = NETWORK if number // len(kinds) % 2 else fleet.engine.bridge
+        networks = (fleet.engine.bridge, NETWORK, NONE)
+        network = only or networks[number // len(kinds) % len(networks)]
         began = time.monotonic()
         try:
             fleet.round_of(kind, network)
@@ -198,6 +201,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--network", default="", help="one network, not all in turns")
     parser.add_argument("--containers", type=int, default=30)
     parser.add_argument("--together", action="store_true")
     parser.add_argument("--dumps", type=Path, default=Path(tempfile.gettempdir()))
@@ -216,7 +220,7 @@ def main(options: argparse.Namespace) -> None:
             clients, stops = options.clients, options.stops or options.clients
             fleet = Fleet(engine, options.containers, clients, stops, together=options.together)
             fleet.prepare()
-            hangs, took = measure(fleet, options.rounds, options.kinds, options.dumps)
+            hangs, took = measure(fleet, options.rounds, options.kinds, options.network, options.dumps)
         finally:
             engine.stop()
     found = {
@@ -227,6 +231,7 @@ def main(options: argparse.Namespace) -> None:
         "containers": options.containers,
         "rounds": options.rounds,
         "kinds": options.kinds,
+        "network": options.network,
         "hangs": [hang._asdict() for hang in hangs],
         "errors": len(fleet.errors),
         "seconds_per_round": round(statistics.median(took), 2) if took else None,
