@@ -31,7 +31,7 @@ from dockyard.engine.models import (
     step_from,
 )
 from dockyard.engine.silence import Watchdog, is_waiting, waiting
-from dockyard.engine.slots import Slots, hold_slot
+from dockyard.engine.slots import Slots, hold_slots
 from dockyard.errors import (
     DockyardError,
     EngineError,
@@ -459,7 +459,7 @@ class Engine:
     ) -> process.Done:
         silence = self._silence(argv)
         try:
-            with hold_slot(self._slots, argv, silence):
+            with hold_slots(self._slots, argv, silence):
                 done = process.capture(
                     (self.program, *argv),
                     extra_environment=secrets,

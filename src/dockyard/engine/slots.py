@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.errors import DockyardError
+from dockyard.telling import say
 
 if TYPE_CHECKING:
     from dockyard.process import Silence
@@ -40,7 +41,7 @@ class Slots(NamedTuple):
 
 
 @contextmanager
-def hold_slot(slots: Slots, argv: tuple[str, ...], silence: "Silence") -> Iterator[None]:
+def hold_slots(slots: Slots, argv: tuple[str, ...], silence: "Silence") -> Iterator[None]:
     """Hold an engine's slots for a command: one, or one for each container that it stops; none for a question.
 
     `silence` is what to do about an engine that keeps us waiting. Raises DockyardError if slots cannot be used.
@@ -66,11 +67,14 @@ def _take_slots(slots: Slots, count: int, stack: ExitStack, silence: "Silence") 
     if taken := _try_slots(opened, count):
         return taken
     opened += [_open_slot(slots.engine, number, stack) for number in range(slots.at_least, slots.read_bound())]
-    heard = time.monotonic()
+    heard, is_told = time.monotonic(), False
     while not (taken := _try_slots(opened, count)):
         if time.monotonic() > heard + silence.seconds:
             silence.ask(os.getpid())
             heard = time.monotonic()
+            if not is_told:
+                say(f"waiting for other starts, stops and removals: {slots.engine} gets {len(opened)} at a time")
+                is_told = True
         time.sleep(POLL_SECONDS)
     return taken
 

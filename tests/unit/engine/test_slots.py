@@ -174,6 +174,17 @@ def test_wait_for_a_hung_engine_ends(counted: Callable[..., Engine], monkeypatch
     assert time.monotonic() - began < 10
 
 
+def test_long_wait_is_reported(
+    counted: Callable[..., Engine], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that works, and is busy for long: the user reads once what is waited for."""
+    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.1)
+    engine = counted(script="case $1 in info) ;; *) sleep 1;; esac", verbs="start")
+    with ThreadPoolExecutor(BOUND + 1) as threads:
+        list(threads.map(lambda _: engine.call("start", "web"), range(BOUND + 1)))
+    assert told == [f"waiting for other starts, stops and removals: docker gets {BOUND} at a time"]
+
+
 def test_slots_that_cannot_be_used(counted: Callable[..., Engine], tmp_path: Path) -> None:
     """It is an error with the path, not a traceback."""
     (tmp_path / "run").write_text("a file")
