@@ -90,17 +90,16 @@ class BaseImages(NamedTuple):
 
     def dockerfile(self, parameters: tuple[str, ...]) -> str:
         """Return the Dockerfile with the digests that are chosen; empty if none are. Raises DockyardError."""
-        from dockyard.updates.pins import change_references
+        from dockyard.updates.pins import substitute_references
 
         path = self.service.file("Dockerfile")
         wanted = {name: pinned for name, pinned in self.chosen.items() if name in self.names}
         if not path or not wanted:
             return ""
-        edit = change_references(read_dockerfile(path), wanted, build_arguments(parameters))
-        for refusal in edit.refusals:
-            where = f"{path}:{refusal.line}"
-            raise DockyardError(f"{where}: no digest can be chosen for {refusal.reference}: {refusal.reason}")
-        return edit.text
+        try:
+            return substitute_references(read_dockerfile(path), wanted, build_arguments(parameters))
+        except ValueError as error:
+            raise DockyardError(f"{path}: no digest can be chosen: {error}") from None
 
 
 def bases_of(service: Service, parameters: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,11 +18,13 @@ class Place(NamedTuple):
     """One mention of an image: the reference that it stands for, its line, and the part of the text to replace.
 
     `head` is what of the reference is not in that part, as it is before a variable. `reason` says why the reference
-    cannot be replaced; empty if it can.
+    cannot be replaced; empty if it can. `word` is where all of it is in the text, with variables and quotes: whatever
+    is there can stand for the reference in a copy of the text that is only built from.
     """
 
     reference: str
     line: int
+    word: tuple[int, int]
     begin: int = 0
     end: int = 0
     head: str = ""
@@ -44,14 +46,20 @@ class _Word(NamedTuple):
         """Whether something is between its characters: the end of a line."""
         return bool(self.places) and self.places[-1] - self.places[0] != len(self.places) - 1
 
-    def place(self, reference: str, head: str = "") -> Place:
-        """Return the place of a reference whose last part the word is."""
-        if self.is_apart:
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it begins and ends in the text."""
+        return self.places[0], self.places[-1] + 1
+
+    def place(self, reference: str, part: "_Word | None" = None, head: str = "") -> Place:
+        """Return the place of the reference that the word stands for; its last part is to be replaced, or all of it."""
+        part = part or self
+        if part.is_apart:
             return self.refuse(reference, "it is written on two lines")
-        return Place(reference, self.line, self.places[0], self.places[-1] + 1, head)
+        return Place(reference, self.line, self.span, *part.span, head)
 
     def refuse(self, reference: str, reason: str) -> Place:
-        return Place(reference, self.line, reason=reason)
+        return Place(reference, self.line, self.span, reason=reason)
 
 
 def image_places(text: str, arguments: Mapping[str, str]) -> tuple[Place, ...]:
@@ -92,12 +100,12 @@ class _Reader:
         if any(character in bare.text for character in ("'", '"', self._escape)):
             return word.refuse(base, "there are quotes or escapes in it")
         if "$" not in bare.text:
-            return bare.place(base)
+            return word.place(base, bare)
         if ending := _ending(word):
             return self._argument(base, word, ending[1])
         after = _AFTER_VARIABLES.fullmatch(bare.text)
         if after and after[1] and base.endswith(after[1]) and _has_tag(base, after[1]):
-            return bare.part(after.start(1), after.end(1)).place(base, base.removesuffix(after[1]))
+            return word.place(base, bare.part(after.start(1), after.end(1)), base.removesuffix(after[1]))
         return word.refuse(base, "a variable is in its tag: write the whole tag in FROM, or all of it in one ARG")
 
     def _argument(self, base: str, word: _Word, name: str) -> Place:
@@ -114,7 +122,7 @@ class _Reader:
             return word.refuse(base, f"line {line} uses ARG {name} as well")
         if not base.endswith(default.text):
             return word.refuse(base, f"it does not end in the default of ARG {name}")
-        return default.place(base, base.removesuffix(default.text))
+        return word.place(base, default, base.removesuffix(default.text))
 
     def _global_arguments(self) -> Iterator[tuple[str, _Word | None]]:
         """Yield the names and defaults of the ARGs above the first FROM."""

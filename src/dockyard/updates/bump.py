@@ -14,7 +14,7 @@ from dockyard.secrets import state_directory
 from dockyard.service import Service
 from dockyard.updates.bases import DOCKERFILE
 from dockyard.updates.git import Repository, find_repository
-from dockyard.updates.pins import change_image, change_reference
+from dockyard.updates.pins import change_image, change_reference, substitute_references
 
 if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
@@ -61,13 +61,25 @@ def plan_edits(service: Service, updates: "Iterable[Pending]", parameters: Seque
         name = update.base.file
         path = service.directory / name
         old, text = texts.get(name) or (read_dockerfile(path),) * 2
-        wanted = (update.base.name, update.text if update.is_edit else update.reference)
+        wanted = (update.base.name, update.text)
         edit = change_image(text, *wanted) if name != DOCKERFILE else change_reference(text, *wanted, arguments)
         for refusal in edit.refusals:
             where = f"{path}:{refusal.line}"
             raise NotReadyError(f"{where}: {refusal.reference} cannot be changed by dockyard: {refusal.reason}")
         texts[name] = (old, edit.text)
     return [Edit(name, old, new) for name, (old, new) in texts.items() if new != old]
+
+
+def refuse_choice(service: Service, update: "Pending", parameters: Sequence[str]) -> None:
+    """Raise NotReadyError if a build cannot take an image with its digest for one that the Dockerfile names."""
+    path = service.directory / update.base.file
+    if update.base.file != DOCKERFILE:
+        return
+    try:
+        text, wanted = read_dockerfile(path), {update.base.name: update.reference}
+        substitute_references(text, wanted, build_arguments(parameters))
+    except (OSError, ValueError) as error:
+        raise NotReadyError(f"{path}: no digest can be chosen for {update.base.name}: {error}") from None
 
 
 def bump(

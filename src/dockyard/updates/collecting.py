@@ -18,7 +18,7 @@ from dockyard.registry.client import Registries
 from dockyard.updates.applying import REFRESH, find_failures
 from dockyard.updates.asking import Answers, ask_lists, ask_tags, remember
 from dockyard.updates.bases import Base, find_bases
-from dockyard.updates.bump import NotReadyError, plan_edits, refuse_unready
+from dockyard.updates.bump import NotReadyError, plan_edits, refuse_choice, refuse_unready
 from dockyard.updates.memory import change_memory, load_memory
 from dockyard.updates.pending import PACKAGES, Gate, Pending, find_pending
 from dockyard.updates.policy import Blocker, load_policy
@@ -109,10 +109,13 @@ def _judge_sources(yard: "Yard", pending: list[Pending]) -> list[Pending]:
         reason = ""
         if not one.blockers:
             service = yard.named(one.base.service)
+            parameters = builder_for(yard, service).all_parameters
             if one.is_edit and service.name not in unready:
                 unready[service.name] = _reason(partial(refuse_unready, service))
-            reason = unready[service.name] if one.is_edit else ""
-            reason = reason or _reason(partial(plan_edits, service, [one], builder_for(yard, service).all_parameters))
+            if one.is_edit:
+                reason = unready[service.name] or _reason(partial(plan_edits, service, [one], parameters))
+            else:
+                reason = _reason(partial(refuse_choice, service, one, parameters))
         judged.append(one._replace(blockers=(Blocker("source", reason),)) if reason else one)
     return judged
 

@@ -84,6 +84,23 @@ def change_references(text: str, wanted: Mapping[str, str], arguments: Mapping[s
     )
 
 
+def substitute_references(text: str, wanted: Mapping[str, str], arguments: Mapping[str, str]) -> str:
+    """Return a Dockerfile to build from, which names other images: never what the owner's file is to be.
+
+    Each mention is replaced as a whole, so what is written with variables can be replaced, too. Raises ValueError if
+    that does not lead to the references that are wanted.
+    """
+    places = image_places(text, arguments)
+    spans = {place.word: wanted[place.reference] for place in places if place.reference in wanted}
+    after = text
+    for (begin, end), reference in sorted(spans.items(), reverse=True):
+        after = after[:begin] + reference + after[end:]
+    expected = [wanted.get(place.reference, place.reference) for place in places]
+    if [place.reference for place in image_places(after, arguments)] != expected:
+        raise ValueError("other parts of the Dockerfile depend on the names of its base images")
+    return after
+
+
 def _reason(place: Place, new: str) -> str:
     """Return why a place cannot name another image; empty if it can."""
     is_of_head = new.startswith(place.head) and len(new) > len(place.head)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dockyard.dockerfile import base_images
 from dockyard.dockerfile_places import image_places
-from dockyard.updates.pins import change_image, change_reference, pin_text, with_digest
+from dockyard.updates.pins import change_image, change_reference, pin_text, substitute_references, with_digest
 
 A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 DIGESTS = {"debian:12": A, "debian": A, "alpine:3.20": A, "host:5000/team/app:1.2": A, "host:5000/team/app": A}
@@ -179,6 +179,33 @@ def test_pins_are_all_that_changes(text: str, end: str, names: set[str]):
     assert _outside(edit.text) == _outside(before)
     assert re.sub(f"(:latest)?@{A}", "", edit.text) == before
     assert pin_text(edit.text, digests, {}).text == edit.text
+
+
+@given(_DOCKERFILES, _ENDS, st.sets(st.sampled_from([*DIGESTS, "debian:12-slim"])))
+def test_a_copy_to_build_from_can_name_any_digest(text: str, end: str, names: set[str]):
+    """Also where the owner's file cannot: what is built on differs in exactly the digests."""
+    before = text.replace("\n", end)
+    wanted = {name: with_digest(name, A) for name in names}
+    after = substitute_references(before, wanted, {})
+    references = [wanted.get(one.reference, one.reference) for one in image_places(before, {})]
+    assert [one.reference for one in image_places(after, {})] == references
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("ARG V=12\nFROM debian:${V}-slim\nARG V\n", "ARG V=12\nFROM debian:12-slimPIN\nARG V\n"),
+        ('FROM "debian:12-slim" AS x', "FROM debian:12-slimPIN AS x"),
+        ("FROM debian:\\\n12-slim", "FROM debian:12-slimPIN"),
+        (
+            "ARG I=debian:12-slim\nFROM $I\nFROM ${I} AS b",
+            "ARG I=debian:12-slim\nFROM debian:12-slimPIN\nFROM debian:12-slimPIN AS b",
+        ),
+    ],
+)
+def test_variables_give_way_in_a_copy_to_build_from(text: str, after: str):
+    copy = substitute_references(text, {"debian:12-slim": f"debian:12-slim@{A}"}, {})
+    assert copy.replace(f"@{A}", "PIN") == after
 
 
 @given(_DOCKERFILES, _ENDS)

@@ -1,0 +1,50 @@
+"""Base images without an engine: the copy of a Dockerfile that names the digests that were chosen."""
+
+from pathlib import Path
+
+import pytest
+
+from dockyard.base_images import BaseImages
+from dockyard.engine.dialect import DOCKER
+from dockyard.engine.engine import Engine
+from dockyard.errors import DockyardError
+from dockyard.service import Service
+
+PINNED = f"postgres:16-alpine@sha256:{'a' * 64}"
+
+
+def bases(place: Path, text: str) -> BaseImages:
+    """Return the base images of a service that has chosen a digest for `postgres:16-alpine`."""
+    (place / "Dockerfile").write_bytes(text.encode())
+    engine = Engine("/nonexistent/docker", DOCKER)
+    names = ("postgres:16-alpine",)
+    return BaseImages(engine, Service(place), names, {names[0]: PINNED, "other": "other@sha256:0"}, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("FROM postgres:16-alpine\r\n", f"FROM {PINNED}\r\n"),
+        ("ARG V=16\nFROM postgres:${V}-alpine\nARG V\n", f"ARG V=16\nFROM {PINNED}\nARG V\n"),
+        ('FROM "postgres:16-alpine" AS x\n', f"FROM {PINNED} AS x\n"),
+    ],
+)
+def test_the_digest_that_is_chosen_is_named_however_the_image_is_written(tmp_path: Path, text: str, after: str):
+    """The owner's file stays as it is."""
+    assert bases(tmp_path, text).dockerfile(()) == after
+    assert (tmp_path / "Dockerfile").read_bytes() == text.encode()
+
+
+def test_the_value_of_a_build_argument_counts(tmp_path: Path):
+    text = "ARG V=15\nFROM postgres:${V}-alpine\n"
+    assert bases(tmp_path, text).dockerfile(("--build-arg", "V=16")) == f"ARG V=15\nFROM {PINNED}\n"
+    assert bases(tmp_path, text).dockerfile(()) == text
+
+
+def test_what_cannot_be_named_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> str:
+        raise ValueError("other parts depend on it")
+
+    monkeypatch.setattr("dockyard.updates.pins.substitute_references", refuse)
+    with pytest.raises(DockyardError, match="no digest can be chosen: other parts depend on it"):
+        bases(tmp_path, "FROM postgres:16-alpine\n").dockerfile(())
