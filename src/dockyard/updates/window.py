@@ -46,7 +46,7 @@ class Window(NamedTuple):
             return now
         moments = (*_changes_of_clock(now), *self._beginnings(now))
         later = (moment for moment in moments if moment.timestamp() > now.timestamp() and self.is_open(moment))
-        return min(later, key=datetime.timestamp)
+        return min(later, key=datetime.timestamp, default=now + timedelta(days=_DAYS_AHEAD))
 
     def _beginnings(self, now: datetime) -> Iterator[datetime]:
         """Yield the moments of the next days at which it begins; an hour that is there twice begins twice."""

@@ -143,6 +143,13 @@ def test_an_image_has_one_id_on_all_engines(engine: str, image: Image):
     assert image_from(_recorded(engine, "images")[0]) == image
 
 
+def test_podman_says_which_digest_is_that_of_the_manifest():
+    """It lists the digest of the index beside it."""
+    answer = {"Id": "1", "Digest": "sha256:2", "RepoDigests": ["x@sha256:2", "x@sha256:3"]}
+    image = image_from(answer)
+    assert (image.manifest_digest, image.digests) == ("sha256:2", ("x@sha256:2", "x@sha256:3"))
+
+
 def test_an_image_without_a_user_and_tags_is_roots():
     assert image_from({"Id": "sha256:1", "Config": {"User": ""}, "RepoTags": None}) == Image("1", content="1")
 
