@@ -12,7 +12,7 @@ from dockyard.plan.order import plain_reference
 from dockyard.registry.reference import parse_reference
 from dockyard.service import Service
 from dockyard.source import recorded_bases
-from dockyard.telling import say
+from dockyard.telling import say, warn
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
@@ -66,9 +66,21 @@ class BaseImages(NamedTuple):
         digests = self._recorded(lambda image: image.base_digests) if missing else {}
         for name in missing:
             say(f"{self.service.name}: pulling {name}")
-            if name in self.chosen or name not in digests or not self._pull_version(name, digests[name]):
+            if name in self.chosen:
+                self._pull_chosen(name)
+            elif name not in digests or not self._pull_version(name, digests[name]):
                 with suppress(EngineError):
-                    self.engine.call("pull", self.chosen.get(name, name))
+                    self.engine.call("pull", name)
+
+    def _pull_chosen(self, name: str) -> None:
+        """Pull the digest that the service builds on. Raises DockyardError: another one would be an older version."""
+        try:
+            self.engine.call("pull", self.chosen[name])
+        except EngineError as error:
+            raise DockyardError(
+                f"{self.service.name} builds on {self.chosen[name]}, which cannot be pulled: {error.stderr.strip()}",
+                hint=f"if it is gone for good, `d upgrade {self.service.name} --refresh` takes what its tag names now",
+            ) from None
 
     def _pull_version(self, name: str, digest: str) -> bool:
         """Pull a version of an image, and have its tag name that; returns whether a registry still has it."""
@@ -89,17 +101,35 @@ class BaseImages(NamedTuple):
         return recorded_bases(label(image)) if image else {}
 
     def dockerfile(self, parameters: tuple[str, ...]) -> str:
-        """Return the Dockerfile with the digests that are chosen; empty if none are. Raises DockyardError."""
+        """Return the Dockerfile with the digests that are chosen; empty if none are."""
         from dockyard.updates.pins import substitute_references
 
         path = self.service.file("Dockerfile")
         wanted = {name: pinned for name, pinned in self.chosen.items() if name in self.names}
         if not path or not wanted:
             return ""
+        return substitute_references(read_dockerfile(path), wanted, build_arguments(parameters))
+
+
+def usable_choices(service: Service, parameters: tuple[str, ...], chosen: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the choices that a build can take: a name that the Dockerfile puts together from ARGs may not be one.
+
+    What cannot be taken is reported: then a build is on what the tag names.
+    """
+    path = service.file("Dockerfile")
+    if not chosen or not path:
+        return {}
+    from dockyard.updates.pins import substitute_references
+
+    text, arguments = read_dockerfile(path), build_arguments(parameters)
+    usable = {}
+    for name in (name for name in bases_of(service, parameters) if name in chosen):
         try:
-            return substitute_references(read_dockerfile(path), wanted, build_arguments(parameters))
+            substitute_references(text, {name: chosen[name]}, arguments)
+            usable[name] = chosen[name]
         except ValueError as error:
-            raise DockyardError(f"{path}: no digest can be chosen: {error}") from None
+            warn(f"{path}: {service.name} builds on what {name} names, as no digest can be chosen: {error}")
+    return usable
 
 
 def bases_of(service: Service, parameters: tuple[str, ...]) -> tuple[str, ...]:

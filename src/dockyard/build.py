@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from dockyard import evidence, process, telling
-from dockyard.base_images import BaseImages, bases_of
+from dockyard.base_images import BaseImages, bases_of, usable_choices
 from dockyard.build_output import BuildOutput
 from dockyard.context import build_context
 from dockyard.directives import EVIDENCE, RUN, UNDER_TEST, directing, refuse_old_script
@@ -425,8 +425,9 @@ def builder_for(  # noqa: PLR0913 - a service, and what is given otherwise
     """Return the builder of a service, as it is configured but for what is given."""
     settings = yard.load(service)
     names = image_name(service.name, settings, name=name, repository=repository)
-    digests = choices_of(service.name) if chosen is None else chosen
-    return Builder(yard.engine, service, settings, names, parameters, digests)
+    builder = Builder(yard.engine, service, settings, names, parameters)
+    wanted = choices_of(service.name) if chosen is None else chosen
+    return builder._replace(chosen=usable_choices(service, builder.all_parameters, wanted))
 
 
 def latest_id(builder: Builder) -> str:

@@ -184,7 +184,7 @@ class Adoption(NamedTuple):
         for before, _ in self.tags:
             self.yard.engine.call("rmi", before)
         history.rename(self.service, self.new.name)
-        change_choices({self.service: {}, self.new.name: choices_of(self.service)})
+        change_choices(lambda known: {**known, self.new.name: known.get(self.service, {}), self.service: {}})
         history.record(self.new.name, "adopt", "ok", adopted=self.service)
         records = state_directory() / "services"
         if (records / self.service).is_dir() and not (records / self.new.name).exists():

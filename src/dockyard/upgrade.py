@@ -111,15 +111,12 @@ def upgrade(yard: Yard, service: Service, wanted: Wanted, tell: Tell) -> Report:
 
     Raises DockyardError; production is then as it was.
     """
-    from dockyard.updates.applying import guarding, prepare_with_updates
+    from dockyard.updates.applying import prepare_with_updates
 
     recovery.settle(yard.engine, container_name(yard.load(service)), tell)
     refuse_errors(yard, service)
     ready = prepare_with_updates(yard, service, wanted, tell)
-    if isinstance(ready, Report):
-        return ready
-    with guarding(yard, service, ready.applied):
-        return finish(yard, service, ready, wanted, tell)
+    return ready if isinstance(ready, Report) else finish(yard, service, ready, wanted, tell)
 
 
 def refuse_errors(yard: Yard, service: Service) -> None:
@@ -265,8 +262,11 @@ def finish(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tel
     """Switch to what passed, or only promote it where nothing is to run. Raises DockyardError."""
     if not ready.reasons:
         return promote(yard, ready)
-    pending = switching(yard, service, ready, wanted, tell)
-    switched = pending.carry_out()
+    from dockyard.updates.applying import guarding
+
+    with guarding(yard, service, ready.applied):
+        pending = switching(yard, service, ready, wanted, tell)
+        switched = pending.carry_out()
     ready.builder.publish()
     return with_changes(yard, upgraded(pending, switched), pending.image_before, ready.notes)
 
@@ -291,8 +291,11 @@ def with_changes(yard: Yard, report: Report, before: str, notes: tuple[str, ...]
 
 def promote(yard: Yard, ready: Ready) -> Report:
     """Make what passed live where nothing runs. Raises DockyardError."""
+    from dockyard.updates.applying import guarding
+
     builder = ready.builder
-    builder.promote(ready.tested or ready.image)
+    with guarding(yard, builder.service, ready.applied):
+        builder.promote(ready.tested or ready.image)
     content = builder.engine.content(ready.image)
     history.record(builder.service.name, "promote", "ok", image=ready.image, content=content)
     builder.publish()

@@ -17,7 +17,14 @@ from dockyard.plan.switch import Tags
 from dockyard.replace import Replacement
 from dockyard.switch import put_back
 from dockyard.text import listed
-from dockyard.updates.applying import from_data, guarding, prepare_with_updates, to_data
+from dockyard.updates.applying import (
+    TakenBackError,
+    from_data,
+    guarding,
+    prepare_with_updates,
+    to_data,
+    undo_update,
+)
 from dockyard.upgrade import (
     Report,
     Wanted,
@@ -132,6 +139,7 @@ def upgrade_all(
     for wave, members in _switch_order(settings, names):
         if failed and all_or_nothing:
             finished += [_skipped(watcher, name, "another switch failed") for name in members]
+            _undo_updates(yard, wanted, (names[name] for name in members))
             continue
         missing = _failed_before(settings, wave, finished)
         if down := _down(yard, settings, missing):
@@ -147,7 +155,16 @@ def upgrade_all(
         finished += crew.release(final=not failed)
         if failed:
             _take_back(yard, finished)
+            _undo_updates(yard, wanted, (done for done in made if done.data.get("state") == "promoted"))
     return finished
+
+
+def _undo_updates(yard: "Yard", wanted: Wanted, made: Iterable[Done]) -> None:
+    """Have services build on what they did before, as nothing was switched to."""
+    for done in made:
+        applied = from_data(done.data.get("applied"), wanted.updates.get(done.name, ()))
+        if applied:
+            undo_update(yard.named(done.name), applied)
 
 
 def _refused(yard: "Yard", watcher: Watcher) -> dict[str, Done]:
@@ -216,9 +233,8 @@ def _make(yard: "Yard", service: "Service", wanted: Wanted, link: Link) -> Mappi
             return {"state": ready.result, **_data(ready)}
         if not ready.reasons:
             tags = ready.tags
-            with guarding(yard, service, ready.applied):
-                report = promote(yard, ready)
-            return {"state": "promoted", **_data(report), "repository": tags.repository, "was": [*tags[1:]]}
+            report = {**_data(promote(yard, ready)), "applied": to_data(ready.applied)}
+            return {"state": "promoted", **report, "repository": tags.repository, "was": [*tags[1:]]}
         made = {name: getattr(ready, name) for name in ("image", "tested", "reasons", "notes")}
         return {"state": "ready", **made, "applied": to_data(ready.applied)}
 
@@ -263,7 +279,7 @@ def _wait_for_others(pending: Replacement, report: Report, link: Link) -> None:
         if not final:
             pending.undo()
     if not final:
-        raise DockyardError("taken back, as another switch failed")
+        raise TakenBackError("taken back, as another switch failed")
 
 
 def _take_back(yard: "Yard", finished: list[Done]) -> None:

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockyard import history
-from dockyard.errors import EngineError, EngineUnreachableError, LockedError, Problem
+from dockyard.errors import DockyardError, EngineError, EngineUnreachableError, LockedError, Problem
 from dockyard.holds import notices
 from dockyard.monitoring import problems as rules
-from dockyard.monitoring.problems import Facts, FileSystem, ServiceFacts, explaining_line
+from dockyard.monitoring.problems import Facts, FileSystem, PendingFacts, ServiceFacts, explaining_line
 from dockyard.monitoring.systemd import enabled_units
 from dockyard.monitoring.updates import ACTIONS, Outcome, last_run, outcome_of, update_facts
 from dockyard.notify import FAILURE
 from dockyard.plan.launch import container_name
 from dockyard.plan.waves import starts_here
 from dockyard.settings.keys import MAX_AGE, MAX_DISK_USE, VOL_BASE
-from dockyard.updates.announcing import gather_pending
+from dockyard.telling import warn
 
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
@@ -46,7 +46,9 @@ def gather(yard: "Yard") -> Facts:
     try:
         return _with_engine(yard, settings, facts)
     except (EngineError, EngineUnreachableError) as error:
-        return facts._replace(engine_error=str(error), file_systems=_file_systems([(yard.settings[VOL_BASE], "data")]))
+        return facts._replace(
+            pending=None, engine_error=str(error), file_systems=_file_systems([(yard.settings[VOL_BASE], "data")])
+        )
 
 
 def _with_engine(yard: "Yard", settings: "Mapping[str, Settings]", facts: Facts) -> Facts:
@@ -58,12 +60,23 @@ def _with_engine(yard: "Yard", settings: "Mapping[str, Settings]", facts: Facts)
         for name, container in names.items()
     ]
     return facts._replace(
-        pending=gather_pending(yard, time.time()),
+        pending=pending_of(yard),
         services=[service for service in services if service],
         orphans=orphans(yard),
         drift=_drift(row.name for row in yard.rows),
         file_systems=_file_systems(_directories(yard, containers.values())),
     )
+
+
+def pending_of(yard: "Yard") -> "list[PendingFacts] | None":
+    """Return the newer versions that are not applied by themselves; None, with a warning, if they are not known."""
+    from dockyard.updates.announcing import gather_pending
+
+    try:
+        return gather_pending(yard, time.time())
+    except DockyardError as error:
+        warn(f"which updates are pending is not known: {error}")
+        return None
 
 
 def orphans(yard: "Yard") -> Mapping[str, str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from dockyard.errors import DockyardError
 from dockyard.monitoring import heartbeat
+from dockyard.monitoring.gather import pending_of
 from dockyard.monitoring.notified import Covers, Find, Send, notify_of_changes
 from dockyard.monitoring.problems import (
     PENDING,
@@ -12,7 +13,6 @@ from dockyard.monitoring.problems import (
     UPDATE,
     Facts,
     Findings,
-    PendingFacts,
     Problem,
     find_problems,
     problems_of_pending,
@@ -60,25 +60,17 @@ def notify_of_run(yard: "Yard", title: str, finished: "Iterable[Done]", sending:
     running = _running(yard)
     failed = [_problem(kind, title, done, running.get(done.name, "nothing")) for done in ended if _has_failed(done)]
     judged = {f"{kind}:{done.name}" for done in ended if _has_failed(done) or done.result == "ok"}
-    waiting = problems_of_pending(_pending(yard), running) if kind == UPDATE else []
+    pending = pending_of(yard) if kind == UPDATE else []
+    if pending is None:
+        judged = {problem.key for problem in failed}
+    waiting = problems_of_pending(pending or (), running)
     known = {problem.key for problem in failed}
     every = [*failed, *(problem for problem in waiting if problem.key not in known)]
 
     def is_judged(key: str) -> bool:
-        return key in judged or (kind == UPDATE and key.startswith(f"{PENDING}:"))
+        return key in judged or (kind == UPDATE and pending is not None and key.startswith(f"{PENDING}:"))
 
     return _deliver(lambda _known: Findings(every), yard.settings, time.time(), is_judged, sending)
-
-
-def _pending(yard: "Yard") -> "list[PendingFacts]":
-    """Return the newer versions that the run has left; none if they are not known."""
-    from dockyard.updates.announcing import gather_pending
-
-    try:
-        return gather_pending(yard, time.time())
-    except DockyardError as error:
-        warn(str(error))
-        return []
 
 
 def _deliver(find: Find, settings: Settings, now: float, is_covered: Covers, sending: Send | None) -> bool:

@@ -119,13 +119,16 @@ class UnitFacts(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What there is to know of a host. With an `engine_error`, nothing is known of its services."""
+    """What there is to know of a host. With an `engine_error`, nothing is known of its services.
+
+    `pending` is None if it is not known.
+    """
 
     engine_error: str = ""
     wrong_settings: Sequence[Problem] = ()
     services: Sequence[ServiceFacts] = ()
     updates: Sequence[UpdateFacts] = ()
-    pending: Sequence[PendingFacts] = ()
+    pending: Sequence[PendingFacts] | None = ()
     unknown_updates: frozenset[str] = frozenset()
     held: Mapping[str, str] = {}
     orphans: Mapping[str, str] = {}
@@ -150,6 +153,8 @@ def find_problems(facts: Facts, now: float, known: Collection[str] = ()) -> Find
         kind, _, name = key.partition(":")
         if kind == UPDATE and name in facts.unknown_updates:
             return True
+        if kind in {UPDATE, PENDING} and facts.pending is None:
+            return True
         return name in busy or (bool(facts.engine_error) and kind in {SERVICE, "age", "orphan", "drift"})
 
     return Findings(tuple(_all(facts, now, known)), is_unknown)
@@ -164,7 +169,7 @@ def _all(facts: Facts, now: float, known: Collection[str]) -> Iterator[Problem]:
     updates = [_of_update(update, running.get(update.service, "")) for update in facts.updates]
     yield from updates
     failed = {problem.key for problem in updates}
-    yield from (problem for problem in problems_of_pending(facts.pending, running) if problem.key not in failed)
+    yield from (problem for problem in problems_of_pending(facts.pending or (), running) if problem.key not in failed)
     for name, reason in facts.held.items():
         yield Problem(f"held:{name}", name, "is not upgraded", INFO, reason, running.get(name, ""))
     yield from (Problem(f"orphan:{name}", name, "is an orphan", WARNING, why) for name, why in facts.orphans.items())

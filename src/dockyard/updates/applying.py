@@ -5,6 +5,7 @@ digest for the tag (choices.py).
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,6 @@ from dockyard.errors import (
     DockyardError,
     EngineError,
     EngineUnreachableError,
-    HeldError,
     InUseError,
     LockedError,
     PortTakenError,
@@ -25,16 +25,18 @@ from dockyard.errors import (
 from dockyard.plan.build import LATEST
 from dockyard.service import Service
 from dockyard.telling import warn
-from dockyard.updates.bump import Bumped, NotReadyError, Tried, bump
+from dockyard.updates.bump import Bumped, NotReadyError, Tried, bump, take_back
 from dockyard.updates.choices import Choices, choices_of, set_choices
-from dockyard.updates.git import find_repository
+from dockyard.updates.git import GitError
 
 if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
     from dockyard.upgrade import Ready, Report, Tell, Wanted
     from dockyard.yard import Yard
 
-_NOT_OF_THE_IMAGE = (EngineUnreachableError, HeldError, InUseError, LockedError, PortTakenError)
+MAX_BUILDS = 3
+"""How often a build that fails is tried again: a mirror may have been down."""
+BUILD = "build"
 REFRESH = "refresh"
 """The action of the history that says that an image was built with packages as they were then, and passed."""
 UPDATE = "update"
@@ -67,8 +69,24 @@ def from_data(data: Mapping[str, Any] | None, updates: "Sequence[Pending]") -> A
     return Applied(tuple(updates), data["before"], data["commit"]) if data else None
 
 
+class TakenBackError(DockyardError):
+    """A switch was undone because that of another service failed."""
+
+
 class NotThereError(DockyardError):
     """An image that a registry named could not be pulled: that says nothing about the image."""
+
+
+_NOT_OF_THE_IMAGE = (
+    EngineUnreachableError,
+    GitError,
+    InUseError,
+    LockedError,
+    NotReadyError,
+    NotThereError,
+    PortTakenError,
+    TakenBackError,
+)
 
 
 def prepare_with_updates(yard: "Yard", service: Service, wanted: "Wanted", tell: "Tell") -> "Ready | Report":
@@ -83,7 +101,7 @@ def prepare_with_updates(yard: "Yard", service: Service, wanted: "Wanted", tell:
         return prepare(yard, service, wanted, tell)
     try:
         ready = _apply(yard, service, updates, wanted, tell) if updates else _rebuild(yard, service, wanted, tell)
-    except (NotThereError, NotReadyError) as error:
+    except (GitError, NotThereError, NotReadyError) as error:
         warn(f"{service.name}: not updated: {error}")
         return prepare(yard, service, wanted, tell)
     except DockyardError as error:
@@ -94,7 +112,8 @@ def prepare_with_updates(yard: "Yard", service: Service, wanted: "Wanted", tell:
         what = ", ".join(update.summary for update in updates) or "newer packages"
         warn(f"{service.name}: upgraded without {what}: {error}")
         return ready
-    history.record(service.name, REFRESH, "ok")
+    if service.name in wanted.rebuilds:
+        history.record(service.name, REFRESH, "ok")
     return ready
 
 
@@ -115,17 +134,22 @@ def _apply(
     chosen = {**before, **{one.base.name: one.reference for one in updates if not one.is_edit}}
     edits = [one for one in updates if one.is_edit]
     _pull(yard, updates, tell)
+    is_fresh = service.name in wanted.rebuilds
+    wanted = wanted._replace(chosen=chosen, is_fresh=is_fresh)
     with restoring_latest(builder_for(yard, service)):
-        passed, commit = "", ""
+        applied = Applied(tuple(updates), before)
         if edits:
-            bumped = carry_out_bump(yard, service, edits, wanted._replace(chosen=chosen), tell)
-            passed, commit = bumped.tried.image, bumped.commit
-        ready = prepare(yard, service, wanted._replace(chosen=chosen, passed=passed), tell)
-        applied = Applied(tuple(updates), before, commit)
-        if isinstance(ready, Report):
+            bumped = carry_out_bump(yard, service, edits, wanted, tell)
+            applied = applied._replace(commit=bumped.commit)
+            wanted = wanted._replace(passed=bumped.tried.image, is_fresh=False)
+        try:
+            ready = prepare(yard, service, wanted, tell)
             set_choices(service.name, chosen)
+        except BaseException:
+            undo_update(service, applied)
+            raise
+        if isinstance(ready, Report):
             return ready._replace(notes=(*ready.notes, f"built on {applied.summary}, which changes nothing"))
-        set_choices(service.name, chosen)
         return ready._replace(applied=applied, notes=(applied.summary, *ready.notes))
 
 
@@ -196,23 +220,20 @@ def guarding(yard: "Yard", service: Service, applied: Applied | None) -> Iterato
         yield
     except BaseException as error:
         if applied:
-            set_choices(service.name, applied.before)
-            _take_back(service, applied)
+            undo_update(service, applied)
             if isinstance(error, DockyardError):
                 record_failure(yard, service, applied.updates, error)
         raise
 
 
-def _take_back(service: Service, applied: Applied) -> None:
-    """Add a commit that undoes the one of an update: the source says what production runs."""
-    if not applied.commit:
-        return
+def undo_update(service: Service, applied: Applied) -> None:
+    """Have a service build on what it did before an update: its source, and its choices, say what production runs."""
     try:
-        repository = find_repository(service.directory)
-        if repository:
-            repository.revert(applied.commit, f"{service.name}: take back {applied.summary}")
+        set_choices(service.name, applied.before)
+        if any(update.is_edit for update in applied.updates):
+            take_back(service, applied.commit, f"{service.name}: take back {applied.summary}")
     except DockyardError as error:
-        warn(f"{service.name}: commit {applied.commit[:12]} could not be taken back: {error}")
+        warn(f"{service.name}: {applied.summary} could not be taken back: {error}")
 
 
 def record_failure(yard: "Yard", service: Service, updates: "Sequence[Pending]", error: DockyardError) -> None:
@@ -222,6 +243,8 @@ def record_failure(yard: "Yard", service: Service, updates: "Sequence[Pending]",
     """
     if isinstance(error, _NOT_OF_THE_IMAGE):
         return
+    is_build = bool(error.transcript) and not isinstance(error, TestFailedError)
+    stage = "Test" if isinstance(error, TestFailedError) else BUILD if is_build else "upgrade"
     try:
         trial = builder_for(yard, service).own_source
     except DockyardError:
@@ -234,7 +257,7 @@ def record_failure(yard: "Yard", service: Service, updates: "Sequence[Pending]",
             digest=update.sighting.digest,
             name=f"{update.image}:{update.tag}",
             what=update.summary,
-            stage="Test" if isinstance(error, TestFailedError) else "upgrade",
+            stage=stage,
             reason=str(error),
             trial=trial,
         )
@@ -246,8 +269,10 @@ def find_failures(yard: "Yard", service: Service) -> dict[str, str]:
     if not events:
         return {}
     trial = builder_for(yard, service).own_source if service.is_buildable else ""
+    found = [event for event in reversed(events) if event.detail.get("trial") == trial]
+    builds = Counter(str(event.detail.get("digest")) for event in found if event.detail.get("stage") == BUILD)
     return {
-        str(event.detail.get("digest", "")): f"failed its {event.detail.get('stage', 'Test')} on {event.when[:10]}"
-        for event in reversed(events)
-        if event.detail.get("trial") == trial
+        digest: f"failed its {event.detail.get('stage')} on {event.when[:10]}"
+        for event in found
+        if (digest := str(event.detail.get("digest"))) and builds.get(digest, MAX_BUILDS) >= MAX_BUILDS
     }

@@ -1,18 +1,24 @@
 """What registries have now: every tag is asked for once, however many services are built on it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dockyard.errors import RegistryError
 from dockyard.registry.asking import ask_all
 from dockyard.registry.client import Registries
 from dockyard.registry.manifest import RemoteImage
+from dockyard.registry.reference import is_tag
 from dockyard.updates.bases import Base
 from dockyard.updates.sightings import Memory, Sighting, TagHistory, TagList, observe, observe_tags
 
 VERSION_LABEL = "org.opencontainers.image.version"
 NOTES_LABELS = ("org.opencontainers.image.url", "org.opencontainers.image.source")
+
+_ADDRESS = re.compile(r"https?://[!-~]{1,300}")
+"""What is taken from an image's labels ends up in messages and commits: a version and an address, and nothing else."""
 
 Candidates = Callable[[Memory], Iterable[Base]]
 """From what is known to further tags that are to be asked for, each as a base with that tag."""
@@ -58,11 +64,10 @@ def ask_tags(registries: Registries, bases: Iterable[Base], memory: Memory, now:
         if one is None or isinstance(one, RegistryError):
             sightings[key] = Sighting(answer.digest, now)
         else:
-            labels = one.labels
-            notes = next((labels[name] for name in NOTES_LABELS if labels.get(name)), "")
-            sightings[key] = Sighting(
-                answer.digest, now, one.manifest_digest, one.config_digest, labels.get(VERSION_LABEL, ""), notes
-            )
+            version = one.labels.get(VERSION_LABEL, "")
+            notes = next((text for name in NOTES_LABELS if _ADDRESS.fullmatch(text := one.labels.get(name, ""))), "")
+            shown = version if is_tag(version) else ""
+            sightings[key] = Sighting(answer.digest, now, one.manifest_digest, one.config_digest, shown, notes)
     return Answers(sightings, {}, *_failures(named))
 
 
@@ -86,9 +91,19 @@ def _failures(named: Mapping[tuple[str, str], object]) -> tuple[dict[str, str], 
     return {key: str(error) for key, error in errors.items()}, limited
 
 
-def remember(memory: Memory, answers: Answers, now: float) -> Memory:
-    """Return what is known once registries have answered."""
-    tags = {key: observe(memory.tags.get(key, TagHistory()), seen) for key, seen in answers.sightings.items()}
+def remember(
+    memory: Memory, answers: Answers, now: float, built_on: Mapping[str, str] = MappingProxyType({})
+) -> Memory:
+    """Return what is known once registries have answered.
+
+    `built_on` are digests by tag that services are built on: of a tag that was never asked for, they are older than
+    what it names now.
+    """
+    known = {
+        key: memory.tags.get(key) or observe(TagHistory(), Sighting(built_on.get(key, seen.digest), now))
+        for key, seen in answers.sightings.items()
+    }
+    tags = {key: observe(known[key], seen) for key, seen in answers.sightings.items()}
     lists = {key: observe_tags(memory.lists.get(key, TagList()), names, now) for key, names in answers.lists.items()}
     limited = {host: until for host, until in {**memory.limited, **answers.limited}.items() if until > now}
     return memory._replace(tags={**memory.tags, **tags}, lists={**memory.lists, **lists}, limited=limited)

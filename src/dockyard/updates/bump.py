@@ -1,6 +1,6 @@
 """A newer version in a service's source: tried in a git worktree, and committed once it has passed the Test."""
 
-import os
+import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +12,21 @@ from dockyard.dockerfile import build_arguments
 from dockyard.errors import DockyardError
 from dockyard.secrets import state_directory
 from dockyard.service import Service
+from dockyard.state_file import write_file
 from dockyard.updates.bases import DOCKERFILE
 from dockyard.updates.git import Repository, find_repository
 from dockyard.updates.pins import change_image, change_reference, substitute_references
+from dockyard.updates.text_file import read_text, replace_text
 
 if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
 
 MAX_SUBJECT = 72
+EDITS = "edits.json"
+
+
+class NotReadyError(DockyardError):
+    """A service's source cannot be changed by dockyard: that says nothing about a newer version."""
 
 
 class Edit(NamedTuple):
@@ -108,21 +115,15 @@ def bump(
     return Bumped(tried, made, message.partition("\n")[0])
 
 
-class NotReadyError(DockyardError):
-    """A service's source cannot be changed now: that says nothing about a newer version."""
-
-
 def refuse_unready(service: Service, branch: str = "") -> Repository | None:
-    """Return the repository of a service, None if it is in none. Raises NotReadyError if no commit is possible now."""
-    try:
-        repository = find_repository(service.directory)
-        if repository:
-            repository.refuse_unfinished()
-            repository.refuse_changes(service.directory.resolve())
-            if not branch:
-                _ = repository.branch
-    except DockyardError as error:
-        raise NotReadyError(str(error), error.hint) from None
+    """Return the repository of a service, None if it is in none. Raises GitError if no commit is possible now."""
+    repository = find_repository(service.directory)
+    if repository:
+        repository.refuse_unfinished()
+        repository.refuse_changes(service.directory.resolve())
+        repository.refuse_submodules(service.directory.resolve())
+        if not branch:
+            _ = repository.branch
     return repository
 
 
@@ -144,32 +145,44 @@ def _copy_of_source(repository: Repository, directory: Path) -> Iterator[Path]:
 
 def _bump_in_place(service: Service, updates: "Sequence[Pending]", edits: list[Edit], attempt: Try) -> Bumped:
     """Try the new files where they are, and put the earlier ones back if that fails."""
-    saved = state_directory() / "before-bump" / service.name
-    saved.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for edit in edits:
-        shutil.copy2(service.directory / edit.file, saved / edit.file)
+    saved = _saved(service)
+    try:
+        saved.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_file(saved / EDITS, json.dumps([edit._asdict() for edit in edits]))
+    except OSError as error:
+        raise DockyardError(f"{saved}: {error.strerror}") from None
     try:
         for edit in edits:
-            _replace(service.directory / edit.file, edit.new)
+            replace_text(service.directory / edit.file, edit.old, edit.new)
         tried = attempt(service)
     except BaseException:
-        for edit in edits:
-            _replace(service.directory / edit.file, edit.old)
+        _restore(service)
         raise
     return Bumped(tried, "", subject_of(service.name, updates))
 
 
-def _replace(path: Path, text: str) -> None:
-    """Replace a file whole, with the mode and the owner that it has. Raises DockyardError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+def _saved(service: Service) -> Path:
+    return state_directory() / "before-bump" / service.name
+
+
+def _restore(service: Service) -> None:
+    """Give files their text from before the last bump, as far as they have that of the bump."""
     try:
-        status = path.stat()
-        draft.write_bytes(text.encode("utf-8", "surrogateescape"))
-        os.chown(draft, status.st_uid, status.st_gid)
-        draft.chmod(status.st_mode & 0o7777)
-        draft.replace(path)
-    except OSError as error:
-        raise DockyardError(f"{path}: {error.strerror}") from None
+        rows = json.loads((_saved(service) / EDITS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    for edit in (Edit(**row) for row in rows):
+        if read_text(service.directory / edit.file) == edit.new:
+            replace_text(service.directory / edit.file, edit.new, edit.old)
+
+
+def take_back(service: Service, commit: str, subject: str) -> None:
+    """Undo a bump that did not go live: by a second commit, or, outside of git, in the files. Raises DockyardError."""
+    repository = find_repository(service.directory)
+    if repository and commit:
+        repository.revert(commit, subject)
+    elif not repository:
+        _restore(service)
 
 
 def subject_of(service: str, updates: "Sequence[Pending]") -> str:

@@ -10,7 +10,7 @@ from dockyard.lock import held
 from dockyard.plan.launch import container_name
 from dockyard.updates.applying import carry_out_bump, record_failure, restoring_latest
 from dockyard.updates.bump import NotReadyError, plan_edits
-from dockyard.updates.git import find_repository
+from dockyard.updates.git import GitError, find_repository
 
 if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
@@ -47,7 +47,7 @@ def _bump_one(  # noqa: PLR0913, PLR0917 - as above
             with restoring_latest(builder_for(yard, service)):
                 done = carry_out_bump(yard, service, updates, wanted, report, branch)
     except DockyardError as error:
-        if not isinstance(error, NotReadyError):
+        if not isinstance(error, (GitError, NotReadyError)):
             record_failure(yard, service, updates, error)
         first, *more = error.lines()
         return {"service": name, "result": "failed", "what": first, "hint": "\n".join(more)}

@@ -6,7 +6,7 @@ service has taken before is stored here, and its builds name that digest.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dockyard.errors import DockyardError
@@ -43,14 +43,14 @@ def choices_of(service: str) -> Choices:
 
 def set_choices(service: str, chosen: Choices) -> None:
     """Replace the choices of a service. Raises DockyardError."""
-    change_choices({service: chosen})
+    change_choices(lambda known: {**known, service: chosen})
 
 
-def change_choices(wanted: Mapping[str, Choices]) -> None:
-    """Replace the choices of some services. Raises DockyardError."""
+def change_choices(change: Callable[[Mapping[str, Choices]], Mapping[str, Choices]]) -> None:
+    """Change the choices of all services, with no other command in between. Raises DockyardError."""
     try:
         with locked_file(path().with_suffix(".lock")):
-            changed = {**load_choices(), **{service: dict(chosen) for service, chosen in wanted.items()}}
-            write_file(path(), json.dumps({service: chosen for service, chosen in changed.items() if chosen}, indent=1))
+            changed = {service: dict(chosen) for service, chosen in change(load_choices()).items() if chosen}
+            write_file(path(), json.dumps(changed, indent=1))
     except OSError as error:
         raise DockyardError(f"{path()}: {error.strerror}", hint="on what services build is stored there") from None

@@ -16,9 +16,10 @@ from dockyard.fleet.order import build_order
 from dockyard.holds import hold_of
 from dockyard.registry.client import Registries
 from dockyard.updates.applying import REFRESH, find_failures
-from dockyard.updates.asking import Answers, ask_lists, ask_tags, remember
+from dockyard.updates.asking import ask_lists, ask_tags, remember
 from dockyard.updates.bases import Base, find_bases
 from dockyard.updates.bump import NotReadyError, plan_edits, refuse_choice, refuse_unready
+from dockyard.updates.git import GitError
 from dockyard.updates.memory import change_memory, load_memory
 from dockyard.updates.pending import PACKAGES, Gate, Pending, find_pending
 from dockyard.updates.policy import Blocker, load_policy
@@ -114,6 +115,8 @@ def _judge_sources(yard: "Yard", pending: list[Pending]) -> list[Pending]:
                 unready[service.name] = _reason(partial(refuse_unready, service))
             if one.is_edit:
                 reason = unready[service.name] or _reason(partial(plan_edits, service, [one], parameters))
+            elif service.file("Build"):
+                reason = "its ./Build decides what it is built on; pin the image for dockyard to change it"
             else:
                 reason = _reason(partial(refuse_choice, service, one, parameters))
         judged.append(one._replace(blockers=(Blocker("source", reason),)) if reason else one)
@@ -124,7 +127,7 @@ def _reason(check: Callable[[], object]) -> str:
     """Return why a check refuses; empty if it does not."""
     try:
         check()
-    except NotReadyError as error:
+    except (GitError, NotReadyError) as error:
         return str(error)
     return ""
 
@@ -174,16 +177,13 @@ def _ask(
     followed = [base for base in bases if not gates[base].policy.track.is_same_tag]
     with Registries(yard.engine.dialect.name) as registries:
         answers = ask_tags(registries, bases, memory, now).join(ask_lists(registries, followed, memory, now))
-        known = remember(memory, answers, now)
+        built_on = {base.key: base.digest for base in bases if base.digest}
+        known = remember(memory, answers, now, built_on)
         moment = datetime.fromtimestamp(now, host_zone())
         tags = [_of_tag(one) for base in followed for one in find_pending(base, gates[base], known, moment)]
         further = [base for base in tags if base.key not in answers.sightings]
         answers = answers.join(ask_tags(registries, further, known, now)) if further else answers
-    return change_memory(partial(_remember, answers=answers, now=now)), answers.problems
-
-
-def _remember(memory: Memory, *, answers: Answers, now: float) -> Memory:
-    return remember(memory, answers, now)
+    return change_memory(lambda known: remember(known, answers, now, built_on)), answers.problems
 
 
 def _of_tag(update: Pending) -> Base:
@@ -194,22 +194,35 @@ def _of_tag(update: Pending) -> Base:
 def _gates(yard: "Yard", settings: "Mapping[str, Settings]", bases: Iterable[Base]) -> dict[Base, Gate]:
     """Return what decides on the updates of each image of each service."""
     _, depends = build_order(yard, settings)
-    below = {base for wanted in depends.values() for base in wanted}
-    known: dict[str, tuple[bool, Mapping[str, str], str, bool]] = {}
+    known: dict[str, tuple[str, Mapping[str, str], str, bool]] = {}
     found = {}
     for base in bases:
         service = yard.named(base.service)
         if base.service not in known:
             held = hold_of(base.service)
-            is_tested = base.service in below or _has_test(yard, service)
             known[base.service] = (
-                is_tested,
-                find_failures(yard, service),
+                _untested(yard, depends, base.service),
+                _failures(yard, service),
                 str(held) if held else "",
                 service.is_buildable,
             )
         found[base] = Gate(load_policy(settings[base.service], base.name), *known[base.service])
     return found
+
+
+def _untested(yard: "Yard", depends: Mapping[str, Iterable[str]], name: str) -> str:
+    """Return which service has no Test that an update would go live in: this one, or those that are built from it."""
+    above = [service for service, wanted in depends.items() if name in wanted]
+    if not above:
+        return "" if _has_test(yard, yard.named(name)) else name
+    return next((found for service in above if (found := _untested(yard, depends, service))), "")
+
+
+def _failures(yard: "Yard", service: "Service") -> Mapping[str, str]:
+    try:
+        return find_failures(yard, service)
+    except DockyardError:  # its source cannot be read, which an upgrade reports
+        return {}
 
 
 def _has_test(yard: "Yard", service: "Service") -> bool:

@@ -27,8 +27,13 @@ _UNFINISHED = {
     "REVERT_HEAD": "a revert",
     "BISECT_LOG": "a bisection",
 }
+_SUBMODULE = "160000 "
 _NO_REPOSITORY = "not a git repository"
 _OTHER_OWNER = "dubious ownership"
+
+
+class GitError(DockyardError):
+    """Git refuses, or what it is to work on is not in order: that says nothing about what was to be committed."""
 
 
 class Repository(NamedTuple):
@@ -37,36 +42,43 @@ class Repository(NamedTuple):
     top: Path
 
     def call(self, *words: str, at: Path | None = None) -> str:
-        """Run git and return its output. Raises DockyardError."""
+        """Run git and return its output. Raises GitError."""
         return _git(at or self.top, *words)
 
     @property
     def branch(self) -> str:
-        """The branch that is checked out. Raises DockyardError if none is."""
+        """The branch that is checked out. Raises GitError if none is."""
         try:
             return self.call("symbolic-ref", "--quiet", "--short", "HEAD").strip()
-        except DockyardError:
-            raise DockyardError(
+        except GitError:
+            raise GitError(
                 f"{self.top}: no branch is checked out", hint="git switch to a branch, or name one with --branch"
             ) from None
 
     def refuse_unfinished(self) -> None:
-        """Raise DockyardError in the middle of a rebase, a merge or the like."""
+        """Raise GitError in the middle of a rebase, a merge or the like."""
         for name, what in _UNFINISHED.items():
             path = self.top / self.call("rev-parse", "--git-path", name).strip()
             if path.exists():
-                raise DockyardError(
-                    f"{self.top}: the repository is in the middle of {what}", hint="finish it, or abort it"
-                )
+                raise GitError(f"{self.top}: the repository is in the middle of {what}", hint="finish it, or abort it")
 
     def refuse_changes(self, directory: Path) -> None:
-        """Raise DockyardError if anything below a directory is not committed. What git ignores does not count."""
+        """Raise GitError if anything below a directory is not committed. What git ignores does not count."""
         changed = self.call("status", "--porcelain", "--untracked-files=all", "-z", "--", str(directory))
         names = [entry[3:] for entry in changed.split("\0") if entry]
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise DockyardError(
+            raise GitError(
                 f"{self.top / names[0]}{more}: not committed", hint="commit it, or take it back, and try again"
+            )
+
+    def refuse_submodules(self, directory: Path) -> None:
+        """Raise GitError for a submodule below a directory: a worktree has nothing in it."""
+        entries = self.call("ls-files", "--stage", "-z", "--", str(directory)).split("\0")
+        found = next((entry.partition("\t")[2] for entry in entries if entry.startswith(_SUBMODULE)), "")
+        if found:
+            raise GitError(
+                f"{self.top / found}: a submodule, which is not in a worktree", hint="change the file by hand"
             )
 
     def ignored_files(self, directory: Path) -> list[str]:
@@ -89,7 +101,7 @@ class Repository(NamedTuple):
     def commit(self, branch: str, files: Iterable[tuple[str, str, str]], message: str) -> str:
         """Add one commit to a branch that changes files, each given as path, old text and new text; return its id.
 
-        A branch that does not exist begins at what is checked out. Raises DockyardError if a file has another text on
+        A branch that does not exist begins at what is checked out. Raises GitError if a file has another text on
         that branch, or if the branch cannot be moved.
         """
         every = list(files)
@@ -106,7 +118,7 @@ class Repository(NamedTuple):
         return made
 
     def revert(self, commit: str, subject: str) -> None:
-        """Add a commit to the current branch that undoes an earlier one. Raises DockyardError."""
+        """Add a commit to the current branch that undoes an earlier one. Raises GitError."""
         with self._locked():
             branch, begin = self.branch, self._resolve("HEAD")
             with self.worktree(begin) as tree:
@@ -142,7 +154,7 @@ class Repository(NamedTuple):
 def find_repository(directory: Path) -> Repository | None:
     """Return the repository that a directory is in; None without one, or without git.
 
-    Raises DockyardError for one that git refuses to use.
+    Raises GitError for one that git refuses to use.
     """
     if not process.find("git"):
         return None
@@ -153,7 +165,7 @@ def find_repository(directory: Path) -> Repository | None:
         return None
     if _OTHER_OWNER in done.stderr:
         owner = directory.stat().st_uid
-        raise DockyardError(
+        raise GitError(
             f"{directory}: git does not use a repository of another user (uid {owner})",
             hint=f"git config --global --add safe.directory {directory}, if you trust its hooks and configuration",
         )
@@ -161,12 +173,7 @@ def find_repository(directory: Path) -> Repository | None:
 
 
 def _git(directory: Path, *words: str) -> str:
-    try:
-        done = _run(directory, *words)
-    except TimeoutError:
-        raise DockyardError(f"{directory}: git {_verb(words)} was not done within {TIMEOUT:g} s") from None
-    except OSError as error:
-        raise DockyardError(f"git: {error.strerror}", hint="apt install git") from None
+    done = _run(directory, *words)
     if done.exit_code:
         raise _refused(done, _verb(words))
     return done.stdout
@@ -176,17 +183,22 @@ def _run(directory: Path, *words: str) -> process.Done:
     # The variables that git hands to hooks would have it work on another repository than this.
     without = (word for name in _OF_ANOTHER for word in ("-u", name))
     command = ("env", *without, "git", "-C", str(directory), *words)
-    return process.capture(command, extra_environment=_UNATTENDED, timeout=TIMEOUT)
+    try:
+        return process.capture(command, extra_environment=_UNATTENDED, timeout=TIMEOUT)
+    except TimeoutError:
+        raise GitError(f"{directory}: git {_verb(words)} was not done within {TIMEOUT:g} s") from None
+    except (OSError, ValueError) as error:
+        raise GitError(f"{directory}: git {_verb(words)} could not be run: {error}") from None
 
 
 def _verb(words: Iterable[str]) -> str:
     return next((word for word in words if not word.startswith("-") and "=" not in word), "")
 
 
-def _refused(done: process.Done, verb: str) -> DockyardError:
+def _refused(done: process.Done, verb: str) -> GitError:
     lines = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
     reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-    return DockyardError(f"git {verb} failed with exit code {done.exit_code}: {reason}")
+    return GitError(f"git {verb} failed with exit code {done.exit_code}: {reason}")
 
 
 def _identity(repository: Repository) -> tuple[str, ...]:
@@ -199,8 +211,8 @@ def _identity(repository: Repository) -> tuple[str, ...]:
 
 
 def _replace_text(path: Path, old: str, new: str) -> None:
-    """Replace a file's text. Raises DockyardError if it is another one by now."""
+    """Replace a file's text. Raises GitError if it is another one by now."""
     raw = old.encode("utf-8", "surrogateescape")
     if path.is_symlink() or not path.is_file() or path.read_bytes() != raw:
-        raise DockyardError(f"{path.name}: it has changed on the branch in the meantime", hint="try again")
+        raise GitError(f"{path.name}: it has changed on the branch in the meantime", hint="try again")
     path.write_bytes(new.encode("utf-8", "surrogateescape"))

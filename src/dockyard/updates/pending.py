@@ -15,13 +15,13 @@ DIGEST, PACKAGES = "digest", "packages"
 class Gate(NamedTuple):
     """What of a service decides on the updates of one image.
 
-    `is_tested`: a Test, its own or that of a service built from it, stands between an update and production. `failed`
-    has the digests that failed with the source as it is, each with when and how. `held` is why the service is held.
+    `untested` is a service without a Test that an update would go live in: this one, or one that is built from it.
+    `failed` has the digests that failed with the source as it is, each with when and how. `held` is why it is held.
     `is_built`: it has a Dockerfile, so that an upgrade builds, tests and switches.
     """
 
     policy: Policy
-    is_tested: bool = True
+    untested: str = ""
     failed: Mapping[str, str] = {}
     held: str = ""
     is_built: bool = True
@@ -182,8 +182,10 @@ def _judge(update: Pending, gate: Gate, memory: Memory, now: datetime) -> Pendin
         found.append(Blocker("failed", failed))
     if not gate.is_built:
         found.append(Blocker("unbuilt", "not built here: write `FROM` in a Dockerfile instead of `image`"))
-    if not gate.is_tested:
-        found.append(Blocker("untested", "no Test"))
+    if gate.untested:
+        own = gate.untested == update.base.service
+        why = "no Test" if own else f"no Test: {gate.untested} is built from it, and has none"
+        found.append(Blocker("untested", why))
     host = update.base.reference.host
     limited = memory.limited.get(host, 0.0)
     if limited > now.timestamp():

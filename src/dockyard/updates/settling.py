@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.errors import DockyardError
+from dockyard.errors import DockyardError, EngineError
 from dockyard.telling import warn
 from dockyard.updates.choices import Choices, change_choices, load_choices
 
@@ -49,15 +49,29 @@ def settle_tags(yard: "Yard") -> None:
     from dockyard.updates.bases import find_bases
 
     try:
-        choices = load_choices()
-        if not choices:
+        if not load_choices():
             return
         settings, problems = yard.load_all()
         if problems:  # a service that cannot be read may use a tag
             return
-        settled = plan_settling(find_bases(yard, settings, settings), choices)
-        for reference, tag in settled.tags:
-            yard.engine.call("tag", reference, tag)
-        change_choices(settled.choices)
+        bases = find_bases(yard, settings, settings)
+        change_choices(lambda choices: _settle(yard, plan_settling(bases, choices), choices))
     except DockyardError as error:
         warn(f"tags of base images stay as they are: {error}")
+
+
+def _settle(yard: "Yard", settled: Settled, choices: Mapping[str, Choices]) -> Mapping[str, Choices]:
+    """Move tags, and return the choices that are left; those of a tag that cannot be moved stay."""
+    stay = []
+    for reference, tag in settled.tags:
+        try:
+            yard.engine.call("tag", reference, tag)
+        except EngineError as error:
+            warn(f"{tag} stays as it is: {error.stderr.strip()}")
+            stay.append(reference)
+    kept = {
+        service: {name: reference for name, reference in chosen.items() if reference in stay}
+        for service, chosen in choices.items()
+    }
+    services = {*settled.choices, *kept}
+    return {name: {**settled.choices.get(name, {}), **kept.get(name, {})} for name in services}

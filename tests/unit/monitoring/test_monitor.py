@@ -42,7 +42,7 @@ FAILED = Done("web", "failed", "web: Test ended with exit code 1", output="KeyEr
 def sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """Store what is known in a directory of the test's own."""
     monkeypatch.setattr(notified, "state_directory", lambda: tmp_path / "state")
-    monkeypatch.setattr(monitor, "_pending", lambda _yard: [])
+    monkeypatch.setattr(monitor, "pending_of", lambda _yard: [])
     return []
 
 

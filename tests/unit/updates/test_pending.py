@@ -95,7 +95,8 @@ def test_a_tag_that_is_moved_back_takes_services_back() -> None:
 @pytest.mark.parametrize(
     ("gate", "why"),
     [
-        (Gate(Policy(), is_tested=False), "no Test"),
+        (Gate(Policy(), untested="web"), "no Test"),
+        (Gate(Policy(), untested="app"), "no Test: app is built from it, and has none"),
         (Gate(Policy(), is_built=False), "not built here: write `FROM` in a Dockerfile instead of `image`"),
         (Gate(Policy(), held="held until 2027-01-01"), "held until 2027-01-01"),
         (Gate(Policy(hold=Hold("all"))), "held: all"),

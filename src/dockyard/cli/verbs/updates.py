@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dockyard.cli.command import argument, flag, option
 from dockyard.cli.output import Result, say, table, warn
 from dockyard.cli.verb import verb
-from dockyard.errors import WORK_FAILED
+from dockyard.errors import WORK_FAILED, DockyardError, EngineUnreachableError
 from dockyard.yard import Yard
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ def ask_upstream(yard: Yard, names: "Iterable[str]", *, offline: bool, refresh: 
 
     if offline or yard.settings[NEVER_ASKS]:
         return Upstream()
-    found = collect_updates(yard, names, ignores_waits=refresh)
+    try:
+        found = collect_updates(yard, names, ignores_waits=refresh)
+    except EngineUnreachableError:
+        raise
+    except DockyardError as error:
+        warn(f"newer base images are left out: {error}")
+        return Upstream()
     for problem in found.problems:
         warn(problem)
     return found
