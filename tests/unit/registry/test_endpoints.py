@@ -1,9 +1,13 @@
 """Where a repository is asked for, as daemon.json and registries.conf say."""
 
 import tomllib
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dockyard.errors import UsageError
 from dockyard.registry.endpoints import DockerRules, Endpoint, PodmanRules
 from dockyard.registry.reference import parse_reference
 
@@ -166,3 +170,31 @@ def test_what_is_not_as_it_should_be_in_registries_conf_counts_for_nothing(conte
     rules = PodmanRules([content])
     assert rules.names_of("web")
     assert rules.endpoints_of(parse_reference("a.b/web"))[-1].host == "a.b"
+
+
+KEYS = ["registry", "aliases", "unqualified-search-registries", "registry-mirrors", "insecure-registries"]
+PARTS = ["prefix", "location", "mirror", "insecure", "blocked", "pull-from-mirror", "web"]
+_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["a.b", "*.b", "http://m:1", "::"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*KEYS, *PARTS]),
+            inner,
+            max_size=5,
+        )
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), _values))
+def test_any_configuration_leads_somewhere_or_nowhere_and_never_to_an_exception(content: dict[str, object]):
+    for rules in (DockerRules(content, lambda _: []), PodmanRules([content])):
+        for reference in map(parse_reference, ("a.b/web", "debian")):
+            assert all(endpoint.host is not None for endpoint in rules.endpoints_of(reference))
+        with suppress(UsageError):  # an alias may be no name of an image
+            assert rules.names_of("web")
