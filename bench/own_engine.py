@@ -111,7 +111,8 @@ class Podman:
     removal = ("rm", "--force", "--time", "0")
 
     def __init__(self, root: Path) -> None:
-        self.argv = ("podman", "--root", f"{root}/data", "--runroot", f"{root}/run", "--cgroup-manager", "cgroupfs")
+        places = ("--root", f"{root}/data", "--runroot", f"{root}/run", "--network-config-dir", f"{root}/networks")
+        self.argv = ("podman", *places, "--cgroup-manager", "cgroupfs")
 
     def start(self) -> None:
         """There is no daemon."""
