@@ -133,7 +133,8 @@ class Fleet:
         self._call("run", "--detach", *options, *publish, IMAGE, BUSYBOX, *command)
 
     def _start_and_remove(self, name: str) -> None:
-        self._call("network", "inspect", self.network)  # as a launch does
+        if self.network != NONE:
+            self._call("network", "inspect", self.network)  # as a launch does
         self._start(name)
         self._call(*self.engine.removal, name)
 

@@ -141,6 +141,10 @@ class SecondEngine(World):
         """Return the daemon's process id; 0 where it does not run."""
         return next((pid for pid, name in self.processes() if name == "dockerd"), 0)
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the daemon and its containerd."""
+        return [pid for pid, name in self.processes() if name in {"dockerd", "containerd"}]
+
     def processes(self) -> list[tuple[int, str]]:
         """Return the engine's processes, daemon first: those with its directory on their command line."""
         names = ("dockerd", "containerd", "containerd-shim", "docker-proxy")

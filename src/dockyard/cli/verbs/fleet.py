@@ -43,6 +43,7 @@ def _run(
 
     if given["jobs"] < 0:
         raise UsageError("--jobs takes a number above 0", hint="leave it out for the usual one")
+    _ = yard.engine.changes_at_once  # asked here, for all processes to come
     with watching(quiet=given["quiet"]) as watcher:
         finished = work(watcher, How(given["jobs"] or jobs, given["timeout"]))
     result = summary(finished, quiet=given["quiet"])
