@@ -64,6 +64,10 @@ class Builder(NamedTuple):
     parameters: tuple[str, ...] = ()
     chosen: Mapping[str, str] = MappingProxyType({})
 
+    def choosing(self, wanted: Mapping[str, str]) -> "Builder":
+        """Return the same builds on chosen digests, as far as the Dockerfile can name them."""
+        return self._replace(chosen=usable_choices(self.service, self.all_parameters, wanted))
+
     def build(self, tag: str = LATEST, *, force: bool = False, timeout: float | None = None) -> Image:
         """Build the image if its source has changed, push it where its repository is a registry, and return it.
 
@@ -426,8 +430,7 @@ def builder_for(  # noqa: PLR0913 - a service, and what is given otherwise
     settings = yard.load(service)
     names = image_name(service.name, settings, name=name, repository=repository)
     builder = Builder(yard.engine, service, settings, names, parameters)
-    wanted = choices_of(service.name) if chosen is None else chosen
-    return builder._replace(chosen=usable_choices(service, builder.all_parameters, wanted))
+    return builder.choosing(choices_of(service.name) if chosen is None else chosen)
 
 
 def latest_id(builder: Builder) -> str:

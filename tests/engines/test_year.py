@@ -7,7 +7,7 @@ import pytest
 
 from tests.engines.upstream import serving
 from tests.engines.world import REPOSITORY, Record, World
-from tests.engines.year import Fleet, clock_library
+from tests.engines.year import Fleet
 
 EVENTS = int(os.environ.get("DOCKYARD_YEAR", "8"))
 LOG = REPOSITORY / ".state/year.log"
@@ -27,8 +27,6 @@ def alone(engine: World) -> Iterator[World]:
 @pytest.mark.long("podman")
 def test_a_year_of_upstream_events(alone: World, record_property: Record) -> None:
     """After each event the timer's job runs; what is live is what an oracle says, and so are messages and commits."""
-    if not clock_library():
-        pytest.skip("libfaketime is not installed (scripts/setup registry fetches it)")
     with serving(alone) as upstream:
         fleet = Fleet(alone, upstream, SEED)
         fleet.build()

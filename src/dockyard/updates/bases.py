@@ -4,17 +4,17 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from dockyard.build import builder_for
+from dockyard.build import Builder
 from dockyard.errors import UsageError
 from dockyard.fleet.order import plain_names
-from dockyard.plan.build import LATEST, LIVE
+from dockyard.plan.build import LATEST, LIVE, image_name
 from dockyard.plan.order import plain_reference
 from dockyard.registry.configuration import read_configuration
 from dockyard.registry.reference import Reference, choose_reference
 from dockyard.settings.keys import IMAGE
+from dockyard.updates.choices import Choices, load_choices
 
 if TYPE_CHECKING:
-    from dockyard.build import Builder
     from dockyard.engine.models import Image
     from dockyard.service import Service
     from dockyard.settings.resolve import Settings
@@ -56,53 +56,64 @@ class Base(NamedTuple):
         return bool(self.reference.digest)
 
 
+class _Named(NamedTuple):
+    """An image as a file of a service names it, the reference that a build takes, and what was built on it."""
+
+    service: str
+    name: str
+    file: str
+    taken: str
+    built: tuple[str, ...] = ()
+
+
 def find_bases(yard: "Yard", settings: "Mapping[str, Settings]", names: Iterable[str]) -> list[Base]:
-    """Return the images that these services are made from, and that others publish.
+    """Return the images that these services are made from, and that others publish: in one question to the engine.
 
     Left out are the images that services are built as, and what was built on this host without a service: no registry
     has a newer one. Raises DockyardError if the engine does not answer, or its configuration cannot be read.
     """
     names_of = read_configuration(yard.engine.dialect.name, os.environ).rules.names_of
-    own = plain_names(settings)
+    own, choices = plain_names(settings), load_choices()
     services = [yard.named(name) for name in names if name in settings]
-    found = [base for service in services for base in _bases(yard, service, settings[service.name], names_of)]
-    return [base for base in found if base and plain_reference(base.name) not in own]
+    named = [
+        one
+        for service in services
+        for one in _named(yard, service, settings[service.name], choices.get(service.name, {}))
+        if plain_reference(one.name) not in own
+    ]
+    images = yard.engine.images(word for one in named for word in (one.taken, *one.built))
+    return [base for one in named if (base := _base(names_of, one, images))]
 
 
-def _bases(yard: "Yard", service: "Service", settings: "Settings", names_of: NamesOf) -> list[Base]:
-    if service.is_buildable:
-        builder = builder_for(yard, service)
-        images = builder.base_images.images
-        built_on = _recorded_digests(builder)
-        located = ((name, DOCKERFILE, images[name], built_on.get(name, "")) for name in builder.bases)
-    else:
+def _named(yard: "Yard", service: "Service", settings: "Settings", choices: Choices) -> list[_Named]:
+    if not service.is_buildable:
         name = settings[IMAGE]
-        named = name if "/" in name or ":" in name else ""
-        located = ((name, SETTINGS, yard.engine.images([name]).get(name), "") for name in filter(None, [named]))
-    return [base for one in located if (base := _base(names_of, service.name, *one))]
+        return [_Named(service.name, name, SETTINGS, name)] if "/" in name or ":" in name else []
+    names = image_name(service.name, settings)
+    builder = Builder(yard.engine, service, settings, names).choosing(choices)
+    built = tuple(names.tagged(tag) for tag in (LIVE, LATEST))
+    return [_Named(service.name, name, DOCKERFILE, builder.chosen.get(name, name), built) for name in builder.bases]
 
 
-def _base(  # noqa: PLR0913, PLR0917 - a row of what is found
-    names_of: NamesOf, service: str, name: str, file: str, image: "Image | None", recorded: str
-) -> Base | None:
+def _base(names_of: NamesOf, named: _Named, images: "Mapping[str, Image]") -> Base | None:
     """Return a base; None for a name that no registry could have, or an image that was built here."""
+    image = images.get(named.taken)
     try:
-        reference = choose_reference(names_of(name), image.digests if image else ())
+        reference = choose_reference(names_of(named.name), image.digests if image else ())
     except UsageError:
         return None
     digests = [digest.partition("@")[2] for digest in image.digests] if image else []
     if image and not digests and not reference.digest:
         return None
+    recorded = next((_recorded_digest(images[tag], named.name) for tag in named.built if tag in images), "")
     local = [f"sha256:{word}" for word in (image.id, image.config_digest) if word] if image else []
     pinned = [reference.digest] if reference.digest else []
     known = [*pinned, *digests, *local] if image or pinned else [recorded]
     digest = next(iter([*pinned, *digests, recorded]), "")
-    return Base(service, name, reference, file, frozenset(filter(None, known)), digest)
+    return Base(named.service, named.name, reference, named.file, frozenset(filter(None, known)), digest)
 
 
-def _recorded_digests(builder: "Builder") -> dict[str, str]:
-    """Return the digests of the images that what is live, or else the latest image, was built on."""
-    images = builder.tags()
-    image = images.get(builder.name.tagged(LIVE)) or images.get(builder.name.tagged(LATEST))
-    words = (word.rpartition("=") for word in image.base_digests.split()) if image else ()
-    return {name: digest for name, _, digest in words}
+def _recorded_digest(image: "Image", name: str) -> str:
+    """Return the digest of a base image that an image was built on, as its labels say; empty if they do not."""
+    words = (word.rpartition("=") for word in image.base_digests.split())
+    return next((digest for known, _, digest in words if known == name), "")
