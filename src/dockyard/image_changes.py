@@ -7,6 +7,7 @@ from dockyard import history
 from dockyard.errors import DockyardError
 
 if TYPE_CHECKING:
+    from dockyard.build import Builder
     from dockyard.engine.engine import Engine
     from dockyard.engine.models import Image
     from dockyard.packages.compare import ImageDifference
@@ -30,6 +31,18 @@ def note_changes(engine: "Engine", service: str, before: str, after: str) -> tup
         return ()
     history.add_detail(service, after, detail_of(found, before))
     return (f"changed: {describe(found)}", *found.notes)
+
+
+def describe_candidate(builder: "Builder", image: str) -> tuple[str, ...]:
+    """Return as lines how an image, by its id, differs from what is live, or why that is not known."""
+    from dockyard.plan.build import LIVE
+
+    live = builder.tags().get(builder.name.tagged(LIVE))
+    try:
+        found = difference(builder.engine, live.id, image) if live else None
+    except DockyardError as error:
+        return (f"not compared with what is live: {error}",)
+    return (f"changed: {describe(found) or 'nothing'}", *found.notes) if found else ()
 
 
 def difference(engine: "Engine", before: str, after: str) -> "ImageDifference | None":

@@ -353,9 +353,11 @@ def _have_same_content(yard: Yard, one: str, other: str) -> bool:
     """Return whether two images, by their ids, have the same content."""
     if one == other:
         return True
+    from dockyard.packages.equality import have_same_content
+
     found = yard.engine.images([f"sha256:{one}", f"sha256:{other}"])
-    image = found.get(f"sha256:{one}")
-    return image is not None and image.equals(found.get(f"sha256:{other}"))
+    first, second = found.get(f"sha256:{one}"), found.get(f"sha256:{other}")
+    return first is not None and second is not None and have_same_content(yard.engine, first, second)
 
 
 def _reasons(

@@ -1,6 +1,7 @@
 """What changes in an image, as the upgrade, the history, a failure and `d surface` show it, on each image store."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,16 @@ def test_a_scanner_has_a_worse_image_refused(engine: World) -> None:
         assert "CVE-2 in a 1" in why
     finally:
         engine.host_file.write_text("")
+
+
+def test_the_same_files_again_are_no_upgrade(engine: World) -> None:
+    """Another source, layers with other times, and so another content: nothing switches, and no tag moves."""
+    service = engine.plain(Test=PASSES)
+    engine.d("upgrade", service.name)
+    live = engine.tags(service.name)["live"]
+    write(service / "Dockerfile", f"{FROM_SCRATCH}# built again\n")
+    os.utime(service / "files/version", (1, 1))
+    assert "is up to date" in engine.d("upgrade", service.name, "--force").stdout
+    tags = engine.tags(service.name)
+    assert tags["latest"] != live
+    assert (tags["live"], tags["prev"]) == (live, "")

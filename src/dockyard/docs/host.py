@@ -104,6 +104,9 @@ FILES = (
     ),
     Place("bases.json", "", "On which digests services build, if not on those that the host's tags name."),
     Place("before-bump", "", "Files that `d bump` has changed, as they were; only of services outside of git."),
+    Place(
+        "comparisons.json", "", "Which images were compared, and have the same content. Without it they are read again."
+    ),
     Place("scans", "", "What the scanner of `scan_command` has found in images, for a week."),
     Place("alerts.db", "", "What d-cowscan has found, and what was accepted. Of a container that is gone: 90 days."),
     Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),

@@ -22,6 +22,7 @@ from dockyard.errors import (
     PortTakenError,
     TestFailedError,
 )
+from dockyard.image_changes import describe_candidate
 from dockyard.plan.build import LATEST
 from dockyard.service import Service
 from dockyard.telling import warn
@@ -181,7 +182,8 @@ def _try(yard: "Yard", service: Service, wanted: "Wanted", tell: "Tell") -> Trie
     if not made.is_tested:
         tell(f"testing {made.image[:12]}")
     has_passed = made.is_tested or tested(builder, made.image, wanted) is not None
-    return Tried(made.image, (), time.monotonic() - began if has_passed else None)
+    seconds = time.monotonic() - began if has_passed else None
+    return Tried(made.image, describe_candidate(builder, made.image), seconds)
 
 
 def _pull(yard: "Yard", updates: "Sequence[Pending]", tell: "Tell") -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dockyard import history, image_changes
 from dockyard.engine.models import IdMap, Image
-from dockyard.image_changes import describe_failed_image, describe_recorded, note_changes
+from dockyard.image_changes import describe_candidate, describe_failed_image, describe_recorded, note_changes
 from dockyard.packages import compare
 from dockyard.packages.compare import ImageDifference
 from dockyard.packages.package import PackageChange
@@ -123,3 +123,15 @@ def test_a_failed_image_is_compared_with_what_is_live(engine: Any) -> None:  # n
     assert describe_failed_image(engine, "web", "/dossiers/2", OLD) == ""
     assert describe_failed_image(engine, "web", "/dossiers/1", NEW) == ""
     assert describe_failed_image(engine, "db", "/dossiers/1", OLD) == ""
+
+
+def test_a_commit_says_what_its_image_changes(engine: Any) -> None:  # noqa: ANN401
+    """Relative to what is live; nothing if nothing is."""
+    live = {"r/web:live": engine.there[f"sha256:{OLD}"]}
+    builder: Any = SimpleNamespace(
+        engine=engine, name=SimpleNamespace(tagged=lambda tag: f"r/web:{tag}"), tags=lambda: live
+    )
+    assert describe_candidate(builder, NEW) == ("changed: openssl 3.0.15 → 3.0.17, 2 files",)
+    assert describe_candidate(builder, OLD) == ("changed: nothing",)
+    live.clear()
+    assert describe_candidate(builder, NEW) == ()
