@@ -16,6 +16,7 @@ from dockyard.service import Service
 from dockyard.settings.keys import IMAGE
 from dockyard.settings.load import settings_path
 from dockyard.settings.resolve import Settings
+from dockyard.updates.choices import Choices, load_choices
 from dockyard.updates.pins import Edit, change_image, is_pinned, pin_text, with_digest
 from dockyard.updates.text_file import read_text, replace_text
 from dockyard.yard import Yard
@@ -83,11 +84,16 @@ def plan_pins(yard: Yard, services: Sequence[Service], *, refresh: bool) -> tupl
             unread = Source(service.name, service.directory, "", ())
             failed.append(Pinning(unread, Edit(""), {}, error.lines()[0]))
     digests = find_digests(engine, (name for source in sources for name in source.references), refresh=refresh)
-    known = {name: found.digest for name, found in digests.items() if found.digest}
-    found = [
-        Pinning(source, source.pin(known), {name: digests[name] for name in source.references}) for source in sources
-    ]
+    choices = {} if refresh else load_choices()
+    found = [_pinning(source, digests, choices.get(source.service, {})) for source in sources]
     return tuple(sorted([*found, *failed], key=lambda pinning: pinning.source.service))
+
+
+def _pinning(source: Source, digests: Mapping[str, Digest], chosen: Choices) -> Pinning:
+    """Return what becomes of a file: what a service builds on is pinned, also if its tag names an older version."""
+    own = {name: Digest(reference.rpartition("@")[2], ENGINE) for name, reference in chosen.items()}
+    taken = {name: own.get(name, digests[name]) for name in source.references}
+    return Pinning(source, source.pin({name: one.digest for name, one in taken.items() if one.digest}), taken)
 
 
 def find_digests(engine: Engine, references: Iterable[str], *, refresh: bool) -> dict[str, Digest]:
