@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dockyard.dockerfile import build_arguments
 from tests.engines.world import BASE, LABEL, World, free_port, wait_for, write
 
-_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Upstream:
@@ -41,7 +43,8 @@ class Upstream:
         named = "".join(f'LABEL {key}="{value}"\n' for key, value in labels.items())
         write(context / "Dockerfile", f"FROM {base}\n{named}LABEL {LABEL}\nCOPY root /\n")
         draft = f"{self.name(repository)}:draft"
-        self.engine.call("build", "--quiet", "--tag", draft, str(context))
+        plain = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}  # with them, a containerd store pushes an index
+        self.engine.run(self.engine.engine, "build", "--quiet", "--tag", draft, context, env=plain)
         self.engine.call("push", "--quiet", draft)
         self.engine.call("rmi", draft)
         digest = self.digest(repository, "draft")
@@ -74,6 +77,16 @@ class Upstream:
         manifest["config"] |= {"digest": digest, "size": len(blob)}
         self._ask("PUT", f"{repository}/manifests/{tag}", json.dumps(manifest).encode(), headers["content-type"])
         return self.digest(repository, tag)
+
+    def move_to_index(self, repository: str, tag: str, digest: str) -> str:
+        """Have a tag name an index for several platforms, all of the image of a digest; returns the index's digest."""
+        headers, manifest = self._ask("GET", f"{repository}/manifests/{digest}")
+        image = {"mediaType": headers["content-type"], "digest": digest, "size": len(manifest)}
+        names = (build_arguments(())["TARGETARCH"], "s390x")
+        manifests = [{**image, "platform": {"os": "linux", "architecture": name}} for name in names]
+        index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}
+        answer, _ = self._ask("PUT", f"{repository}/manifests/{tag}", json.dumps(index).encode(), _INDEX)
+        return answer["docker-content-digest"]
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of an answer."""
