@@ -84,16 +84,21 @@ class BaseImages(NamedTuple):
 
     def _pull_version(self, name: str, digest: str) -> bool:
         """Pull a version of an image, and have its tag name that; returns whether a registry still has it."""
-        reference = parse_reference(name)
-        if reference.digest:
+        from dockyard.updates.pins import is_pinned, with_digest
+
+        if is_pinned(name):
             return False
-        version = reference.with_digest(digest).canonical
+        version = with_digest(name, digest)
         try:
             self.engine.call("pull", version)
-            self.engine.call("tag", version, reference.canonical)
+            image = self.engine.images([version]).get(version)
+            # podman's short names: where it was found, not what it was asked for, has the tag.
+            pulled = [known for known in image.digests if known.endswith(f"@{digest}")] if image else []
+            for known in pulled[:1]:
+                self.engine.call("tag", version, f"{known.partition('@')[0]}:{parse_reference(name).tag}")
         except EngineError:
             return False
-        return True
+        return bool(pulled)
 
     def _recorded(self, label: "Callable[[Image], str]") -> dict[str, str]:
         """Return what a label of the image that was built last says, by name."""

@@ -7,32 +7,41 @@ from dockyard.check.point import Concern, Found, Severity
 from dockyard.check.registry import check
 from dockyard.check.subject import Subject
 from dockyard.dockerfile import is_reference
-from dockyard.settings.keys import BUILD_PARAMS, STOP_TIMEOUT
+from dockyard.plan.build import is_pull_flag
+from dockyard.settings.keys import BUILD_PARAMS, OFFLINE, STOP_TIMEOUT
 
 USUAL_TIMEOUT = 10
 """Seconds between SIGTERM and SIGKILL, unless settings say otherwise."""
 _LEAST_STOPS = 2  # one may have been slow by chance
 
 
-@check("base-never-pulled", Severity.WARNING, "A base image that nothing pulls", concern=Concern.SECURITY)
-def base_never_pulled(subject: Subject) -> Iterator[Found]:
-    """A tag such as `nginx:1` gets fixes in its registry; a build alone never fetches them."""
+@check("base-never-updated", Severity.WARNING, "A base image that is never updated", concern=Concern.SECURITY)
+def base_never_updated(subject: Subject) -> Iterator[Found]:
+    """An image such as `nginx:1` gets fixes in its registry; they are only taken if a Test passes with them."""
     dockerfile = subject.dockerfile
-    if not dockerfile or not subject.settings or "--pull" in subject.settings[BUILD_PARAMS]:
+    if not dockerfile or not subject.settings or not (reason := _why_not_updated(subject)):
         return
-    engine, service = subject.fleet.answers.dialect.name, subject.service.name
-    floating = {stage.base: stage for stage in dockerfile.stages if stage.is_from_image and _is_floating(stage.base)}
-    for base, stage in floating.items():
+    bases = {stage.base: stage for stage in dockerfile.stages if stage.is_from_image and is_reference(stage.base)}
+    for base, stage in bases.items():
         if not is_made_here(subject, base):
-            message = f"base `{base}` stays as it was when it was last pulled"
-            hint = f"{engine} pull {base}, then `d upgrade {service}`, at regular times"
-            yield Found(message, dockerfile.at(stage), hint=hint)
+            yield Found(f"base `{base}` is never updated: {reason[0]}", dockerfile.at(stage), hint=reason[1])
 
 
-def _is_floating(base: str) -> bool:
-    """Return whether a reference has a tag, which may come to name another image; see also dockerfile_unpinned_base."""
-    tag = base.rpartition("/")[2].partition(":")[2]
-    return is_reference(base) and "@" not in base and tag not in {"", "latest"}
+def _why_not_updated(subject: Subject) -> tuple[str, str] | None:
+    """Return why nothing automatic takes a newer base image, and what to do about it."""
+    if subject.settings and subject.settings[OFFLINE]:
+        return "`offline: true` has no registry asked", "remove it from the host file"
+    if not subject.service.is_testable:
+        return "the service has no Test", "write ./Test"
+    return None
+
+
+@check("pull-flag", Severity.WARNING, "`--pull` among the build parameters")
+def pull_flag(subject: Subject) -> Iterator[Found]:
+    """It would fetch base images past what `updates` allows, so it is left out of builds."""
+    if subject.settings and any(is_pull_flag(word) for word in subject.settings[BUILD_PARAMS]):
+        hint = "remove it: `d upgrade-all` takes newer base images, as `updates` says"
+        yield Found("`--pull` in `build_params` has no effect", subject.said(BUILD_PARAMS), hint=hint)
 
 
 @check("killed-at-stop", Severity.WARNING, "A container that is killed at every stop", concern=Concern.DATA)

@@ -316,22 +316,30 @@ def test_a_stop_that_is_known_to_be_a_kill_counts_whatever_it_took(host: Making,
 
 
 @pytest.mark.parametrize(
-    ("base", "settings", "is_said"),
+    ("base", "has_test", "is_offline", "hints"),
     [
-        ("good:1", "", True),
-        ("good", "", False),  # told by dockerfile-unpinned-base
-        ("good:1@sha256:" + "1" * 64, "", False),
-        ("good:1", "build_params: --pull\n", False),
-        ("ktools/below:live", "", False),
+        ("good:1", True, False, []),
+        ("good:1", False, False, ["write ./Test"]),
+        ("good:1@sha256:" + "1" * 64, False, False, ["write ./Test"]),
+        ("good:1", True, True, ["remove it from the host file"]),
+        ("ktools/below:live", False, False, []),
     ],
 )
-def test_a_base_is_renewed_if_something_pulls_it(
-    host: Making, tmp_path: Path, base: str, settings: str, is_said: bool
+def test_a_base_is_updated_if_a_test_can_pass(  # noqa: PLR0913, PLR0917 - fixtures and a row
+    host: Making,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    has_test: bool,
+    is_offline: bool,
+    hints: list[str],
 ) -> None:
-    service(tmp_path, BUILT + settings, dockerfile=f"FROM {base}\n")
+    service(tmp_path, BUILT, dockerfile=f"FROM {base}\n")
+    if not has_test:
+        (tmp_path / "src/one/Test").unlink()
+    monkeypatch.setenv("DOCKYARD_OFFLINE", str(is_offline).lower())
     (judged,) = run(host(), ["one"], TODAY).services
-    said = [point for point in judged.open if point.id == "base-never-pulled"]
-    assert [point.hint for point in said] == ["docker pull good:1, then `d upgrade one`, at regular times"] * is_said
+    assert [point.hint for point in judged.open if point.id == "base-never-updated"] == hints
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_a_base_that_is_made_here_needs_no_version(host: Making, tmp_path: Path)
         (tmp_path / "src" / name / "Test").write_text("#!/bin/sh\ncurl web\n")
         (tmp_path / "src" / name / "Test").chmod(0o755)
     assert (ids(yard, "one"), ids(yard, "two")) == ([], ["no-health-check"])
-    assert ids(yard, "below") == ["base-never-pulled"]
+    assert ids(yard, "below") == []
 
 
 def test_root_is_nobody_where_the_engine_maps_users(host: Making, tmp_path: Path) -> None:
