@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dockyard.base_images import BaseImages
+from dockyard.base_images import BaseImages, usable_choices
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
-from dockyard.errors import DockyardError
 from dockyard.service import Service
 
 PINNED = f"postgres:16-alpine@sha256:{'a' * 64}"
@@ -41,10 +40,15 @@ def test_the_value_of_a_build_argument_counts(tmp_path: Path):
     assert bases(tmp_path, text).dockerfile(()) == text
 
 
-def test_what_cannot_be_named_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_choice_that_a_build_cannot_take_is_reported_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object) -> str:
         raise ValueError("other parts depend on it")
 
+    told: list[str] = []
+    monkeypatch.setattr("dockyard.telling.listener", told.append)
+    (tmp_path / "Dockerfile").write_text("FROM postgres:16-alpine\n")
+    chosen = {"postgres:16-alpine": PINNED, "other": "other@sha256:0"}
+    assert usable_choices(Service(tmp_path), (), chosen) == {"postgres:16-alpine": PINNED}
     monkeypatch.setattr("dockyard.updates.pins.substitute_references", refuse)
-    with pytest.raises(DockyardError, match="no digest can be chosen: other parts depend on it"):
-        bases(tmp_path, "FROM postgres:16-alpine\n").dockerfile(())
+    assert usable_choices(Service(tmp_path), (), chosen) == {}
+    assert "no digest can be chosen: other parts depend on it" in told[0]
