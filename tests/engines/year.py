@@ -244,11 +244,18 @@ class Fleet:
         """Return what is wrong with what people were told: one message when updates begin to fail, one at the end."""
         ended = [title for title in titles if "resolved" in title]
         begun = [title for title in titles if "resolved" not in title]
-        wrong = [f"unexpected: {title}" for title in begun if not any(name in title for name in failed - self.told)]
+        stuck = {service.name for service in self.services if self._is_stuck(service)}
+        news = (failed | stuck) - self.told
+        wrong = [f"unexpected: {title}" for title in begun if not any(name in title for name in news)]
         wrong += [f"unexpected: {title}" for title in ended if not any(name in title for name in self.told)]
         wrong += [f"{name}: nobody was told" for name in failed - self.told if not any(name in one for one in begun)]
-        self.told = {name for name in self.told if not any(name in title for title in ended)} | failed
+        self.told = {name for name in self.told if not any(name in title for title in ended)}
+        self.told |= {name for name in news if any(name in title for title in begun)}
         return wrong
+
+    def _is_stuck(self, service: Service) -> bool:
+        """Return whether the tag names a version that the service has failed with, as after being moved back."""
+        return self.moves[service.repository][-1][1].digest in self.failed[service.name]
 
     def _commits(self, service: Service) -> int:
         """Return how many commits changed a service for good: one that was taken back counts for nothing."""
