@@ -385,6 +385,9 @@ def forget() -> None:
 
 def _forget_reports() -> None:
     """Remove what dockyard has reported of the tests' services: another run has services of the same names."""
+    if (bases := STATE / "bases.json").exists():
+        choices = json.loads(bases.read_text(encoding="utf-8"))
+        bases.write_text(json.dumps({name: one for name, one in choices.items() if not name.startswith(OURS)}))
     if (last := STATE / "last-upgrade.json").exists():
         outcomes = json.loads(last.read_text(encoding="utf-8"))
         last.write_text(json.dumps({name: one for name, one in outcomes.items() if not name.startswith(OURS)}))

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from dockyard import process
 from dockyard.errors import DockyardError
-from dockyard.secrets import state_directory
-from dockyard.state_file import locked_file
+from dockyard.state_file import lock_file
 
 TIMEOUT = 120.0  # seconds for a step of git: hooks of the user run in some
 _UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"}
@@ -144,11 +143,15 @@ class Repository(NamedTuple):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock under which commands of dockyard change this repository, one at a time."""
-        import hashlib
-
-        name = hashlib.sha256(os.fsencode(self.top)).hexdigest()[:16]
-        with locked_file(state_directory() / f"git-{name}.lock"):
+        directory = self.top / self.call("rev-parse", "--git-common-dir").strip()
+        try:
+            descriptor = lock_file(directory / "dockyard.lock")
+        except OSError as error:
+            raise GitError(f"{directory}: {error.strerror}", hint="run this as the owner of the repository") from None
+        try:
             yield
+        finally:
+            os.close(descriptor)
 
 
 def find_repository(directory: Path) -> Repository | None:

@@ -20,7 +20,6 @@ def git(directory: Path, *words: str) -> str:
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     """A repository with two services, and a user without a configuration."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("dockyard.updates.git.state_directory", lambda: tmp_path / "state")
     top = tmp_path / "fleet"
     for name in ("web", "db"):
         (top / name).mkdir(parents=True)
