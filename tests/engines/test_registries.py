@@ -16,7 +16,7 @@ from tests.unit.registry.servers import create_authority
 @pytest.mark.matrix
 def test_what_a_registry_says_of_an_image_is_what_the_engine_pulls(engine: World) -> None:
     """An index with an attestation, and a single manifest; TLS by an authority of its own, and a password."""
-    place = engine.root / "registry"
+    place = engine.root / "registry-with-login"
     place.mkdir()
     htpasswd = write(place / "htpasswd", HTPASSWD)
     auth = {"htpasswd": {"realm": "tests", "path": str(htpasswd)}}
