@@ -155,6 +155,7 @@ HAS_NO_PART_IN_A_LAUNCH = {
     *("build_repo", "build_params", "build_podman_shared_apk_cache", "drun_test_prod", "notify", "debug_tools"),
     *("base_image", "known_changes", "backup", "backup_max_age"),
     *("heartbeat", "keep_images", "max_age", "max_disk_use"),
+    *("offline", "updates", "scan_command", "scan_severity"),
 }
 
 
