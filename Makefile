@@ -17,7 +17,7 @@ uninstall: ## take away exactly that (as root)
 	@scripts/install uninstall
 
 test: ## install what is missing, then all tests on Docker and a test of each feature on podman (as root)
-	@scripts/setup python docs engine podman filesystems registry shells tracing
+	@scripts/setup python docs engine podman filesystems registry shells tracing $(if $(findstring --row,$(ARGS)),worlds)
 	PATH="$$PATH:$(CURDIR)/.state/registry/usr/bin" scripts/engine during $(bin)/python -m tests $(ARGS)
 
 test-engines: ## a test of each feature on every engine of the matrix; ARGS=--all: all tests of engines (as root)

@@ -1,15 +1,17 @@
-"""The tests, those of each engine and the others side by side: `python -m tests [ARGUMENT OF PYTEST]...`.
+"""The tests, those of each engine and the others side by side: `python -m tests [--row NAME]... [ARGUMENT]...`.
 
-All run with Docker; with podman those that are marked `matrix`, or all with `--long`. With a path among the arguments
-it is pytest alone, with just these.
+All run with Docker; with podman those that are marked `matrix`, or all with `--long`. `--row` adds a row of the matrix
+(tests/matrix.py). With a path among the arguments it is pytest alone, with just these.
 """
 
 import os
 import shutil
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
+from tests.matrix import rows_of_matrix
 from tests.side_by_side import LOGS, PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
 
 ENGINE_TESTS = ("tests/engines", "tests/faults")
@@ -78,12 +80,20 @@ def _part(name: str, results: Path, engine: str, *arguments: str) -> Part:
     return Part(name, _apart(argv), environment, results, lambda: shutil.rmtree(PLACE, ignore_errors=True))
 
 
-def main(arguments: list[str]) -> int:
+def _take_rows(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the rows of the matrix that are asked for, and the other arguments."""
+    rows = [after for word, after in pairwise(words) if word == "--row"]
+    left = [word for before, word in pairwise(["", *words]) if "--row" not in {before, word}]
+    return rows, left
+
+
+def main(words: list[str]) -> int:
     """Run them all; returns the exit status."""
+    rows, arguments = _take_rows(words)
     if any(not one.startswith("-") and (REPOSITORY / one.partition("::")[0]).exists() for one in arguments):
         os.execv(PYTEST, [PYTEST, *arguments])  # noqa: S606 - no shell is wanted
     began = time.monotonic()
-    every = parts(arguments)
+    every = [*parts(arguments), *rows_of_matrix(rows)]
     return sum_up(every, run(every, JOBS), time.monotonic() - began)
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from dockyard.docs.__main__ import main as write_docs
@@ -19,6 +20,7 @@ from tests.side_by_side import PYTEST, REPOSITORY, RESULTS, Part, run, sum_up
 
 WORLD = str(REPOSITORY / "scripts/world")
 RESULTS_INSIDE = ".state/results.json"
+TESTS = ("tests/engines", "tests/unit/test_units.py")
 JOBS = 2
 WHOLE = ("all", "matrix")
 """The subsets of the tests whose results are recorded."""
@@ -75,6 +77,12 @@ def part(engine: Engine, arguments: list[str]) -> Part:
     return Part(engine.name, (*entering, *docker, *inside), environment, results, fetch_results, take_down)
 
 
+def rows_of_matrix(names: Iterable[str]) -> list[Part]:
+    """Return what runs the tests marked `matrix` on the engines of these names. Raises KeyError."""
+    rows = {engine.name: engine for engine in MATRIX}
+    return [part(rows[name], [*TESTS, "-m", "matrix"]) for name in names]
+
+
 def record() -> int:
     """Take the results of the last run into the documentation; engines that it left out stay as they were.
 
@@ -106,7 +114,7 @@ def main(words: list[str]) -> int:
     chosen = [engine for engine in MATRIX if engine.name in (options.names or [engine.name])]
     if options.worlds:
         chosen = [engine for engine in chosen if engine.suite]
-    subset = ["tests/engines", "tests/unit/test_units.py", *([] if options.all else ["-m", "matrix"])]
+    subset = [*TESTS, *([] if options.all else ["-m", "matrix"])]
     began = time.monotonic()
     parts = [part(engine, [*subset, *words[split + 1 :]]) for engine in chosen]
     return sum_up(parts, run(parts, options.jobs), time.monotonic() - began)
