@@ -39,8 +39,8 @@ def service(engine: World, image: str, settings: str = "", *, test: str = PASSES
 
 
 def log(engine: World, name: str) -> str:
-    """Return what a service's container has written."""
-    return engine.call("logs", name).strip()
+    """Return the last line that a service's container has written: one that is started again says it again."""
+    return engine.call("logs", name).strip().rpartition("\n")[2]
 
 
 def outdated(engine: World, name: str, *words: str, expect: int = 1) -> list[dict[str, Any]]:
