@@ -9,7 +9,7 @@ from tests.engines.upstream import serving
 from tests.engines.world import REPOSITORY, Record, World
 from tests.engines.year import Fleet
 
-EVENTS = int(os.environ.get("DOCKYARD_YEAR", "8"))
+EVENTS = int(os.environ.get("DOCKYARD_YEAR", "5"))
 LOG = REPOSITORY / ".state/year.log"
 SEED = int(os.environ.get("DOCKYARD_YEAR_SEED", "1"))
 
