@@ -36,6 +36,8 @@ def pin(engine: World, service: Path, *words: str) -> dict[str, Any]:
 @pytest.mark.matrix
 def test_a_pinned_service_stays_on_its_pin(engine: World, upstream: Upstream) -> None:
     """The digest is the index's, whoever reports it; a tag that moves changes nothing until the pin does."""
+    if engine.engine == "podman" and engine.call("version", "--format", "{{.Client.Version}}").startswith("4."):
+        pytest.skip("podman 4 reports the index's digest as that of the manifest: its pins are of this platform alone")
     reference, digest = publish(upstream, "1")
     service, other = (engine.service("", dockerfile=f"FROM {reference}\nLABEL {LABEL}\n") for _ in range(2))
     launched = engine.idle(image=reference)
