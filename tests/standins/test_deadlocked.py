@@ -54,7 +54,9 @@ def test_stop_of_production_is_waited_for(docker: StandInWorld) -> None:
     service = docker.waiting()
     docker.go_live(service)
     write(service / "files/version", "a third")
-    with hung(docker, "stop", "info", seconds=75):
+    # What is asked before the Test is answered: an engine that hangs by then ends the upgrade.
+    write(service / "Test", f"#!/bin/sh\necho stop info >{docker.root}/engine/hung\n", mode=0o755)
+    with hung(docker, seconds=75):
         done = docker.d("upgrade", service.name)
     assert "`docker stop` has had no answer for 30 s; waiting for it, as production has begun to change" in done.stderr
     assert docker.is_up(service.name)
