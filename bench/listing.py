@@ -49,7 +49,7 @@ def make_services(root: Path, count: int) -> None:
 
 
 class Times(NamedTuple):
-    """What a run of a command took, in ms: by the clock, and of the processors."""
+    """What a run of a command took, in ms: elapsed, and of the processors."""
 
     elapsed: float
     processor: float

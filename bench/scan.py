@@ -209,7 +209,7 @@ def many(root: Path, count: int, rounds: int, alerts: int) -> None:
 
 
 class Cost(NamedTuple):
-    """What a scan takes: ms by the clock and of the processors, and MB at most."""
+    """What a scan takes: ms elapsed and of the processors, and MB at most."""
 
     elapsed: float
     processor: float

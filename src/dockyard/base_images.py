@@ -46,15 +46,16 @@ class BaseImages(NamedTuple):
         Of one that is not there it is what the last build found: that it was removed since is no reason to build again.
         """
         images = self.images
-        recorded = self._recorded(lambda image: image.bases) if None in images.values() else {}
+        recorded = self._read_label(lambda image: image.bases) if None in images.values() else {}
         return {name: image.content if image else recorded.get(name, "") for name, image in images.items()}
 
     @property
     def labels(self) -> dict[str, str]:
         """What an image that is built on these says of them."""
         images = {name: image for name, image in self.images.items() if image}
-        digests = {name: digest_of(image, self.chosen.get(name, name)) for name, image in images.items()}
-        return {BASES_LABEL: _joined(self.contents), BASE_DIGESTS_LABEL: _joined(digests)}
+        known = {name: known_digests(image, self.chosen.get(name, name)) for name, image in images.items()}
+        digests = {name: next(iter(found), "") for name, found in known.items()}
+        return {BASES_LABEL: _join_values(self.contents), BASE_DIGESTS_LABEL: _join_values(digests)}
 
     def pull_missing(self) -> None:
         """Pull what is not there, before a build: the hash of the source covers its content.
@@ -63,7 +64,7 @@ class BaseImages(NamedTuple):
         which may know another place for it.
         """
         missing = [name for name, image in self.images.items() if not image]
-        digests = self._recorded(lambda image: image.base_digests) if missing else {}
+        digests = self._read_label(lambda image: image.base_digests) if missing else {}
         for name in missing:
             say(f"{self.service.name}: pulling {name}")
             if name in self.chosen:
@@ -100,7 +101,7 @@ class BaseImages(NamedTuple):
             return False
         return bool(pulled)
 
-    def _recorded(self, label: "Callable[[Image], str]") -> dict[str, str]:
+    def _read_label(self, label: "Callable[[Image], str]") -> dict[str, str]:
         """Return what a label of the image that was built last says, by name."""
         image = self.find_built()
         return recorded_bases(label(image)) if image else {}
@@ -148,12 +149,16 @@ def read_dockerfile(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
-def digest_of(image: "Image", reference: str) -> str:
-    """Return the digest by which a registry knows an image in the repository of a reference; empty if none does."""
+def known_digests(image: "Image", reference: str) -> tuple[str, ...]:
+    """Return the digests by which a registry knows an image in the repository of a reference.
+
+    podman lists those of the index and of the manifest for this platform: then it is the index's, for all platforms.
+    """
     pairs = (digest.partition("@")[::2] for digest in image.digests)
-    return next((digest for name, digest in pairs if plain_reference(name) == plain_reference(reference)), "")
+    found = dict.fromkeys(digest for name, digest in pairs if plain_reference(name) == plain_reference(reference))
+    return tuple(digest for digest in found if digest != image.manifest_digest) or tuple(found)
 
 
-def _joined(values: Mapping[str, str]) -> str:
+def _join_values(values: Mapping[str, str]) -> str:
     """Return what a label holds of values by name; those that are empty are left out."""
     return " ".join(f"{name}={value}" for name, value in values.items() if value)

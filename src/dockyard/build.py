@@ -64,7 +64,7 @@ class Builder(NamedTuple):
     parameters: tuple[str, ...] = ()
     chosen: Mapping[str, str] = MappingProxyType({})
 
-    def choosing(self, wanted: Mapping[str, str]) -> "Builder":
+    def with_choices(self, wanted: Mapping[str, str]) -> "Builder":
         """Return the same builds on chosen digests, as far as the Dockerfile can name them."""
         return self._replace(chosen=usable_choices(self.service, self.all_parameters, wanted))
 
@@ -430,7 +430,7 @@ def builder_for(  # noqa: PLR0913 - a service, and what is given otherwise
     settings = yard.load(service)
     names = image_name(service.name, settings, name=name, repository=repository)
     builder = Builder(yard.engine, service, settings, names, parameters)
-    return builder.choosing(choices_of(service.name) if chosen is None else chosen)
+    return builder.with_choices(choices_of(service.name) if chosen is None else chosen)
 
 
 def latest_id(builder: Builder) -> str:

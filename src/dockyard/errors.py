@@ -1,4 +1,4 @@
-"""Every failure that a user can meet: what it says, how to mend it, and its exit code.
+"""Every failure that a user can meet: what it says, how to fix it, and its exit code.
 
 Anything else that reaches the top is a bug and keeps its traceback.
 """

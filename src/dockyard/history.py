@@ -48,7 +48,7 @@ class Event(NamedTuple):
 
 
 def record(service: str, action: str, result: str, *, image: str = "", **detail: object) -> None:
-    """Add an event. That it could not be written is told, and stops nothing."""
+    """Add an event. That it could not be written is reported, and stops nothing."""
     record_all([(service, action, result, image, detail)])
 
 
@@ -81,7 +81,7 @@ def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]
 
 
 def add_detail(service: str, image: str, detail: Mapping[str, object]) -> None:
-    """Add to the newest event that made an image live. That it could not be written is told, and stops nothing."""
+    """Add to the newest event that made an image live. That it could not be written is reported, and stops nothing."""
     import json
 
     statement = (
@@ -121,11 +121,7 @@ def newest(services: Iterable[str], actions: Iterable[str]) -> dict[str, Event]:
 
 def of_action(service: str, action: str, limit: int = 100) -> list[Event]:
     """Return the newest events of one kind of a service, the newest first; none if they cannot be read."""
-    try:
-        return _select("WHERE service = ? AND action = ? ORDER BY number DESC LIMIT ?", (service, action, limit))
-    except DockyardError as error:
-        warn(str(error))
-        return []
+    return _select_or_warn("WHERE service = ? AND action = ? ORDER BY number DESC LIMIT ?", (service, action, limit))
 
 
 def failed_test(service: str, image: str, content: str, script: str) -> Event | None:
@@ -138,11 +134,7 @@ def failed_test(service: str, image: str, content: str, script: str) -> Event | 
         "WHERE service = ? AND action = 'test' AND (image = ? OR json_extract(detail, '$.content') = nullif(?, '')) "
         "ORDER BY number DESC LIMIT 1"
     )
-    try:
-        found = _select(condition, (service, image, content))
-    except DockyardError as error:
-        warn(str(error))
-        return None
+    found = _select_or_warn(condition, (service, image, content))
     is_same = found and found[0].result == "failed" and found[0].detail.get("script") == script
     return found[0] if is_same else None
 
@@ -162,12 +154,7 @@ def rejection(service: str, image: str, content: str, launch: str) -> Event | No
         "WHERE service = ? AND action IN ('upgrade', 'rollback', 'promote') "
         "AND (image = ? OR json_extract(detail, '$.content') = nullif(?, '')) ORDER BY number DESC"
     )
-    try:
-        found = _select(condition, (service, image, content))
-    except DockyardError as error:
-        warn(str(error))
-        return None
-    return _rejection(found, launch)
+    return _rejection(_select_or_warn(condition, (service, image, content)), launch)
 
 
 def _rejection(newest_first: Iterable[Event], launch: str) -> Event | None:
@@ -208,12 +195,7 @@ def rolled_back() -> dict[str, Event]:
         "WHERE later.service = event.service AND later.number > event.number "
         "AND later.action IN ('upgrade', 'promote') AND later.result IN ('ok', 'rolled back')) "
     )
-    try:
-        found = _select(condition, ())
-    except DockyardError as error:
-        warn(str(error))
-        return {}
-    return {event.service: event for event in found}
+    return {event.service: event for event in _select_or_warn(condition, ())}
 
 
 def built_contents(contents: Iterable[str]) -> frozenset[str]:
@@ -257,6 +239,15 @@ def _select(condition: str, values: tuple[object, ...]) -> list[Event]:
 
     rows = _run(f"SELECT {_COLUMNS} FROM events {condition}", values)  # noqa: S608 - ours
     return [Event(service, *more)._replace(detail=json.loads(more[3])) for service, *more in rows]
+
+
+def _select_or_warn(condition: str, values: tuple[object, ...]) -> list[Event]:
+    """Return events as `_select` does; none, with a warning, if they cannot be read."""
+    try:
+        return _select(condition, values)
+    except DockyardError as error:
+        warn(str(error))
+        return []
 
 
 def _run(statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:

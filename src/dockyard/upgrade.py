@@ -262,9 +262,9 @@ def finish(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tel
     """Switch to what passed, or only promote it where nothing is to run. Raises DockyardError."""
     if not ready.reasons:
         return promote(yard, ready)
-    from dockyard.updates.applying import guarding
+    from dockyard.updates.applying import guard_update
 
-    with guarding(yard, service, ready.applied):
+    with guard_update(yard, service, ready.applied):
         pending = switching(yard, service, ready, wanted, tell)
         switched = pending.carry_out()
     ready.builder.publish()
@@ -291,10 +291,10 @@ def with_changes(yard: Yard, report: Report, before: str, notes: tuple[str, ...]
 
 def promote(yard: Yard, ready: Ready) -> Report:
     """Make what passed live where nothing runs. Raises DockyardError."""
-    from dockyard.updates.applying import guarding
+    from dockyard.updates.applying import guard_update
 
     builder = ready.builder
-    with guarding(yard, builder.service, ready.applied):
+    with guard_update(yard, builder.service, ready.applied):
         builder.promote(ready.tested or ready.image)
     content = builder.engine.content(ready.image)
     history.record(builder.service.name, "promote", "ok", image=ready.image, content=content)

@@ -35,7 +35,7 @@ def pin(engine: World, service: Path, *words: str) -> dict[str, Any]:
 
 @pytest.mark.matrix
 def test_a_pinned_service_stays_on_its_pin(engine: World, upstream: Upstream) -> None:
-    """The digest is the index's, whoever reports it; a tag that moves changes nothing until the pin does."""
+    """The digest is the index's, from the engine as from the registry; a tag that moves changes nothing by itself."""
     if engine.engine == "podman" and engine.call("version", "--format", "{{.Client.Version}}").startswith("4."):
         pytest.skip("podman 4 reports the index's digest as that of the manifest: its pins are of this platform alone")
     reference, digest = publish(upstream, "1")

@@ -1,4 +1,4 @@
-"""A year of upstream events: nothing bad stays live, nothing good is held back, and nobody is told without a reason."""
+"""A year of upstream events: nothing bad stays live, nothing good is held back, and every message has a reason."""
 
 import os
 from collections.abc import Iterator

@@ -14,13 +14,13 @@ SOURCE = Path(__file__).parents[2] / "src/dockyard"
 LIST = Path(__file__).parents[1] / "golden/advice.yaml"
 UNREVIEWED = "unreviewed"
 
-_KEYWORDS = {"hint", "write", "instead", "mend", "fix", "when_stuck"}
+_KEYWORDS = {"hint", "write", "instead", "fix", "when_stuck"}
 _POSITIONS = {"Problem": 2, "_problem": 2, "Left": 2, "Found": 2, "Finding": 2, "without_fix": 0}
 _NAMES = re.compile(
-    r"(\w*_)?(hint|hints|write|mend|fix|instead)|STOP_FIRST|_GET_BUILDKIT|_UNKNOWN_USE|_SAFE_PLACE|_RESTORE|ADDED",
+    r"(\w*_)?(hint|hints|write|fix|instead)|STOP_FIRST|_GET_BUILDKIT|_UNKNOWN_USE|_SAFE_PLACE|_RESTORE|ADDED",
     re.IGNORECASE,
 )
-_FUNCTIONS = re.compile(r"_?(hint|mend|fix|remedy|faults|missing_capabilities|when_stuck|in_use)")
+_FUNCTIONS = re.compile(r"_?(hint|fix|remedy|faults|missing_capabilities|when_stuck|in_use)")
 _PAIRS = {"scan/lint.py", "scan/rule_file.py"}
 """Modules whose functions yield or append messages with their hints, as pairs."""
 
@@ -94,8 +94,9 @@ def main() -> None:
     verdicts = {verdict: sorted(set(texts) & now) for verdict, texts in known.items()}
     new = now - {text for texts in known.values() for text in texts}
     verdicts[UNREVIEWED] = sorted({*verdicts.get(UNREVIEWED, []), *new})
+    # A line each: so two changes of the list seldom touch the same one.
     text = yaml.safe_dump(
-        {key: value for key, value in verdicts.items() if value}, allow_unicode=True, width=120, sort_keys=False
+        {key: value for key, value in verdicts.items() if value}, allow_unicode=True, width=10_000, sort_keys=False
     )
     head = LIST.read_text(encoding="utf-8") if LIST.exists() else ""
     LIST.write_text("".join(line for line in head.splitlines(keepends=True) if line.startswith("#")) + text)

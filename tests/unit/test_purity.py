@@ -18,7 +18,19 @@ PURE = [
         SOURCE / "engine" / name
         for name in ("about.py", "dialect.py", "differences.py", "entries.py", "identity.py", "models.py")
     ),
-    *(SOURCE / "updates" / name for name in ("policy.py", "tag_pattern.py", "track.py", "version.py", "window.py")),
+    *(
+        SOURCE / "updates" / name
+        for name in (
+            "base.py",
+            "pending.py",
+            "policy.py",
+            "sightings.py",
+            "tag_pattern.py",
+            "track.py",
+            "version.py",
+            "window.py",
+        )
+    ),
     *(
         SOURCE / "registry" / name
         for name in ("challenge.py", "endpoints.py", "manifest.py", "proxies.py", "reference.py")

@@ -33,7 +33,7 @@ class Concern(Ranked):
 
 
 class Found(NamedTuple):
-    """What one check has found. `write` is what mends it, as settings.yaml or the Dockerfile has it; `hint` is advice.
+    """What one check has found. `write` is what fixes it, as settings.yaml or the Dockerfile has it; `hint` is advice.
 
     `where` is `file:line[:column]`, empty for the service as a whole. `severity` and `why` where they are not the
     check's.

@@ -52,12 +52,12 @@ def _rule(check: Check) -> Object:
 
 
 def _result(point: Point, place: int) -> Object:
-    mend = f" Write: {point.write}." if point.write else f" Hint: {point.hint}." if point.hint else ""
+    fix = f" Write: {point.write}." if point.write else f" Hint: {point.hint}." if point.hint else ""
     found: Object = {
         "ruleId": point.id,
         "ruleIndex": place,
         "level": point.severity.value,
-        "message": {"text": f"{point.service or 'host'}: {point.message}.{mend}"},
+        "message": {"text": f"{point.service or 'host'}: {point.message}.{fix}"},
         "locations": [_location(point.where)],
         "partialFingerprints": {"dockyardPoint/v1": f"{point.service}/{point.id}/{point.message}"},
     }

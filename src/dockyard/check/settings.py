@@ -57,7 +57,7 @@ def image_missing(subject: Subject) -> Iterator[Found | Unknown]:
     if subject.service.is_buildable:
         yield Unknown(f"what its image shows: there is none yet ({wanted[0]})")
     else:
-        yield Found(f"no image {', '.join(wanted)}, and nothing here to build it from", hint="pull it, or mend `image`")
+        yield Found(f"no image {', '.join(wanted)}, and nothing here to build it from", hint="pull it, or fix `image`")
 
 
 @check("network-missing", Severity.ERROR, "A network that does not exist", stops=True)

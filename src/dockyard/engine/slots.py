@@ -67,14 +67,14 @@ def _take_slots(slots: Slots, count: int, stack: ExitStack, silence: "Silence") 
     if taken := _try_slots(opened, count):
         return taken
     opened += [_open_slot(slots.engine, number, stack) for number in range(slots.at_least, slots.read_bound())]
-    heard, is_told = time.monotonic(), False
+    heard, is_reported = time.monotonic(), False
     while not (taken := _try_slots(opened, count)):
         if time.monotonic() > heard + silence.seconds:
             silence.ask(os.getpid())
             heard = time.monotonic()
-            if not is_told:
+            if not is_reported:
                 say(f"waiting for other starts, stops and removals: {slots.engine} gets {len(opened)} at a time")
-                is_told = True
+                is_reported = True
         time.sleep(POLL_SECONDS)
     return taken
 

@@ -34,6 +34,6 @@ def remove_task_state(directory: str, container: str) -> bool:
 
 
 def _is_mounted_below(path: str) -> bool:
-    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    points = (line.split()[4] for line in mounts)
-    return any(point == path or point.startswith(f"{path}/") for point in points)
+    from dockyard.paths import mount_table
+
+    return any(mount.point == path or mount.point.startswith(f"{path}/") for mount in mount_table())

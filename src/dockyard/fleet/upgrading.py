@@ -20,7 +20,7 @@ from dockyard.text import listed
 from dockyard.updates.applying import (
     TakenBackError,
     from_data,
-    guarding,
+    guard_update,
     prepare_with_updates,
     to_data,
     undo_update,
@@ -257,7 +257,7 @@ def _switch(  # noqa: PLR0913
         builder = builder_for(yard, service)
         passed = made[service.name].data
         applied = from_data(passed["applied"], wanted.updates.get(service.name, ()))
-        with guarding(yard, service, applied):
+        with guard_update(yard, service, applied):
             ready = look(yard, builder, str(passed["image"]))._replace(tested=passed["tested"], applied=applied)
             pending = switching(yard, service, ready, wanted, both)
             switched = pending.switch()

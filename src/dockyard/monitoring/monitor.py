@@ -63,9 +63,7 @@ def notify_of_run(yard: "Yard", title: str, finished: "Iterable[Done]", sending:
     pending = pending_of(yard) if kind == UPDATE else []
     if pending is None:
         judged = {problem.key for problem in failed}
-    waiting = problems_of_pending(pending or (), running)
-    known = {problem.key for problem in failed}
-    every = [*failed, *(problem for problem in waiting if problem.key not in known)]
+    every = [*failed, *problems_of_pending(pending or (), running, {problem.key for problem in failed})]
 
     def is_judged(key: str) -> bool:
         return key in judged or (kind == UPDATE and pending is not None and key.startswith(f"{PENDING}:"))

@@ -168,8 +168,7 @@ def _all(facts: Facts, now: float, known: Collection[str]) -> Iterator[Problem]:
     running = {service.name: service.running for service in facts.services}
     updates = [_of_update(update, running.get(update.service, "")) for update in facts.updates]
     yield from updates
-    failed = {problem.key for problem in updates}
-    yield from (problem for problem in problems_of_pending(facts.pending or (), running) if problem.key not in failed)
+    yield from problems_of_pending(facts.pending or (), running, {problem.key for problem in updates})
     for name, reason in facts.held.items():
         yield Problem(f"held:{name}", name, "is not upgraded", INFO, reason, running.get(name, ""))
     yield from (Problem(f"orphan:{name}", name, "is an orphan", WARNING, why) for name, why in facts.orphans.items())
@@ -209,15 +208,19 @@ def _of_update(update: UpdateFacts, running: str) -> Problem:
     return Problem(key, name, "its last update failed", FAILURE, update.reason, running, f"d why {name}")
 
 
-def problems_of_pending(pending: Iterable[PendingFacts], running: Mapping[str, str]) -> list[Problem]:
+def problems_of_pending(
+    pending: Iterable[PendingFacts], running: Mapping[str, str], reported: Collection[str] = ()
+) -> list[Problem]:
     """Return what is wrong with newer versions that are not applied: a service has failed with one, or one waits.
 
+    Left out are problems of the keys that are `reported` already.
     A failure is one for as long as that version is the newest. One that waits is news, and a warning once overdue.
     """
     every = list(pending)
     failed = {one.service: UpdateFacts(one.service, f"{one.summary}: {one.why}") for one in every if one.has_failed}
     found = [_of_update(update, running.get(name, "")) for name, update in failed.items()]
-    return [*found, *(_of_pending(one, running.get(one.service, "")) for one in every if not one.has_failed)]
+    found += [_of_pending(one, running.get(one.service, "")) for one in every if not one.has_failed]
+    return [problem for problem in found if problem.key not in reported]
 
 
 def _of_pending(found: PendingFacts, running: str) -> Problem:

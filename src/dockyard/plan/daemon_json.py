@@ -99,7 +99,7 @@ def _members(text: str, path: str) -> list[Member]:
     except (ValueError, RecursionError) as error:
         where, reason = path, str(error)
     raise DockyardError(
-        f"{where}: not what the engine reads: {reason}", hint="mend the file; the engine would not start with it"
+        f"{where}: not what the engine reads: {reason}", hint="fix the file; the engine would not start with it"
     )
 
 

@@ -101,7 +101,7 @@ def _finding(access: Access, process: Process) -> Finding | None:
     message = f"{stands}: {_who(process)} cannot {verb} it"
     if process.lacks and _may_override(fact, process._replace(overrides=True)):
         return Finding(access.where, message, instead=_missing_capabilities(process))
-    return Finding(access.where, message, _mend(access, process), path=access.path, owner=_owner_inside(fact, process))
+    return Finding(access.where, message, _fix(access, process), path=access.path, owner=_owner_inside(fact, process))
 
 
 def _missing_capabilities(process: Process) -> str:
@@ -153,7 +153,7 @@ def _permissions(fact: PathFact, process: Process) -> list[int]:
     return groups or [fact.mode & 7]
 
 
-def _mend(access: Access, process: Process) -> str:
+def _fix(access: Access, process: Process) -> str:
     """Return the command: the owner's own directory gets its mode, a writable one its owner, others one more reader."""
     path, fact = shlex.quote(access.path), access.fact
     letters = "rwX" if access.writes else "rX"

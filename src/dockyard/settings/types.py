@@ -39,7 +39,7 @@ class Type(Generic[T_co]):
     nothing: object = None  # the value of a key that is written with no value
 
     def read(self, node: Node) -> T_co:
-        """Return the node's value, or raise UnfitError; SettingsError where there are hints how to mend it."""
+        """Return the node's value, or raise UnfitError; SettingsError where there are hints how to fix it."""
         raise NotImplementedError
 
     def schema(self) -> Schema:

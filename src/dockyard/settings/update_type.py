@@ -156,7 +156,7 @@ _OF_ALL = _OF_IMAGE._replace(
 
 
 class UpdatePolicy(Type[Updates]):
-    """A map. Raises SettingsError, with all that is wrong and hints, in place of UnfitError."""
+    """A map. Raises SettingsError, with all that is wrong and hints, instead of UnfitError."""
 
     expected = "a map of track, hold, cooldown, window, notes, remind, rebuild and images"
     nothing = Updates()

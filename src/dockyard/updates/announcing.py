@@ -1,4 +1,4 @@
-"""Of which newer versions people are notified: those that are not applied without them."""
+"""Which newer versions people are notified of: those that are not applied without them."""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from dockyard.yard import Yard
 
 _ENDS = WAITS | {"limited"}
-"""Kinds of blockers that end by themselves: of such an update nobody has to know."""
+"""Kinds of blockers that end by themselves: such an update is not announced."""
 
 
 def gather_pending(yard: "Yard", now: float) -> list[PendingFacts]:
-    """Return what people are to know of, as registries last said; `now` in seconds of the epoch. Raises DockyardError.
+    """Return the newer versions to announce, as registries last said. Raises DockyardError.
 
+    `now` is in seconds of the epoch.
     One that a service has failed with is among them whatever else is in its way.
     """
     found = collect_updates(yard, [service.name for service in yard.services], is_offline=True)

@@ -122,7 +122,7 @@ def _rebuild(yard: "Yard", service: Service, wanted: "Wanted", tell: "Tell") -> 
     """Build with packages as they are now; what comes out equal is no reason to switch."""
     from dockyard.upgrade import prepare
 
-    with restoring_latest(builder_for(yard, service)):
+    with restore_latest_on_failure(builder_for(yard, service)):
         return prepare(yard, service, wanted._replace(is_fresh=True), tell)
 
 
@@ -137,7 +137,7 @@ def _apply(
     _pull(yard, updates, tell)
     is_fresh = service.name in wanted.rebuilds
     wanted = wanted._replace(chosen=chosen, is_fresh=is_fresh)
-    with restoring_latest(builder_for(yard, service)):
+    with restore_latest_on_failure(builder_for(yard, service)):
         applied = Applied(tuple(updates), before)
         if edits:
             bumped = carry_out_bump(yard, service, edits, wanted, tell)
@@ -195,11 +195,12 @@ def _pull(yard: "Yard", updates: "Sequence[Pending]", tell: "Tell") -> None:
         try:
             yard.engine.call("pull", "--quiet", update.reference)
         except EngineError as error:
-            raise NotThereError(f"{update.image}:{update.tag} cannot be pulled: {error.stderr.strip()}") from None
+            message = f"{update.image}:{update.tag} cannot be pulled: {error.stderr.strip()}"
+            raise NotThereError(message, hint=f"d outdated {update.base.service}") from None
 
 
 @contextmanager
-def restoring_latest(builder: Builder) -> Iterator[None]:
+def restore_latest_on_failure(builder: Builder) -> Iterator[None]:
     """Have `:latest` name what it did before the block, if that fails: nothing is built again for it then."""
     before = builder.tags().get(builder.name.tagged(LATEST))
     try:
@@ -216,7 +217,7 @@ def _restore_latest(builder: Builder, before: Image | None) -> None:
 
 
 @contextmanager
-def guarding(yard: "Yard", service: Service, applied: Applied | None) -> Iterator[None]:
+def guard_update(yard: "Yard", service: Service, applied: Applied | None) -> Iterator[None]:
     """Take the choices of an update back if the block fails to bring it to production, and record that it did."""
     try:
         yield

@@ -1,7 +1,7 @@
 """What registries have now: every tag is asked for once, however many services are built on it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from dockyard.errors import RegistryError
 from dockyard.registry.asking import ask_all
 from dockyard.registry.client import Registries
 from dockyard.registry.manifest import RemoteImage
-from dockyard.registry.reference import is_tag
-from dockyard.updates.bases import Base
+from dockyard.registry.reference import Reference, is_tag
+from dockyard.updates.base import Base
 from dockyard.updates.sightings import Memory, Sighting, TagHistory, TagList, observe, observe_tags
 
 VERSION_LABEL = "org.opencontainers.image.version"
@@ -19,9 +19,6 @@ NOTES_LABELS = ("org.opencontainers.image.url", "org.opencontainers.image.source
 
 _ADDRESS = re.compile(r"https?://[!-~]{1,300}")
 """What is taken from an image's labels ends up in messages and commits: a version and an address, and nothing else."""
-
-Candidates = Callable[[Memory], Iterable[Base]]
-"""From what is known to further tags that are to be asked for, each as a base with that tag."""
 
 
 class Answers(NamedTuple):
@@ -45,8 +42,7 @@ class Answers(NamedTuple):
 def ask_tags(registries: Registries, bases: Iterable[Base], memory: Memory, now: float) -> Answers:
     """Return what tags name now. What is new of it is asked for its details, too."""
     wanted = {base.key: base.reference._replace(digest="") for base in bases if base.reference.tag}
-    limited = {host for host, until in memory.limited.items() if until > now}
-    asked = {key: one for key, one in wanted.items() if one.host not in limited}
+    asked = {key: one for key, one in wanted.items() if not _is_limited(one, memory, now)}
     named = ask_all({(one.host, key): partial(registries.resolve, one) for key, one in asked.items()}, _host_of)
     found = {key: answer for (_, key), answer in named.items() if isinstance(answer, RemoteImage)}
     known = {key: memory.tags.get(key, TagHistory()) for key in found}
@@ -73,11 +69,14 @@ def ask_tags(registries: Registries, bases: Iterable[Base], memory: Memory, now:
 
 def ask_lists(registries: Registries, bases: Iterable[Base], memory: Memory, now: float) -> Answers:
     """Return the tags of repositories of which a range of versions is followed."""
-    limited = {host for host, until in memory.limited.items() if until > now}
-    wanted = {base.repository: base.reference for base in bases if base.reference.host not in limited}
+    wanted = {base.repository: base.reference for base in bases if not _is_limited(base.reference, memory, now)}
     named = ask_all({(one.host, key): partial(registries.tags, one) for key, one in wanted.items()}, _host_of)
     lists = {key: answer for (_, key), answer in named.items() if not isinstance(answer, RegistryError)}
     return Answers({}, lists, *_failures(named))
+
+
+def _is_limited(reference: Reference, memory: Memory, now: float) -> bool:
+    return memory.limited.get(reference.host, 0.0) > now
 
 
 def _host_of(key: tuple[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The images of others that a service is made from, and on which version of each it is built now."""
+"""Finding the images of others that services are made from, and on which version of each they are built now."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +12,7 @@ from dockyard.plan.order import plain_reference
 from dockyard.registry.configuration import read_configuration
 from dockyard.registry.reference import Reference, choose_reference
 from dockyard.settings.keys import IMAGE
+from dockyard.updates.base import DOCKERFILE, SETTINGS, Base
 from dockyard.updates.choices import Choices, load_choices
 
 if TYPE_CHECKING:
@@ -22,38 +23,6 @@ if TYPE_CHECKING:
 
 NamesOf = Callable[[str], tuple[Reference, ...]]
 """What a name in a Dockerfile may mean to the engine: podman has aliases, and registries that it searches."""
-
-DOCKERFILE, SETTINGS = "Dockerfile", "settings.yaml"
-
-
-class Base(NamedTuple):
-    """An image that a service is made from; `name` is as `file` has it, with its ARGs replaced.
-
-    `known_as` are the digests by which engine and registry know the version that the service is built on now; none if
-    nothing is built yet. `digest` is the one that the registry has for it, if that is known.
-    """
-
-    service: str
-    name: str
-    reference: Reference
-    file: str
-    known_as: frozenset[str] = frozenset()
-    digest: str = ""
-
-    @property
-    def key(self) -> str:
-        """How the tag is called in the memory of registries."""
-        return f"{self.reference.host}/{self.reference.repository}:{self.reference.tag}"
-
-    @property
-    def repository(self) -> str:
-        """How its repository is called there."""
-        return f"{self.reference.host}/{self.reference.repository}"
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether its version is written down, so that a newer one needs another text."""
-        return bool(self.reference.digest)
 
 
 class _Named(NamedTuple):
@@ -90,7 +59,7 @@ def _named(yard: "Yard", service: "Service", settings: "Settings", choices: Choi
         name = settings[IMAGE]
         return [_Named(service.name, name, SETTINGS, name)] if "/" in name or ":" in name else []
     names = image_name(service.name, settings)
-    builder = Builder(yard.engine, service, settings, names).choosing(choices)
+    builder = Builder(yard.engine, service, settings, names).with_choices(choices)
     built = tuple(names.tagged(tag) for tag in (LIVE, LATEST))
     return [_Named(service.name, name, DOCKERFILE, builder.chosen.get(name, name), built) for name in builder.bases]
 

@@ -13,7 +13,7 @@ from dockyard.errors import DockyardError
 from dockyard.secrets import state_directory
 from dockyard.service import Service
 from dockyard.state_file import write_file
-from dockyard.updates.bases import DOCKERFILE
+from dockyard.updates.base import DOCKERFILE
 from dockyard.updates.git import Repository, find_repository
 from dockyard.updates.pins import change_image, change_reference, substitute_references
 from dockyard.updates.text_file import read_text, replace_text
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
 
 MAX_SUBJECT = 72
-EDITS = "edits.json"
+CHANGES = "changes.json"
 
 
 class NotReadyError(DockyardError):
     """A service's source cannot be changed by dockyard: that says nothing about a newer version."""
 
 
-class Edit(NamedTuple):
+class FileChange(NamedTuple):
     """A file of a service, and its text before and after."""
 
     file: str
@@ -60,21 +60,21 @@ Try = Callable[[Service], Tried]
 """Builds and tests a service in whatever directory it is. Raises DockyardError."""
 
 
-def plan_edits(service: Service, updates: "Iterable[Pending]", parameters: Sequence[str]) -> list[Edit]:
+def plan_changes(service: Service, updates: "Iterable[Pending]", parameters: Sequence[str]) -> list[FileChange]:
     """Return what updates change in a service's files. Raises NotReadyError for what cannot be changed."""
     texts: dict[str, tuple[str, str]] = {}
     arguments = build_arguments(parameters)
     for update in updates:
         name = update.base.file
         path = service.directory / name
-        old, text = texts.get(name) or (read_dockerfile(path),) * 2
+        old, text = texts.get(name) or (_read_source(path),) * 2
         wanted = (update.base.name, update.text)
         edit = change_image(text, *wanted) if name != DOCKERFILE else change_reference(text, *wanted, arguments)
         for refusal in edit.refusals:
-            where = f"{path}:{refusal.line}"
-            raise NotReadyError(f"{where}: {refusal.reference} cannot be changed by dockyard: {refusal.reason}")
+            message = f"{path}:{refusal.line}: {refusal.reference} cannot be changed by dockyard: {refusal.reason}"
+            raise NotReadyError(message, hint="edit it by hand, or write the whole reference into FROM")
         texts[name] = (old, edit.text)
-    return [Edit(name, old, new) for name, (old, new) in texts.items() if new != old]
+    return [FileChange(name, old, new) for name, (old, new) in texts.items() if new != old]
 
 
 def refuse_choice(service: Service, update: "Pending", parameters: Sequence[str]) -> None:
@@ -86,7 +86,16 @@ def refuse_choice(service: Service, update: "Pending", parameters: Sequence[str]
         text, wanted = read_dockerfile(path), {update.base.name: update.reference}
         substitute_references(text, wanted, build_arguments(parameters))
     except (OSError, ValueError) as error:
-        raise NotReadyError(f"{path}: no digest can be chosen for {update.base.name}: {error}") from None
+        message = f"{path}: no digest can be chosen for {update.base.name}: {error}"
+        raise NotReadyError(message, hint="write the whole reference into FROM") from None
+
+
+def _read_source(path: Path) -> str:
+    """Return a file's text. Raises NotReadyError for one that dockyard does not change, such as a symbolic link."""
+    try:
+        return read_text(path)
+    except DockyardError as error:
+        raise NotReadyError(str(error), error.hint) from None
 
 
 def bump(
@@ -97,25 +106,25 @@ def bump(
     In a git repository it is one commit on the current branch, or on `branch`. Elsewhere the files are changed, and the
     earlier ones are stored in the state directory. Raises DockyardError.
     """
-    edits = plan_edits(service, updates, parameters)
-    if not edits:
-        raise DockyardError(f"{service.name}: nothing to change for {updates[0].summary}")
-    repository = refuse_unready(service, branch)
+    changes = plan_changes(service, updates, parameters)
+    if not changes:
+        raise NotReadyError(f"{service.name}: no file names {updates[0].base.name}", hint=f"d outdated {service.name}")
+    repository = find_ready_repository(service, branch)
     if not repository:
-        return _bump_in_place(service, updates, edits, attempt)
+        return _bump_in_place(service, updates, changes, attempt)
     target = branch or repository.branch
     with _copy_of_source(repository, service.directory) as copy:
-        for edit in edits:
-            (copy / edit.file).write_bytes(edit.new.encode("utf-8", "surrogateescape"))
+        for change in changes:
+            replace_text(copy / change.file, change.old, change.new)
         tried = attempt(Service(copy))
     relative = service.directory.resolve().relative_to(repository.top)
     message = commit_message(service.name, updates, tried)
-    files = [(str(relative / edit.file), edit.old, edit.new) for edit in edits]
+    files = [(str(relative / change.file), change.old, change.new) for change in changes]
     made = repository.commit(target, files, message)
     return Bumped(tried, made, message.partition("\n")[0])
 
 
-def refuse_unready(service: Service, branch: str = "") -> Repository | None:
+def find_ready_repository(service: Service, branch: str = "") -> Repository | None:
     """Return the repository of a service, None if it is in none. Raises GitError if no commit is possible now."""
     repository = find_repository(service.directory)
     if repository:
@@ -143,17 +152,17 @@ def _copy_of_source(repository: Repository, directory: Path) -> Iterator[Path]:
         yield named
 
 
-def _bump_in_place(service: Service, updates: "Sequence[Pending]", edits: list[Edit], attempt: Try) -> Bumped:
+def _bump_in_place(service: Service, updates: "Sequence[Pending]", changes: list[FileChange], attempt: Try) -> Bumped:
     """Try the new files where they are, and put the earlier ones back if that fails."""
     saved = _saved(service)
     try:
         saved.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_file(saved / EDITS, json.dumps([edit._asdict() for edit in edits]))
+        write_file(saved / CHANGES, json.dumps([change._asdict() for change in changes]))
     except OSError as error:
-        raise DockyardError(f"{saved}: {error.strerror}") from None
+        raise DockyardError(f"{saved}: {error.strerror}", hint="the earlier files are stored there") from None
     try:
-        for edit in edits:
-            replace_text(service.directory / edit.file, edit.old, edit.new)
+        for change in changes:
+            replace_text(service.directory / change.file, change.old, change.new)
         tried = attempt(service)
     except BaseException:
         _restore(service)
@@ -168,12 +177,12 @@ def _saved(service: Service) -> Path:
 def _restore(service: Service) -> None:
     """Give files their text from before the last bump, as far as they have that of the bump."""
     try:
-        rows = json.loads((_saved(service) / EDITS).read_text(encoding="utf-8"))
+        rows = json.loads((_saved(service) / CHANGES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
-    for edit in (Edit(**row) for row in rows):
-        if read_text(service.directory / edit.file) == edit.new:
-            replace_text(service.directory / edit.file, edit.new, edit.old)
+    for change in (FileChange(**row) for row in rows):
+        if read_text(service.directory / change.file) == change.new:
+            replace_text(service.directory / change.file, change.new, change.old)
 
 
 def take_back(service: Service, commit: str, subject: str) -> None:

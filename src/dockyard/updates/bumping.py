@@ -8,8 +8,8 @@ from dockyard.build import builder_for
 from dockyard.errors import DockyardError
 from dockyard.lock import held
 from dockyard.plan.launch import container_name
-from dockyard.updates.applying import carry_out_bump, record_failure, restoring_latest
-from dockyard.updates.bump import NotReadyError, plan_edits
+from dockyard.updates.applying import carry_out_bump, record_failure, restore_latest_on_failure
+from dockyard.updates.bump import plan_changes
 from dockyard.updates.git import GitError, find_repository
 
 if TYPE_CHECKING:
@@ -25,12 +25,23 @@ def bump_all(  # noqa: PLR0913 - what, how, and where to
 ) -> list[dict[str, Any]]:
     """Change one service after the other; a failure stops no other. Returns a row for each."""
     rows = [_bump_one(yard, name, updates, wanted, branch, tell) for name, updates in edits.items()]
-    if push:
-        done = {row["service"] for row in rows if row["result"] == "ok"}
-        found = {find_repository(yard.named(name).directory) for name in done}
-        for repository in filter(None, found):
+    return [_push(yard, row, branch) if push and row["result"] == "ok" else row for row in rows]
+
+
+def _push(yard: "Yard", row: dict[str, Any], branch: str) -> dict[str, Any]:
+    """Push the branch that has the commit of a row, and return the row; as failed if that is not possible."""
+    try:
+        repository = find_repository(yard.named(row["service"]).directory)
+        if repository:
             repository.call("push", "--quiet", "origin", branch or repository.branch)
-    return rows
+    except GitError as error:
+        return {
+            **row,
+            "result": "failed",
+            "what": f"{row['what']}: committed, but not pushed: {error}",
+            "hint": error.hint,
+        }
+    return row
 
 
 def _bump_one(  # noqa: PLR0913, PLR0917 - as above
@@ -44,11 +55,10 @@ def _bump_one(  # noqa: PLR0913, PLR0917 - as above
     try:
         with held(yard.engine, container_name(yard.load(service)), yard.wait) as waiting:
             waiting("trying a newer version")
-            with restoring_latest(builder_for(yard, service)):
+            with restore_latest_on_failure(builder_for(yard, service)):
                 done = carry_out_bump(yard, service, updates, wanted, report, branch)
     except DockyardError as error:
-        if not isinstance(error, (GitError, NotReadyError)):
-            record_failure(yard, service, updates, error)
+        record_failure(yard, service, updates, error)
         first, *more = error.lines()
         return {"service": name, "result": "failed", "what": first, "hint": "\n".join(more)}
     return {"service": name, "result": "ok", "what": done.subject, "commit": done.commit, "image": done.tried.image}
@@ -60,7 +70,7 @@ def show_bumps(yard: "Yard", edits: Edits) -> tuple[list[str], list[dict[str, An
     rows = []
     for name, updates in edits.items():
         service = yard.named(name)
-        for edit in plan_edits(service, updates, builder_for(yard, service).all_parameters):
+        for edit in plan_changes(service, updates, builder_for(yard, service).all_parameters):
             path = service.directory / edit.file
             patch = difflib.unified_diff(
                 edit.old.splitlines(), edit.new.splitlines(), str(path), str(path), lineterm=""

@@ -2,14 +2,14 @@
 
 import time
 from calendar import timegm
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard import history
 from dockyard.base_images import read_dockerfile
-from dockyard.build import builder_for
+from dockyard.build import builder_for, test_script
 from dockyard.dockerfile_text import instructions
 from dockyard.errors import DockyardError
 from dockyard.fleet.order import build_order
@@ -17,13 +17,13 @@ from dockyard.holds import hold_of
 from dockyard.registry.client import Registries
 from dockyard.updates.applying import REFRESH, find_failures
 from dockyard.updates.asking import ask_lists, ask_tags, remember
-from dockyard.updates.bases import Base, find_bases
-from dockyard.updates.bump import NotReadyError, plan_edits, refuse_choice, refuse_unready
+from dockyard.updates.base import Base
+from dockyard.updates.bases import find_bases
+from dockyard.updates.bump import NotReadyError, find_ready_repository, plan_changes, refuse_choice
 from dockyard.updates.git import GitError
 from dockyard.updates.memory import change_memory, load_memory
 from dockyard.updates.pending import PACKAGES, Gate, Pending, find_pending
-from dockyard.updates.policy import Blocker, load_policy
-from dockyard.updates.policy import blockers as find_blockers
+from dockyard.updates.policy import Blocker, find_blockers, load_policy
 from dockyard.updates.sightings import Memory
 from dockyard.updates.zone import host_zone
 
@@ -93,11 +93,11 @@ def collect_updates(
     moment = datetime.fromtimestamp(now, host_zone())
     pending = [one for base in bases for one in find_pending(base, gates[base], memory, moment)]
     if ignores_waits:
-        pending = [without_waits(one) for one in pending]
+        pending = [one._replace(blockers=_drop_waits(one.blockers)) for one in pending]
     pending = _judge_sources(yard, pending)
     rebuilds = _find_rebuilds(yard, settings, names, moment)
     if ignores_waits:
-        rebuilds = [one._replace(blockers=_lasting(one.blockers)) for one in rebuilds]
+        rebuilds = [one._replace(blockers=_drop_waits(one.blockers)) for one in rebuilds]
     asked = [memory.tags[base.key].asked for base in bases if base.key in memory.tags]
     return Upstream(tuple(bases), tuple(pending), tuple(rebuilds), tuple(problems.values()), min(asked, default=0.0))
 
@@ -112,9 +112,9 @@ def _judge_sources(yard: "Yard", pending: list[Pending]) -> list[Pending]:
             service = yard.named(one.base.service)
             parameters = builder_for(yard, service).all_parameters
             if one.is_edit and service.name not in unready:
-                unready[service.name] = _reason(partial(refuse_unready, service))
+                unready[service.name] = _reason(partial(find_ready_repository, service))
             if one.is_edit:
-                reason = unready[service.name] or _reason(partial(plan_edits, service, [one], parameters))
+                reason = unready[service.name] or _reason(partial(plan_changes, service, [one], parameters))
             elif service.file("Build"):
                 reason = "its ./Build decides what it is built on; pin the image for dockyard to change it"
             else:
@@ -132,12 +132,8 @@ def _reason(check: Callable[[], object]) -> str:
     return ""
 
 
-def without_waits(update: Pending) -> Pending:
-    """Return an update as if it had neither a cooldown nor a window."""
-    return update._replace(blockers=_lasting(update.blockers))
-
-
-def _lasting(blockers: Iterable[Blocker]) -> tuple[Blocker, ...]:
+def _drop_waits(blockers: Iterable[Blocker]) -> tuple[Blocker, ...]:
+    """Return those blockers that do not end by themselves."""
     return tuple(one for one in blockers if one.kind not in WAITS)
 
 
@@ -151,10 +147,10 @@ def _find_rebuilds(
         since = _last_refresh(service) if policy.rebuild else 0.0
         if since and moment.timestamp() - since >= policy.rebuild:
             waits = find_blockers(policy._replace(cooldown=0), now=moment, first_seen=since, kind=PACKAGES)
-            held = hold_of(service.name)
+            held = _why_held(service.name)
             lasting = [
-                *([Blocker("held", str(held))] if held else []),
-                *([] if _has_test(yard, service) else [Blocker("untested", "no Test")]),
+                *([Blocker("held", held)] if held else []),
+                *([] if _has_test(service, settings[service.name]) else [Blocker("untested", "no Test")]),
             ]
             found.append(Rebuild(service.name, since, (*lasting, *waits)))
     return found
@@ -194,28 +190,37 @@ def _of_tag(update: Pending) -> Base:
 def _gates(yard: "Yard", settings: "Mapping[str, Settings]", bases: Iterable[Base]) -> dict[Base, Gate]:
     """Return what decides on the updates of each image of each service."""
     _, depends = build_order(yard, settings)
-    known: dict[str, tuple[str, Mapping[str, str], str, bool]] = {}
+    untested = frozenset(name for name, one in settings.items() if not _has_test(yard.named(name), one))
+    gates: dict[str, Gate] = {}
     found = {}
     for base in bases:
-        service = yard.named(base.service)
-        if base.service not in known:
-            held = hold_of(base.service)
-            known[base.service] = (
-                _untested(yard, depends, base.service),
+        name, service = base.service, yard.named(base.service)
+        if name not in gates:
+            gates[name] = Gate(
+                load_policy(settings[name]),
+                find_untested(name, depends, untested),
                 _failures(yard, service),
-                str(held) if held else "",
+                _why_held(name),
                 service.is_buildable,
             )
-        found[base] = Gate(load_policy(settings[base.service], base.name), *known[base.service])
+        found[base] = gates[name]._replace(policy=load_policy(settings[name], base.name))
     return found
 
 
-def _untested(yard: "Yard", depends: Mapping[str, Iterable[str]], name: str) -> str:
-    """Return which service has no Test that an update would go live in: this one, or those that are built from it."""
+def find_untested(name: str, depends: Mapping[str, Iterable[str]], untested: Collection[str]) -> str:
+    """Return a service without a Test in which an update would go live: this one, or one that is built from it.
+
+    `depends` has the services that each is built from. Empty if there is none.
+    """
     above = [service for service, wanted in depends.items() if name in wanted]
     if not above:
-        return "" if _has_test(yard, yard.named(name)) else name
-    return next((found for service in above if (found := _untested(yard, depends, service))), "")
+        return name if name in untested else ""
+    return next((found for service in above if (found := find_untested(service, depends, untested))), "")
+
+
+def _why_held(name: str) -> str:
+    held = hold_of(name)
+    return str(held) if held else ""
 
 
 def _failures(yard: "Yard", service: "Service") -> Mapping[str, str]:
@@ -225,8 +230,8 @@ def _failures(yard: "Yard", service: "Service") -> Mapping[str, str]:
         return {}
 
 
-def _has_test(yard: "Yard", service: "Service") -> bool:
+def _has_test(service: "Service", settings: "Settings") -> bool:
     try:
-        return bool(service.program("Test-prod")) or builder_for(yard, service).has_test
-    except DockyardError:
+        return bool(service.program("Test-prod") or test_script(service, settings))
+    except DockyardError:  # it cannot be run, which an upgrade reports
         return False

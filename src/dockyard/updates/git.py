@@ -14,6 +14,7 @@ from typing import NamedTuple
 from dockyard import process
 from dockyard.errors import DockyardError
 from dockyard.state_file import lock_file
+from dockyard.updates.text_file import replace_text
 
 TIMEOUT = 120.0  # seconds for a step of git: hooks of the user run in some
 _UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "LC_ALL": "C"}
@@ -109,7 +110,7 @@ class Repository(NamedTuple):
             begin = self._resolve(reference) or self._resolve("HEAD")
             with self.worktree(begin) as tree:
                 for name, old, new in every:
-                    _replace_text(tree / name, old, new)
+                    _change_file(tree, name, old, new)
                 self.call("add", "--", *(name for name, _, _ in every), at=tree)
                 self.call(*_identity(self), "commit", "--quiet", "--message", message, at=tree)
                 made = self.call("rev-parse", "HEAD", at=tree).strip()
@@ -189,9 +190,11 @@ def _run(directory: Path, *words: str) -> process.Done:
     try:
         return process.capture(command, extra_environment=_UNATTENDED, timeout=TIMEOUT)
     except TimeoutError:
-        raise GitError(f"{directory}: git {_verb(words)} was not done within {TIMEOUT:g} s") from None
+        message = f"{directory}: git {_verb(words)} was not done within {TIMEOUT:g} s"
+        raise GitError(message, hint="a hook may wait for an answer: run it by hand") from None
     except (OSError, ValueError) as error:
-        raise GitError(f"{directory}: git {_verb(words)} could not be run: {error}") from None
+        message = f"{directory}: git {_verb(words)} could not be run: {error}"
+        raise GitError(message, hint="apt install git") from None
 
 
 def _verb(words: Iterable[str]) -> str:
@@ -201,7 +204,8 @@ def _verb(words: Iterable[str]) -> str:
 def _refused(done: process.Done, verb: str) -> GitError:
     lines = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
     reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-    return GitError(f"git {verb} failed with exit code {done.exit_code}: {reason}")
+    message = f"git {verb} failed with exit code {done.exit_code}: {reason}"
+    return GitError(message, hint="see with `git status` whether the repository is in order, then try again")
 
 
 def _identity(repository: Repository) -> tuple[str, ...]:
@@ -213,9 +217,9 @@ def _identity(repository: Repository) -> tuple[str, ...]:
     return () if done.stdout.strip() else ("-c", "user.name=dockyard", "-c", f"user.email={address}")
 
 
-def _replace_text(path: Path, old: str, new: str) -> None:
-    """Replace a file's text. Raises GitError if it is another one by now."""
-    raw = old.encode("utf-8", "surrogateescape")
-    if path.is_symlink() or not path.is_file() or path.read_bytes() != raw:
-        raise GitError(f"{path.name}: it has changed on the branch in the meantime", hint="try again")
-    path.write_bytes(new.encode("utf-8", "surrogateescape"))
+def _change_file(tree: Path, name: str, old: str, new: str) -> None:
+    """Replace the text of a file in a worktree. Raises GitError if it has another one on that branch."""
+    try:
+        replace_text(tree / name, old, new)
+    except DockyardError:
+        raise GitError(f"{name}: it has changed on the branch in the meantime", hint="try again") from None

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from dockyard.updates.bases import Base
-from dockyard.updates.policy import Blocker, Policy, blockers
+from dockyard.updates.base import Base
+from dockyard.updates.policy import Blocker, Policy, find_blockers
 from dockyard.updates.sightings import Memory, Sighting, TagHistory
 from dockyard.updates.version import Version, change_kind, newer_versions, newest, parse_version
 
@@ -30,8 +30,8 @@ class Gate(NamedTuple):
 class Pending(NamedTuple):
     """A newer version of an image that a service is built on; without blockers it is to be applied.
 
-    `version` and `before` are in words: a tag, or what the image says of itself. `is_edit`: it takes another text in
-    the service's source. `remind_at` is from when on it has waited for too long, in seconds of the epoch.
+    `version` and `before` are in words: a tag, or what the image says of itself. `remind_at` is when it has waited for
+    too long, in seconds of the epoch.
     """
 
     base: Base
@@ -40,10 +40,14 @@ class Pending(NamedTuple):
     sighting: Sighting
     before: str
     version: str
-    is_edit: bool
     blockers: tuple[Blocker, ...] = ()
     notes: str = ""
     remind_at: float = 0.0
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it needs another text in the service's source: another tag, or another pin."""
+        return self.base.is_pinned or self.tag != self.base.reference.tag
 
     @property
     def reference(self) -> str:
@@ -100,7 +104,6 @@ def _newer_digests(base: Base, gate: Gate, memory: Memory, now: datetime) -> Ite
                 one,
                 (then.version if then and one.version else "") or tag,
                 one.version or tag,
-                is_edit=base.is_pinned,
                 notes=_notes(gate.policy, one, one.version),
             ),
             gate,
@@ -122,12 +125,12 @@ def _newer_versions(base: Base, gate: Gate, memory: Memory, now: datetime) -> It
     def judge(version: Version, *, is_beyond: bool = False) -> Pending:
         return _version_update(base, gate, memory, now, current, version, is_beyond=is_beyond)
 
-    yield from _followed([judge(version) for version in newer_versions(current, tags.first_seen, track)])
+    yield from _select_versions([judge(version) for version in newer_versions(current, tags.first_seen, track)])
     if beyond := newest(current, tags.first_seen, track).beyond:
         yield judge(beyond, is_beyond=True)
 
 
-def _followed(updates: Sequence[Pending]) -> Iterator[Pending]:
+def _select_versions(updates: Sequence[Pending]) -> Iterator[Pending]:
     """Yield those of the newer versions in the tracked range that matter, the newest first; they come oldest first.
 
     What is applied is the newest that may be: one that is held or in its cooldown holds no older one back. The newest
@@ -158,7 +161,6 @@ def _version_update(  # noqa: PLR0913, PLR0917 - an image, two versions of it, a
         sighting,
         current.tag,
         version.tag,
-        is_edit=True,
         notes=_notes(gate.policy, sighting, version.tag),
     )
     judged = _judge(update, gate, memory, now)
@@ -173,7 +175,7 @@ def _judge(update: Pending, gate: Gate, memory: Memory, now: datetime) -> Pendin
     """Return an update with all that keeps it from being applied."""
     version = parse_version(update.tag)
     found = list(
-        blockers(gate.policy, now=now, first_seen=update.sighting.first_seen, kind=update.kind, version=version)
+        find_blockers(gate.policy, now=now, first_seen=update.sighting.first_seen, kind=update.kind, version=version)
     )
     if gate.held:
         found.insert(0, Blocker("held", gate.held))

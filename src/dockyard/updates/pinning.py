@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dockyard.base_images import known_digests
 from dockyard.dockerfile import build_arguments
 from dockyard.dockerfile_places import image_places
 from dockyard.engine.dialect import Dialect
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import Image
 from dockyard.errors import DockyardError, RegistryError
-from dockyard.plan.build import build_parameters, image_name, is_own_image
+from dockyard.fleet.order import plain_names
+from dockyard.plan.build import build_parameters, is_own_image
 from dockyard.plan.order import plain_reference
 from dockyard.service import Service
 from dockyard.settings.keys import IMAGE
@@ -72,8 +74,7 @@ class Pinning(NamedTuple):
 
 def plan_pins(yard: Yard, services: Sequence[Service], *, refresh: bool) -> tuple[Pinning, ...]:
     """Return what pinning makes of the files of services; `refresh` asks registries even if the engine has an image."""
-    built = {image_name(name, settings).untagged for name, settings in yard.load_all()[0].items()}
-    own = frozenset(map(plain_reference, built))
+    own = plain_names(yard.load_all()[0])
     engine = yard.engine  # an engine that is missing is no fault of a service
     sources: list[Source] = []
     failed: list[Pinning] = []
@@ -106,15 +107,9 @@ def find_digests(engine: Engine, references: Iterable[str], *, refresh: bool) ->
 
 
 def _pulled_digest(reference: str, image: Image | None) -> str:
-    """Return the digest by which an image was pulled under a name; empty if it was not, or by several.
-
-    podman lists the digests of the index and of the manifest for this platform: the index is for all platforms.
-    """
-    names = image.digests if image else ()
-    of_name = {name.rpartition("@")[2] for name in names if plain_reference(name) == plain_reference(reference)}
-    indexes = of_name - {image.manifest_digest} if image else set()
-    candidates = indexes or of_name
-    return candidates.pop() if len(candidates) == 1 else ""
+    """Return the digest by which an image was pulled under a name; empty if it was not, or by several."""
+    candidates = known_digests(image, reference) if image else ()
+    return candidates[0] if len(candidates) == 1 else ""
 
 
 def _ask_registries(program: str, references: Sequence[str]) -> dict[str, Digest]:

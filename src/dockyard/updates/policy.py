@@ -91,7 +91,7 @@ def _seconds(text: str) -> int:
     return int(text[:-1]) * _UNIT_SECONDS[text[-1]] if re.fullmatch(r"\d+[hdw]", text, re.ASCII) else 0
 
 
-def blockers(
+def find_blockers(
     policy: Policy, *, now: datetime, first_seen: float, kind: str, version: Version | None = None
 ) -> tuple[Blocker, ...]:
     """Return what of a policy is in the way of an update, in the order in which it matters.
@@ -100,20 +100,20 @@ def blockers(
     is in the registry may have any date. `kind` is `major`, `minor`, `patch`, `digest` or `packages`.
     """
     found = [
-        _held(policy.hold, kind, version),
-        _cooling(policy.cooldown, first_seen, now),
-        _outside(policy.windows, now),
+        _held_blocker(policy.hold, kind, version),
+        _cooldown_blocker(policy.cooldown, first_seen, now),
+        _window_blocker(policy.windows, now),
     ]
     return tuple(blocker for blocker in found if blocker)
 
 
-def _held(hold: Hold, kind: str, version: Version | None) -> Blocker | None:
+def _held_blocker(hold: Hold, kind: str, version: Version | None) -> Blocker | None:
     if not hold.covers(kind, version):
         return None
     return Blocker("held", f"held: {f'{hold.text} and later' if hold.since else hold.text}")
 
 
-def _cooling(cooldown: int, first_seen: float, now: datetime) -> Blocker | None:
+def _cooldown_blocker(cooldown: int, first_seen: float, now: datetime) -> Blocker | None:
     """Return the cooldown if it is not over; one that was first seen in the future, by a wrong clock, begins now."""
     until = min(first_seen, now.timestamp()) + cooldown
     if until <= now.timestamp():
@@ -121,7 +121,7 @@ def _cooling(cooldown: int, first_seen: float, now: datetime) -> Blocker | None:
     return Blocker("cooldown", f"in cooldown until {_shown(until, now)}", until)
 
 
-def _outside(windows: tuple[Window, ...], now: datetime) -> Blocker | None:
+def _window_blocker(windows: tuple[Window, ...], now: datetime) -> Blocker | None:
     opening = next_opening(windows, now)
     if opening <= now:
         return None

@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dockyard.errors import DockyardError, EngineError
 from dockyard.telling import warn
+from dockyard.updates.base import DOCKERFILE
 from dockyard.updates.choices import Choices, change_choices, load_choices
 
 if TYPE_CHECKING:
-    from dockyard.updates.bases import Base
+    from dockyard.updates.base import Base
     from dockyard.yard import Yard
 
 
 class Settled(NamedTuple):
-    """Tags to move, each to the image that a reference names, and the choices that are left."""
+    """Tags to move, each with a reference of the image that it is to name, and the choices that are left."""
 
     tags: tuple[tuple[str, str], ...]
     choices: Mapping[str, Choices]
@@ -26,17 +27,15 @@ def plan_settling(bases: "Iterable[Base]", choices: Mapping[str, Choices]) -> Se
     """
     using: dict[str, dict[str, set[str]]] = {}
     for base in bases:
-        if not base.is_pinned and base.file == "Dockerfile":
+        if not base.is_pinned and base.file == DOCKERFILE:
             using.setdefault(base.key, {}).setdefault(base.service, set()).add(base.name)
     tags = []
     left: dict[str, dict[str, str]] = {}
     for key, services in using.items():
-        wanted = {
-            service: {choices.get(service, {}).get(name, "") for name in names} for service, names in services.items()
-        }
-        every = set().union(*wanted.values())
-        if len(every) == 1 and every != {""}:
-            tags.append((every.pop(), key))
+        wanted = [choices.get(service, {}).get(name, "") for service, names in services.items() for name in names]
+        digests = {reference.rpartition("@")[2] for reference in wanted}
+        if len(digests) == 1 and digests != {""}:
+            tags.append((wanted[0], key))
             continue
         for service, names in services.items():
             chosen = {name: choices[service][name] for name in names if name in choices.get(service, {})}
@@ -62,16 +61,15 @@ def settle_tags(yard: "Yard") -> None:
 
 def _settle(yard: "Yard", settled: Settled, choices: Mapping[str, Choices]) -> Mapping[str, Choices]:
     """Move tags, and return the choices that are left; those of a tag that cannot be moved stay."""
-    stay = []
+    failed: set[str] = set()
     for reference, tag in settled.tags:
         try:
             yard.engine.call("tag", reference, tag)
         except EngineError as error:
             warn(f"{tag} stays as it is: {error.stderr.strip()}")
-            stay.append(reference)
+            failed.add(reference.rpartition("@")[2])
     kept = {
-        service: {name: reference for name, reference in chosen.items() if reference in stay}
+        service: {name: one for name, one in chosen.items() if one.rpartition("@")[2] in failed}
         for service, chosen in choices.items()
     }
-    services = {*settled.choices, *kept}
-    return {name: {**settled.choices.get(name, {}), **kept.get(name, {})} for name in services}
+    return {name: {**settled.choices.get(name, {}), **kept.get(name, {})} for name in {*settled.choices, *kept}}

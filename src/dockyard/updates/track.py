@@ -44,7 +44,7 @@ class Limit(NamedTuple):
     def allows(self, numbers: Numbers) -> bool:
         """Return whether numbers pass; parts that one side does not have count as 0."""
         length = max(len(numbers), len(self.numbers))
-        return bool(_COMPARE[self.operator](_padded(numbers, length), _padded(self.numbers, length)))
+        return bool(_COMPARE[self.operator](_pad_numbers(numbers, length), _pad_numbers(self.numbers, length)))
 
 
 class Track(NamedTuple):
@@ -120,5 +120,5 @@ def _numbers(text: str) -> Numbers:
     return tuple(int(part) for part in text.split("."))
 
 
-def _padded(numbers: Numbers, length: int) -> Numbers:
+def _pad_numbers(numbers: Numbers, length: int) -> Numbers:
     return numbers + (0,) * (length - len(numbers))

@@ -109,7 +109,7 @@ def parse_version(tag: str) -> Version | None:
         return None
     if _HASH.fullmatch(tag) or re.split(r"[-_.]", tag, maxsplit=1)[0].lower() in _OF_HASHES:
         return None
-    core = _dated(tag) or _numbered(tag)
+    core = _read_dated(tag) or _read_numbered(tag)
     if core is None:
         return None
     suffix = _read_suffix(core.rest)
@@ -194,7 +194,7 @@ def _age(version: Version) -> tuple[object, ...]:
     return version.order[:-1]
 
 
-def _dated(tag: str) -> _Core | None:
+def _read_dated(tag: str) -> _Core | None:
     """Return what a tag with a day of the calendar in it says."""
     for found in _DATE.finditer(tag):
         if not _is_separate(tag[: found.start()]):
@@ -226,7 +226,7 @@ def _is_day(year: int, month: int, day: int) -> bool:
         return False
 
 
-def _numbered(tag: str) -> _Core | None:
+def _read_numbered(tag: str) -> _Core | None:
     """Return what a tag with numbers says: those of the first part that is a number, else of a word with a number."""
     parts = tag.split("-")
     found = [(place, _COMPONENT.fullmatch(part)) for place, part in enumerate(parts)]

@@ -1,4 +1,4 @@
-"""Times of the week at which updates may be applied, such as `Sun 03:00-05:00`, by the clock on the wall."""
+"""Times of the week at which updates may be applied, such as `Sun 03:00-05:00`, in local time."""
 
 import re
 from collections.abc import Iterable, Iterator

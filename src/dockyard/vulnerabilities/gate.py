@@ -58,7 +58,7 @@ def check_vulnerabilities(yard: "Yard", service: "Service", candidate: "Image", 
     if running is None:
         severe = sum(1 for one in found if one.rank >= least)
         text = f"vulnerabilities: {len(found)}, {severe} of severity {SEVERITIES[least]} or worse; nothing runs yet"
-        return _recorded(service, candidate, text)
+        return _record_scan(service, candidate, text)
     before = _vulnerabilities_of(scanner, running)
     worse = _severe(found, before, least)
     if worse:  # the scanner may have learned of them after it saw the running image
@@ -67,11 +67,11 @@ def check_vulnerabilities(yard: "Yard", service: "Service", candidate: "Image", 
     if worse:
         raise DockyardError(
             f"{service.name}: {candidate.id[:12]} has vulnerabilities that {running.id[:12]}, which runs, does not "
-            f"have: {_listed(worse)}",
+            f"have: {_name_first(worse)}",
             hint="a later build with fixed packages passes; "
             "what does not concern the service, list in the scanner's file of exceptions",
         )
-    return _recorded(service, candidate, describe_difference(before, found))
+    return _record_scan(service, candidate, describe_difference(before, found))
 
 
 def describe_difference(before: Iterable[Vulnerability], found: Iterable[Vulnerability]) -> str:
@@ -96,11 +96,11 @@ def _severe(found: Iterable[Vulnerability], before: Iterable[Vulnerability], lea
     return sorted(new.values(), key=lambda one: (-one.rank, one))
 
 
-def _listed(found: list[Vulnerability]) -> str:
+def _name_first(found: list[Vulnerability]) -> str:
     left = len(found) - MAX_NAMED
     return ", ".join(map(str, found[:MAX_NAMED])) + (f" and {left} more" if left > 0 else "")
 
 
-def _recorded(service: "Service", candidate: "Image", text: str) -> str:
+def _record_scan(service: "Service", candidate: "Image", text: str) -> str:
     history.record(service.name, "scan", "ok", image=candidate.id, content=candidate.content, vulnerabilities=text)
     return text

@@ -8,7 +8,7 @@ from dockyard.errors import RegistryError
 from dockyard.registry.manifest import ImageDetails, RemoteImage
 from dockyard.registry.reference import Reference, parse_reference
 from dockyard.updates.asking import ask_lists, ask_tags, remember
-from dockyard.updates.bases import DOCKERFILE, Base
+from dockyard.updates.base import DOCKERFILE, Base
 from dockyard.updates.sightings import Memory, Sighting
 
 NOW = 1_000_000.0

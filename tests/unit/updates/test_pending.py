@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockyard.registry.reference import parse_reference
-from dockyard.updates.bases import DOCKERFILE, Base
+from dockyard.updates.base import DOCKERFILE, Base
 from dockyard.updates.pending import Gate, Pending, find_pending
 from dockyard.updates.policy import DAY_SECONDS, Hold, Policy
 from dockyard.updates.sightings import Memory, Sighting, TagHistory, TagList, observe

@@ -12,7 +12,7 @@ from dockyard.settings.load import read_file
 from dockyard.settings.resolve import Settings, resolve
 from dockyard.settings.update_type import Updates
 from dockyard.settings.values import Mode
-from dockyard.updates.policy import DAY_SECONDS, Hold, Policy, blockers, load_policy
+from dockyard.updates.policy import DAY_SECONDS, Hold, Policy, find_blockers, load_policy
 from dockyard.updates.track import parse_track
 from dockyard.updates.version import parse_version
 from dockyard.updates.window import parse_window
@@ -31,7 +31,9 @@ def _settings(own: str = "", host: str = "") -> Settings:
 
 def _texts(policy: Policy, kind: str = "digest", version: str = "", days: float = 10) -> list[str]:
     seen = NOW.timestamp() - days * DAY_SECONDS
-    return [one.text for one in blockers(policy, now=NOW, first_seen=seen, kind=kind, version=parse_version(version))]
+    return [
+        one.text for one in find_blockers(policy, now=NOW, first_seen=seen, kind=kind, version=parse_version(version))
+    ]
 
 
 def test_without_a_word_the_same_tag_is_followed_and_new_digests_wait_three_days():
@@ -146,18 +148,18 @@ def test_what_is_in_the_way_is_said_in_words(policy: Policy, kind: str, version:
 
 def test_a_cooldown_ends_to_the_second():
     seen = NOW.timestamp() - 3 * DAY_SECONDS
-    assert blockers(Policy(), now=NOW, first_seen=seen, kind="digest") == ()
-    (blocker,) = blockers(Policy(), now=NOW, first_seen=seen + 1, kind="digest")
+    assert find_blockers(Policy(), now=NOW, first_seen=seen, kind="digest") == ()
+    (blocker,) = find_blockers(Policy(), now=NOW, first_seen=seen + 1, kind="digest")
     assert (blocker.kind, blocker.until) == ("cooldown", NOW.timestamp() + 1)
 
 
 def test_a_hold_has_no_end_and_a_window_has():
     policy = Policy(parse_track("^16"), Hold("all"), 0, (parse_window("Mon 03:00-05:00"),))
-    held, window = blockers(policy, now=NOW, first_seen=0, kind="minor")
+    held, window = find_blockers(policy, now=NOW, first_seen=0, kind="minor")
     assert (held.kind, held.until) == ("held", None)
     assert (window.kind, window.until) == ("window", datetime(2026, 11, 30, 3, tzinfo=NOW.tzinfo).timestamp())
 
 
 def test_what_was_first_seen_by_a_clock_that_was_ahead_cools_down_from_now():
-    (blocker,) = blockers(Policy(), now=NOW, first_seen=NOW.timestamp() + 400 * DAY_SECONDS, kind="digest")
+    (blocker,) = find_blockers(Policy(), now=NOW, first_seen=NOW.timestamp() + 400 * DAY_SECONDS, kind="digest")
     assert blocker.until == NOW.timestamp() + 3 * DAY_SECONDS

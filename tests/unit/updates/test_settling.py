@@ -1,7 +1,7 @@
 """When a host's tag may follow the services that build on it."""
 
 from dockyard.registry.reference import parse_reference
-from dockyard.updates.bases import Base
+from dockyard.updates.base import Base
 from dockyard.updates.settling import plan_settling
 
 TAG = "docker.io/library/debian:12"
@@ -32,7 +32,7 @@ def test_the_tag_stays_while_one_has_another_version() -> None:
 def test_names_of_one_tag_count_as_one() -> None:
     """However each Dockerfile writes it; pins, and images that are not built on, do not count."""
     bases = [on("web"), on("db", "docker.io/library/debian:12"), on("cache", NEWER), on("image", file="settings.yaml")]
-    chosen = {"web": {"debian:12": NEW}, "db": {"docker.io/library/debian:12": NEW}}
+    chosen = {"web": {"debian:12": NEW}, "db": {"docker.io/library/debian:12": f"docker.io/library/{NEW}"}}
     assert plan_settling(bases, chosen).tags == ((NEW, TAG),)
 
 

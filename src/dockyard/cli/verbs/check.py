@@ -135,7 +135,7 @@ def _service_lines(one: "Judged", told: set[str]) -> list[str]:
 
 
 def _point_lines(point: "Point", told: set[str]) -> list[str]:
-    """Return a point with what mends it; why it matters is said once for each kind."""
+    """Return a point with what fixes it; why it matters is said once for each kind."""
     lines = [f"{point.where or point.service}: {point.severity.value}: {point.message} [{_id(point)}]"]
     lines += [f"  why: {point.why}"] if point.why and point.why not in told else []
     told.add(point.why)
