@@ -133,3 +133,13 @@ def engine(session_world: World) -> Iterator[World]:
     """The engine, and the tests' own things on it; what a test made is gone after it."""
     yield session_world
     session_world.tidy()
+
+
+@pytest.fixture
+def own_fleet(engine: World) -> Iterator[World]:
+    """The engine with no services but those of the test."""
+    others = engine.source.rename(engine.source.with_name("src-of-others"))
+    engine.source.mkdir()
+    yield engine
+    engine.run("rm", "-rf", engine.source)
+    others.rename(engine.source)

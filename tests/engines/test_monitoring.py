@@ -57,26 +57,16 @@ def inbox() -> Iterator[Inbox]:
     there.server.server_close()
 
 
-@pytest.fixture
-def alone(engine: World) -> Iterator[World]:
-    """An engine with no services but those of the test."""
-    others = engine.source.rename(engine.source.with_name("src-of-others"))
-    engine.source.mkdir()
-    yield engine
-    engine.run("rm", "-rf", engine.source)
-    others.rename(engine.source)
-
-
-def test_service_that_goes_down_is_notified_once(alone: World, inbox: Inbox) -> None:
+def test_service_that_goes_down_is_notified_once(own_fleet: World, inbox: Inbox) -> None:
     """With host, reason and severity; not again while it lasts; and once more when it is up again."""
-    name = alone.idle(autostart=1, cmd=CRASH).name
+    name = own_fleet.idle(autostart=1, cmd=CRASH).name
 
     def check(expect: int) -> str:
-        return alone.d("check-all-up", "--notify", env=inbox.environment, expect=expect).stdout
+        return own_fleet.d("check-all-up", "--notify", env=inbox.environment, expect=expect).stdout
 
-    alone.d("up", name)
+    own_fleet.d("up", name)
     assert (check(0), inbox.messages, inbox.beats) == ("all ok\n", [], 1)
-    alone.call("stop", name)
+    own_fleet.call("stop", name)
     assert check(1) == f"{name}: is not up (exited, exit code 3): cannot reach the database\n"
     (sent,) = inbox.messages
     assert f"{name} is not up (exited, exit code 3)" in sent["title"]
@@ -86,7 +76,7 @@ def test_service_that_goes_down_is_notified_once(alone: World, inbox: Inbox) -> 
     assert sent["type"] == "failure"
     check(1)
     assert (len(inbox.messages), inbox.beats) == (1, 3)
-    alone.d("up", name)
+    own_fleet.d("up", name)
     assert check(0) == "all ok\n"
     assert [message["type"] for message in inbox.messages] == ["failure", "success"]
     assert "resolved after" in inbox.messages[1]["title"]
@@ -94,19 +84,19 @@ def test_service_that_goes_down_is_notified_once(alone: World, inbox: Inbox) -> 
     assert len(inbox.messages) == 2
 
 
-def test_update_that_fails_is_notified_once(alone: World, inbox: Inbox) -> None:
+def test_update_that_fails_is_notified_once(own_fleet: World, inbox: Inbox) -> None:
     """By `upgrade-all`, with what its Test wrote; the next night and the check that follows add nothing."""
-    name = alone.plain(Test="#!/bin/sh\necho 'KeyError: note'\nexit 1\n").name
+    name = own_fleet.plain(Test="#!/bin/sh\necho 'KeyError: note'\nexit 1\n").name
     for _ in range(2):
-        alone.d("upgrade-all", "--quiet", "--notify", env=inbox.environment, expect=1)
+        own_fleet.d("upgrade-all", "--quiet", "--notify", env=inbox.environment, expect=1)
     (sent,) = inbox.messages
     assert f"{name}: its last update failed" in sent["title"]
     assert "KeyError: note" in sent["message"]
     assert sent["type"] == "failure"
-    listed = alone.d("check-all-up", "--notify", "--json", env=inbox.environment, expect=1)
+    listed = own_fleet.d("check-all-up", "--notify", "--json", env=inbox.environment, expect=1)
     assert [(row["service"], row["kind"]) for row in json.loads(listed.stdout)] == [(name, "update")]
     assert len(inbox.messages) == 1
-    write(alone.source / name / "Test", "#!/bin/sh\n", mode=0o755)
-    alone.d("upgrade-all", "--quiet", "--notify", env=inbox.environment)
+    write(own_fleet.source / name / "Test", "#!/bin/sh\n", mode=0o755)
+    own_fleet.d("upgrade-all", "--quiet", "--notify", env=inbox.environment)
     assert [message["type"] for message in inbox.messages] == ["failure", "success"]
-    assert alone.d("check-all-up", env=inbox.environment).stdout == "all ok\n"
+    assert own_fleet.d("check-all-up", env=inbox.environment).stdout == "all ok\n"

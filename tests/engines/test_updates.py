@@ -189,32 +189,22 @@ def test_a_registry_that_does_not_answer_stops_nothing(engine: World) -> None:
     assert "warning: " in done.stderr
 
 
-def test_updates_are_taken_back_together(engine: World, upstream: Upstream) -> None:
+def test_updates_are_taken_back_together(own_fleet: World, upstream: Upstream) -> None:
     """With --all-or-nothing a service that passed builds on what it did before, and may take the update later."""
     first = upstream.publish("both", "12", files("one"))
     image = f"{upstream.name('both')}:12"
-    good = service(engine, f"{image}@{first}", NOW)
-    git(engine.source, "init", "-q", "-b", "main", str(good))
+    good = service(own_fleet, f"{image}@{first}", NOW)
+    git(own_fleet.source, "init", "-q", "-b", "main", str(good))
     git(good, "add", ".")
     git(good, "commit", "-qm", "first")
-    breaks = service(engine, image, f"{NOW}mount_rw: data:/data\n")
-    write(engine.volumes / breaks.name / "data/populated", "")
-    kept = engine.source.rename(engine.source.with_name("src-kept"))
-    engine.source.mkdir()
-    try:
-        for one in (good, breaks):
-            (kept / one.name).rename(engine.source / one.name)
-        serve = SERVE.format(version="two").replace("sleep 600", "[ ! -e /data/populated ] || exit 4\nsleep 600")
-        upstream.publish("both", "12", {"bin/serve": serve})
-        engine.d("upgrade-all", "--all-or-nothing", expect=1)
-        assert [log(engine, one.name) for one in (good, breaks)] == ["version one", "version one"]
-        assert git(good, "log", "--format=%s").splitlines()[0].startswith(f"{good.name}: take back ")
-        assert "failed" not in outdated(engine, good.name)[0]["why"]
-        assert "failed its upgrade" in outdated(engine, breaks.name)[0]["why"]
-        engine.d("upgrade-all")
-        assert [log(engine, one.name) for one in (good, breaks)] == ["version two", "version one"]
-    finally:
-        for one in engine.source.iterdir():
-            one.rename(kept / one.name)
-        engine.source.rmdir()
-        kept.rename(engine.source)
+    breaks = service(own_fleet, image, f"{NOW}mount_rw: data:/data\n")
+    write(own_fleet.volumes / breaks.name / "data/populated", "")
+    serve = SERVE.format(version="two").replace("sleep 600", "[ ! -e /data/populated ] || exit 4\nsleep 600")
+    upstream.publish("both", "12", {"bin/serve": serve})
+    own_fleet.d("upgrade-all", "--all-or-nothing", expect=1)
+    assert [log(own_fleet, one.name) for one in (good, breaks)] == ["version one", "version one"]
+    assert git(good, "log", "--format=%s").splitlines()[0].startswith(f"{good.name}: take back ")
+    assert "failed" not in outdated(own_fleet, good.name)[0]["why"]
+    assert "failed its upgrade" in outdated(own_fleet, breaks.name)[0]["why"]
+    own_fleet.d("upgrade-all")
+    assert [log(own_fleet, one.name) for one in (good, breaks)] == ["version two", "version one"]

@@ -1,7 +1,6 @@
 """One writer for each data directory: production is not launched beside another container that writes there."""
 
 import json
-import shutil
 import socket
 from pathlib import Path
 
@@ -94,21 +93,15 @@ def test_of_two_launches_at_the_same_moment_one_goes_through(engine: World) -> N
 
 
 @pytest.mark.long("podman")
-def test_of_services_with_one_directory_up_all_starts_one(engine: World) -> None:
+def test_of_services_with_one_directory_up_all_starts_one(own_fleet: World) -> None:
     """All launches of one command are compared with each other, too."""
-    kept = engine.source.rename(engine.source.with_name("src-kept"))
-    engine.source.mkdir()
-    data = engine.root / "scratch" / "all"
+    data = own_fleet.root / "scratch" / "all"
     data.mkdir(parents=True, exist_ok=True)
-    try:
-        # A path of its own: none of them looks like a service of another test under a new name.
-        names = [engine.idle(mount_rw=f"{data}:/all", autostart=wave).name for wave in (1, 1, 2)]
-        done = engine.d("up-all", expect=1)
-        assert "1 ok, 2 failed" in done.stdout
-        assert [engine.is_up(name) for name in names].count(True) == 1
-    finally:
-        shutil.rmtree(engine.source)
-        kept.rename(engine.source)
+    # A path of its own: none of them looks like a service of another test under a new name.
+    names = [own_fleet.idle(mount_rw=f"{data}:/all", autostart=wave).name for wave in (1, 1, 2)]
+    done = own_fleet.d("up-all", expect=1)
+    assert "1 ok, 2 failed" in done.stdout
+    assert [own_fleet.is_up(name) for name in names].count(True) == 1
 
 
 def test_a_recovery_starts_no_second_writer(engine: World) -> None:

@@ -1,7 +1,6 @@
 """A year of upstream events: nothing bad stays live, nothing good is held back, and every message has a reason."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,21 +13,11 @@ LOG = REPOSITORY / ".state/year.log"
 SEED = int(os.environ.get("DOCKYARD_YEAR_SEED", "1"))
 
 
-@pytest.fixture
-def alone(engine: World) -> Iterator[World]:
-    """An engine with no services but those of the test."""
-    others = engine.source.rename(engine.source.with_name("src-of-others"))
-    engine.source.mkdir()
-    yield engine
-    engine.run("rm", "-rf", engine.source)
-    others.rename(engine.source)
-
-
 @pytest.mark.long("podman")
-def test_a_year_of_upstream_events(alone: World, record_property: Record) -> None:
+def test_a_year_of_upstream_events(own_fleet: World, record_property: Record) -> None:
     """After each event the timer's job runs; what is live is what an oracle says, and so are messages and commits."""
-    with serving(alone) as upstream:
-        fleet = Fleet(alone, upstream, SEED)
+    with serving(own_fleet) as upstream:
+        fleet = Fleet(own_fleet, upstream, SEED)
         fleet.build()
         wrong = []
         for number in range(EVENTS):
@@ -38,5 +27,5 @@ def test_a_year_of_upstream_events(alone: World, record_property: Record) -> Non
                 log.write(f"{number + 1}: {event}: {found or 'as it has to be'}\n")
             wrong += [f"{number + 1}: {event}: {one}" for one in found]
         counts = ", ".join(f"{count} {what}" for what, count in fleet.counts.items())
-        record_property("figures", f"{alone.engine} a year in {EVENTS} events: {counts}; {len(wrong)} wrong")
+        record_property("figures", f"{own_fleet.engine} a year in {EVENTS} events: {counts}; {len(wrong)} wrong")
         assert wrong == []

@@ -15,6 +15,7 @@ from dockyard.registry.endpoints import AUTH_FILES, DockerRules, EndpointRules, 
 from dockyard.registry.proxies import Proxies, read_proxies
 
 DOCKER, PODMAN = "docker", "podman"
+CORRECT_HINT = "correct the file; the engine cannot use it either"
 MAX_FILE = 4 * 1024 * 1024  # bytes
 
 
@@ -98,20 +99,23 @@ def _podman_auth_files(environment: Mapping[str, str], home: Path, own: Path) ->
     return [Path(runtime) / below, own / "auth.json", docker]
 
 
-def read_text(path: Path) -> str | None:
+def read_optional_file(path: Path) -> str | None:
     """Return what a file of a configuration has; None if there is none. Raises DockyardError."""
     try:
         with path.open("rb") as file:
             body = file.read(MAX_FILE + 1)
         if len(body) > MAX_FILE:
-            raise DockyardError(f"{path} is larger than {MAX_FILE // 1024 // 1024} MiB")
+            raise DockyardError(
+                f"{path} is larger than {MAX_FILE // 1024 // 1024} MiB",
+                CORRECT_HINT,
+            )
         return body.decode("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
-        raise DockyardError(f"{path} is not UTF-8") from None
+        raise DockyardError(f"{path} is not UTF-8", CORRECT_HINT) from None
     except OSError as error:
-        raise DockyardError(f"{path} cannot be read: {error.strerror}") from None
+        raise DockyardError(f"{path} cannot be read: {error.strerror}", "run this as its owner, or as root") from None
 
 
 def parse_table(text: str, parse: Callable[[str], object], what: str, where: str) -> dict[str, Any]:
@@ -120,12 +124,12 @@ def parse_table(text: str, parse: Callable[[str], object], what: str, where: str
     with suppress(ValueError, RecursionError):
         content = parse(text) if text.strip() else {}
     if not isinstance(content, dict):
-        raise DockyardError(f"{where} is not {what}", "correct the file; the engine cannot use it either")
+        raise DockyardError(f"{where} is not {what}", CORRECT_HINT)
     return content
 
 
 def _parse(path: Path, parse: Callable[[str], object], what: str) -> dict[str, Any] | None:
-    text = read_text(path)
+    text = read_optional_file(path)
     return None if text is None else parse_table(text, parse, what, str(path))
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from dockyard.errors import DockyardError
 from dockyard.masking import known
 from dockyard.process import capture
-from dockyard.registry.configuration import DOCKER, Configuration, parse_table, read_text
+from dockyard.registry.configuration import DOCKER, Configuration, parse_table, read_optional_file
 from dockyard.registry.endpoints import AUTH_FILES
 from dockyard.registry.reference import DOCKER_HUB, HUB_NAMES
 
@@ -65,7 +65,7 @@ class CredentialStore:
             yield self._find_in(file, host, repository)
 
     def _read_files(self) -> Iterable[dict[str, Any]]:
-        named = [(str(path), read_text(path)) for path in self._configuration.auth_files]
+        named = [(str(path), read_optional_file(path)) for path in self._configuration.auth_files]
         for where, text in [("DOCKER_AUTH_CONFIG", self._configuration.auth_text or None), *named]:
             if text is not None:
                 yield parse_table(text, json.loads, "JSON", where)
@@ -136,7 +136,7 @@ def ask_helper(helper: str, server: str, seconds: float = HELPER_SECONDS) -> Cre
     except FileNotFoundError:
         raise DockyardError(f"{program} is not installed", "install it, or remove it from the auth file") from None
     except OSError as error:
-        raise DockyardError(f"{program} cannot be started: {error.strerror}") from None
+        raise DockyardError(f"{program} cannot be started: {error.strerror}", _hint(program, server)) from None
     if done.exit_code:
         if NOT_FOUND in f"{done.stdout}{done.stderr}":
             return None

@@ -11,7 +11,16 @@ from urllib.parse import urljoin
 from dockyard.errors import RegistryError
 from dockyard.registry.authorization import Authorizations, FindCredentials, KeyedLocks, Visit, access_error
 from dockyard.registry.manifest import UnreadableError, read_object
-from dockyard.registry.transport import Answer, BrokenError, Origin, Request, Transport, first_line, parse_origin
+from dockyard.registry.transport import (
+    Answer,
+    BrokenError,
+    Origin,
+    Request,
+    Transport,
+    first_line,
+    parse_origin,
+    unreachable_error,
+)
 
 MAX_REDIRECTS = 5
 PAUSES = (0.2, 0.8)  # seconds before the second and the third try
@@ -98,14 +107,14 @@ class Exchange:
                     break
             except BrokenError as error:
                 if pause is None:
-                    raise _unreachable_error(request.origin, str(error)) from None
+                    raise unreachable_error(request.origin, str(error)) from None
             except RegistryError as error:
                 if error.kind == "unreachable":
                     self._failed[request.origin] = error
                 raise
             sleep(min(pause, max(deadline - monotonic(), 0)))
         if answer.status in FAILING:
-            raise _unreachable_error(request.origin, f"answers with status {answer.status}")
+            raise unreachable_error(request.origin, f"answers with status {answer.status}")
         if answer.status == 429:  # noqa: PLR2004 - too many requests
             raise self._failed.setdefault(request.origin, _limit_error(request.origin, answer.headers))
         return answer
@@ -162,10 +171,6 @@ def read_retry_after(text: str, now: float) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return min(max(then, now), now + MAX_WAIT)
-
-
-def _unreachable_error(origin: Origin, problem: str) -> RegistryError:
-    return RegistryError(f"{origin} {problem}", host=str(origin), kind="unreachable")
 
 
 def _wrong_error(visit: Visit, problem: str) -> RegistryError:

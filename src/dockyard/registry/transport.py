@@ -19,6 +19,7 @@ from dockyard.registry.trust import CertificateFileError, Trust, build_context
 
 CONNECT_SECONDS = 10
 CONNECTIONS = 6  # to one server at a time
+OFFLINE_HINT = "try again later; `--offline` asks no registry"
 MAX_ERROR = 64 * 1024  # bytes of an answer that is not what was asked for
 
 
@@ -98,11 +99,11 @@ class Transport:
             slot = self._slots[request.origin]
             self.sent[str(request.origin)] += 1
         if not slot.acquire(timeout=max(deadline - monotonic(), 0)):
-            raise _unreachable_error(request.origin, "does not answer in time")
+            raise unreachable_error(request.origin, "does not answer in time")
         try:
             return self._send(request, deadline)
         except TimeoutError:
-            raise _unreachable_error(request.origin, "does not answer in time") from None
+            raise unreachable_error(request.origin, "does not answer in time") from None
         except (OSError, HTTPException, ValueError) as error:
             raise self._explain(request, error) from None
         finally:
@@ -154,7 +155,7 @@ class Transport:
         problem, hint = _problem_of(error, request.trust)
         if not isinstance(error, ssl.SSLError) and self._has_proxy(request.origin):
             problem = f"cannot be reached through the proxy: {first_line(str(error))}"
-        return _unreachable_error(request.origin, problem, hint)
+        return unreachable_error(request.origin, problem, hint)
 
     def _has_proxy(self, origin: Origin) -> bool:
         with suppress(ValueError):
@@ -164,7 +165,7 @@ class Transport:
 
 def _problem_of(error: Exception, trust: Trust) -> tuple[str, str]:
     """Return what is wrong with a server, and what to do about it."""
-    hint = ""
+    hint = OFFLINE_HINT
     match error:
         case ssl.SSLCertVerificationError():
             problem = f"has a certificate that is not valid: {error.verify_message}"
@@ -306,5 +307,6 @@ def first_line(text: str) -> str:
 MAX_SHOWN = 200  # characters
 
 
-def _unreachable_error(origin: Origin, problem: str, hint: str = "") -> RegistryError:
+def unreachable_error(origin: Origin, problem: str, hint: str = OFFLINE_HINT) -> RegistryError:
+    """Return the error for a server that gives no answer; `problem` continues a sentence that begins with its name."""
     return RegistryError(f"{origin} {problem}", hint, host=str(origin), kind="unreachable")
