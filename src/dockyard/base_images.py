@@ -93,10 +93,9 @@ class BaseImages(NamedTuple):
         try:
             self.engine.call("pull", version)
             image = self.engine.images([version]).get(version)
-            # podman's short names: where it was found, not what it was asked for, has the tag.
-            pulled = [known for known in image.digests if known.endswith(f"@{digest}")] if image else []
-            for known in pulled[:1]:
-                self.engine.call("tag", version, f"{known.partition('@')[0]}:{parse_reference(name).tag}")
+            pulled = _find_repository(image, name, digest) if image else ""
+            if pulled:
+                self.engine.call("tag", version, f"{pulled}:{parse_reference(name).tag}")
         except EngineError:
             return False
         return bool(pulled)
@@ -157,6 +156,16 @@ def known_digests(image: "Image", reference: str) -> tuple[str, ...]:
     pairs = (digest.partition("@")[::2] for digest in image.digests)
     found = dict.fromkeys(digest for name, digest in pairs if plain_reference(name) == plain_reference(reference))
     return tuple(digest for digest in found if digest != image.manifest_digest) or tuple(found)
+
+
+def _find_repository(image: "Image", name: str, digest: str) -> str:
+    """Return the repository from which an image was pulled by a name and a digest; empty if the engine lists none.
+
+    podman finds a short name where its configuration says. Other repositories may have the same digest: mirrors do.
+    """
+    plain = plain_reference(name)
+    found = (known.removesuffix(f"@{digest}") for known in image.digests if known.endswith(f"@{digest}"))
+    return next((one for one in found if f"/{plain_reference(one)}".endswith(f"/{plain}")), "")
 
 
 def _join_values(values: Mapping[str, str]) -> str:

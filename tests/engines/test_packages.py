@@ -44,6 +44,7 @@ def test_a_fixed_package_is_shown_wherever_an_image_changes(engine: World) -> No
 def test_a_scanner_has_a_worse_image_refused(engine: World) -> None:
     """It gets a name of the image and its archive; `d why` says what it found, and how the image differs."""
     service, scanner = engine.plain(Test=PASSES), engine.root / "scanner"
+    write(service / "files/name", service.name)  # or its image is that of other services, and has their names, too
     write(scanner, SCANNER, mode=0o755)
     engine.host_file.write_text(json.dumps({"scan_command": f"{scanner} {{image}} {{archive}}"}))
     try:

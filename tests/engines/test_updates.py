@@ -157,9 +157,14 @@ def test_a_pin_is_bumped_by_one_commit(engine: World, upstream: Upstream) -> Non
 
 
 def test_a_base_image_that_was_removed_is_pulled_again_in_its_version(engine: World, upstream: Upstream) -> None:
-    """That it is gone is no reason to build; a build takes the version that it had, not what the tag names now."""
+    """That it is gone is no reason to build; a build takes the version that it had, not what the tag names now.
+
+    That the engine has the same image from another repository changes nothing.
+    """
     first = upstream.publish("gone", "12", files("one"))
     image = f"{upstream.name('gone')}:12"
+    assert upstream.publish("a-mirror", "12", files("one")) == first
+    engine.call("pull", f"{upstream.name('a-mirror')}:12")
     web = service(engine, image)
     upstream.publish("gone", "12", files("two"))
     engine.call("rmi", "--force", image)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from dockyard.base_images import known_digests
 from dockyard.build import Builder
 from dockyard.errors import UsageError
 from dockyard.fleet.order import plain_names
@@ -78,7 +79,8 @@ def _base(names_of: NamesOf, named: _Named, images: "Mapping[str, Image]") -> Ba
     local = [f"sha256:{word}" for word in (image.id, image.config_digest) if word] if image else []
     pinned = [reference.digest] if reference.digest else []
     known = [*pinned, *digests, *local] if image or pinned else [recorded]
-    digest = next(iter([*pinned, *digests, recorded]), "")
+    of_repository = known_digests(image, reference.name) if image else ()
+    digest = next(iter([*pinned, *of_repository, *digests, recorded]), "")
     return Base(named.service, named.name, reference, named.file, frozenset(filter(None, known)), digest)
 
 
