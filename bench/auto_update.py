@@ -2,7 +2,7 @@
 
     scripts/world enter trixie:updates --init systemd -- .venv/bin/python bench/auto_update.py [EVENTS [SEED]]
 
-As root, where systemd is process 1, with podman, and docker-registry on PATH. One service, three times: with dockyard;
+As root, in a world whose process 1 is systemd, with podman, and docker-registry on PATH. One service, three times: with dockyard;
 as a Quadlet unit with `AutoUpdate=registry`, `Notify=healthy` and podman's rollback; and stopped, removed and created
 anew from whatever the tag names, which is what watchtower and its forks do: it is no program that Debian, PyPI or npm
 have, so its steps stand for it. Each event publishes an image under the tag that all of them follow; then each updates
@@ -20,8 +20,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
-
-from common import with_own_state
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.engines.upstream import Upstream, serving
@@ -253,7 +251,6 @@ def said(outcome: Outcome) -> str:
 
 def main(events: int = 20, seed: int = 1) -> None:
     """Let it all happen, and print a table."""
-    with_own_state()
     kinds = KINDS[:]
     random.Random(seed).shuffle(kinds)  # noqa: S311 - an order
     with tempfile.TemporaryDirectory(prefix="dybench-") as place:
