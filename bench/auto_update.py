@@ -2,11 +2,11 @@
 
     scripts/world enter trixie:updates --init systemd -- .venv/bin/python bench/auto_update.py [EVENTS [SEED]]
 
-As root, in a world whose process 1 is systemd, with podman, and docker-registry on PATH. One service, three times: with dockyard;
-as a Quadlet unit with `AutoUpdate=registry`, `Notify=healthy` and podman's rollback; and stopped, removed and created
-anew from whatever the tag names, which is what watchtower and its forks do: it is no program that Debian, PyPI or npm
-have, so its steps stand for it. Each event publishes an image under the tag that all of them follow; then each updates
-in turn, while somebody fetches a page every 20 ms. What counts as down ends SETTLE seconds after the command.
+As root, in a world whose process 1 is systemd, with podman, and docker-registry on PATH. One service, three times:
+with dockyard; as a Quadlet unit with `AutoUpdate=registry`, `Notify=healthy` and podman's rollback; and stopped,
+removed and created again from whatever the tag names, as watchtower and its forks do: no registry of packages here has
+them, so these steps stand for them. Each event publishes an image under the tag that all of them follow; then each
+updates in turn, while a client fetches a page every 20 ms. Downtime is counted until SETTLE seconds after the command.
 """
 
 import random
@@ -183,7 +183,7 @@ TimeoutStartSec=30
 
     def update() -> str:
         done = world.run("podman", "auto-update", expect=None, timeout=600)
-        return f"{done.stdout}{done.stderr}"
+        return f"{done.stderr}{done.stdout}"
 
     return Peer("podman auto-update", name, port, update)
 

@@ -41,11 +41,15 @@ class Tries:
 
 
 class _Wanted(NamedTuple):
-    """What a container has to do: stay up for seconds, be healthy within seconds, by a check not older than `since`."""
+    """What a container has to do: stay up for seconds, be healthy within seconds, by a check not older than `since`.
+
+    `tries` are the checks that we run for an engine that runs none by itself, by container.
+    """
 
     stay_up: float
     patience: float | None
     since: float
+    tries: dict[str, Tries]
 
 
 def watch(
@@ -61,7 +65,7 @@ def watch(
     `patience` is how many seconds they have to get healthy; by default what their own checks' times come to. With
     `since`, in seconds of the clock, a check counts that began no earlier.
     """
-    wanted = _Wanted(stay_up, patience, since)
+    wanted = _Wanted(stay_up, patience, since, {})
     began = time.monotonic()
     pending, verdicts = set(names), dict[str, Verdict]()
     while pending:
@@ -97,7 +101,9 @@ def _verdict(engine: Engine, container: Container | None, elapsed: float, wanted
 def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wanted) -> Verdict | None:
     assert container.check  # noqa: S101 - see the caller
     if engine.dialect.health_check:
-        healthy, unhealthy = engine.is_healthy(container.id), False
+        tries = wanted.tries.setdefault(container.name, Tries(container.check))
+        healthy = engine.is_healthy(container.id)
+        unhealthy = not healthy and tries.is_unhealthy(elapsed)
     else:
         is_news = seconds_of(container.health_checked) >= wanted.since
         healthy, unhealthy = container.health == "healthy" and is_news, container.health == "unhealthy" and is_news
