@@ -61,6 +61,16 @@ class Upstream:
         headers, manifest = self._ask("GET", f"{repository}/manifests/{digest}")
         self._ask("PUT", f"{repository}/manifests/{tag}", manifest, headers["content-type"])
 
+    def mirror(self, repository: str, other: str, tag: str) -> str:
+        """Have another repository the image of a tag, under the same digest; returns its name there."""
+        headers, text = self._ask("GET", f"{repository}/manifests/{tag}")
+        manifest = json.loads(text)
+        for blob in (manifest["config"], *manifest["layers"]):
+            mount = f"{other}/blobs/uploads/?mount={blob['digest']}&from={repository}"
+            self._ask("POST", mount, b"", "text/plain")
+        self._ask("PUT", f"{other}/manifests/{tag}", text, headers["content-type"])
+        return f"{self.name(other)}:{tag}"
+
     def republish(self, repository: str, tag: str) -> str:
         """Have a tag name an image of the same content with another digest, as a build of the same files has."""
         headers, text = self._ask("GET", f"{repository}/manifests/{tag}")

@@ -13,6 +13,9 @@ import pytest
 from tests.engines.world import PROGRAMS, Record, World, wait_for, write
 from tests.faults.harness import Victim, every_step, random_moments
 
+MAX_KILLS = 40
+"""How many to try for one that comes at the right moment: on a busy machine most are late."""
+
 
 @pytest.fixture
 def victim(engine: World) -> Victim:
@@ -56,8 +59,10 @@ def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_prope
     """
     if victim.world.engine != "podman":
         pytest.skip("docker's daemon starts containers, not its client")
-    before, waiting = monitors(), 0
-    for milliseconds in (0, 20, 42, 46, 50):
+    before, waiting, kills = monitors(), 0, 0
+    while kills < 5 or (not waiting and kills < MAX_KILLS):
+        milliseconds = (0, 20, 42, 46, 50)[kills % 5]
+        kills += 1
         victim.change()
         there = monitors()
         child = victim.world.start(PROGRAMS / "d", "upgrade", victim.name)
@@ -69,7 +74,7 @@ def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_prope
         time.sleep(0.3)
         waiting += victim.world.inspect(victim.name).get("State", {}).get("Status") in {"created", "initialized"}
         assert victim.wrong() == []
-    record_property("figure", f"podman: killed as its monitor waited, {waiting} of 5 times before the start")
+    record_property("figure", f"podman: killed as its monitor waited, {waiting} of {kills} times before the start")
     assert waiting, "no monitor was ever waiting"
     assert len(monitors() - before) <= 1  # that of the victim's own container
 
