@@ -162,7 +162,7 @@ def test_sharing_on_purpose_is_told(engine: World) -> None:
         assert f"{service.name}/settings.yaml:" in done.stderr
     engine.inside(f"test-{service.name}", "echo shared >/x/gold")
     assert (data / "gold").read_text() == "shared\n"
-    assert f"`{data}` is production's own directory" in engine.d("check", service.name).stdout
+    assert f"`{data}` is production's directory" in engine.d("check", service.name).stdout
 
 
 def test_what_reaches_everything_is_told(engine: World) -> None:

@@ -546,7 +546,7 @@ def test_what_check_calls_an_error_is_refused_before_anything_is_built(engine: W
     one, two = (engine.plain() for _ in range(2))
     for service in (one, two):
         write(service / "settings.yaml", json.dumps({"ports": [f"{port}:80"]}))
-    told = f"host port `0.0.0.0:{port}:80` is that of `{two.name}` too"
+    told = f"host port `0.0.0.0:{port}:80` is also used by `{two.name}`"
     assert told in engine.d("check", one.name, expect=1).stdout
     for verb in ("upgrade", "build"):
         refused = engine.d(verb, one.name, expect=2)

@@ -369,7 +369,7 @@ def test_what_is_shared_on_purpose_is_told_and_is_no_error(world: World):
     (world.top / "dv/web/mail").mkdir(parents=True)
     world.service("web", "mount_persistent: [mail: /mail]")
     result = check(world.yard(), "web", fail_on="error", sarif=False)
-    message = f"`{world.top}/dv/web/mail` is production's own directory, and test instances can write to it"
+    message = f"`{world.top}/dv/web/mail` is production's directory, and test instances can write to it"
     assert f"src/web/settings.yaml:1:20: warning: {message} [mount-shared-with-tests]" in result.lines
     assert result.exit_code == 0
 

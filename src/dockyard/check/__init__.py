@@ -1,4 +1,4 @@
-"""`d check`: what is wrong with services, or could be better, found without launching or changing anything.
+"""`d check`: finds what is wrong with services or could be better, without launching or changing anything.
 
-A check is one function in the module of its subject, registered where it is written; see registry.py.
+A check is one function in the module of its topic, registered by a decorator; see registry.py.
 """

@@ -1,4 +1,4 @@
-"""Points that somebody has accepted: in a service's settings under `check:`, and in one file for the host."""
+"""Accepted findings: in a service's settings under `check:`, and in one file for the host."""
 
 import datetime as dt
 import os
@@ -13,18 +13,18 @@ from dockyard.text import did_you_mean
 
 DEFAULT = "/etc/dockyard/check.yaml"
 UNUSED = "acceptance-unused"
-UNUSED_TITLE = "An acceptance that is about no point"
+UNUSED_TITLE = "An acceptance without a finding"
 
 
 def host_file() -> Path:
-    """Return the host's own file, which need not exist."""
+    """Return the host's file, which need not exist."""
     return Path(os.environ.get("DOCKYARD_CHECK") or DEFAULT)
 
 
 def of_host() -> list[Acceptance]:
     """Return what the host's file accepts. Raises SettingsError with everything that is wrong with it.
 
-    It may be written to by nobody but root, as with the rules of d-cowscan: it decides what is told.
+    Only root may have write permission, as with the rules of d-cowscan: it decides what is reported.
     """
     path = host_file()
     if not path.exists() and "DOCKYARD_CHECK" not in os.environ:
@@ -34,7 +34,7 @@ def of_host() -> list[Acceptance]:
 
 
 def accepted(points: Iterable[Point], acceptances: Sequence[Acceptance], today: dt.date) -> list[Point]:
-    """Return the points, each with the acceptance that covers it; one whose day is past covers nothing, and says so."""
+    """Return the findings, each with the acceptance that covers it; one that has expired is named in the message."""
     return [_judged(point, acceptances, today) for point in points]
 
 
@@ -44,21 +44,21 @@ def _judged(point: Point, acceptances: Sequence[Acceptance], today: dt.date) -> 
     if current or not covering:
         return point._replace(accepted=current[0] if current else None)
     last = max(covering, key=lambda one: one.until or dt.date.max)
-    return point._replace(message=f"{point.message} (accepted until {last.until}, which is past: {last.where})")
+    return point._replace(message=f"{point.message} (accepted until {last.until}, now expired: {last.where})")
 
 
 def unused(
     service: str, points: Sequence[Point], acceptances: Iterable[Acceptance], known: Iterable[str]
 ) -> list[Point]:
-    """Return a point for each acceptance that is about none; `points` as they were before they were judged."""
+    """Return a finding for each acceptance that matches none; `points` as they were before acceptance."""
     found = []
     for one in acceptances:
         if not any(one.covers(point.id, point.service, point.message) for point in points):
-            what = f"`{one.id}`" if one.id in set(known) else f"`{one.id}`, which is no check,"
+            what = f"`{one.id}`" if one.id in set(known) else f"`{one.id}`, which is not a check,"
             about = f" about `{one.about}`" if one.about else ""
-            hint = "take it out" if one.id in set(known) else did_you_mean(one.id, known)
-            message = f"{what} is accepted{about}, and there is no such point"
-            why = "What is accepted and not there hides the same fault when it comes back."
+            hint = "remove the acceptance" if one.id in set(known) else did_you_mean(one.id, known)
+            message = f"{what} is accepted{about}, but there is no such finding"
+            why = "An acceptance without a finding hides the same fault if it occurs again."
             found.append(
                 Point(service, UNUSED, Severity.WARNING, message, one.where, why, hint=hint, title=UNUSED_TITLE)
             )

@@ -1,4 +1,4 @@
-"""Whether a Test could fail at all, by its text: nothing is run."""
+"""Whether a Test can fail at all, judged by its text without running it."""
 
 import ast
 import re
@@ -11,8 +11,8 @@ _CALLS_WITHOUT_TEST = {"print", "sleep", "wait_ready"}
 def tests_nothing(text: str, *, is_observable: bool) -> bool:
     """Return whether a Test in Python or shell passes whatever the service does.
 
-    `is_observable`: the service has a health check or ports, so that waiting for it proves something. Other languages
-    are taken to test something.
+    `is_observable`: the service has a health check or ports, so waiting for it proves something. A Test in another
+    language is assumed to test something.
     """
     first = text.partition("\n")[0]
     if re.search(r"\bd?\S*python", first):
@@ -29,7 +29,7 @@ def _python_tests_nothing(text: str, is_observable: bool) -> bool:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        return False  # it fails, whatever the service does
+        return False  # it always fails
     tests = [
         node
         for node in ast.walk(tree)

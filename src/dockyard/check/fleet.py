@@ -13,33 +13,33 @@ from dockyard.settings.keys import AUTOSTART, NETWORK
 
 @check("name-taken", Severity.ERROR, "A container name that another service has", stops=True)
 def name_taken(subject: Subject) -> Iterator[Found]:
-    """Of two services with one container name, only one can be up."""
-    yield from _clashes(subject, Kind.NAME, "`name` tells them apart")
+    """Of two services with the same container name, only one can run."""
+    yield from _clashes(subject, Kind.NAME, "give one of them another `name`")
 
 
 @check("port-taken", Severity.ERROR, "A host port that another service publishes", stops=True)
 def port_taken(subject: Subject) -> Iterator[Found]:
-    """Of two services that publish one port of the host, the one that starts later fails."""
+    """Of two services that publish the same host port, the one that starts later fails."""
     yield from _clashes(subject, Kind.PORT, "give one of them another port")
 
 
 @check("address-taken", Severity.ERROR, "A fixed address that another service has", stops=True)
 def address_taken(subject: Subject) -> Iterator[Found]:
-    """Of two services with one address, the engine starts only the first."""
+    """Of two services with the same address, the engine starts only the first."""
     yield from _clashes(subject, Kind.ADDRESS, "give one of them another `ip`")
 
 
-@check("data-shared", Severity.NOTE, "Data that another service uses too", concern=Concern.DATA)
+@check("data-shared", Severity.NOTE, "Data that another service also uses", concern=Concern.DATA)
 def data_shared(subject: Subject) -> Iterator[Found]:
-    """Whoever breaks into one of the services can change what the other reads."""
-    yield from _clashes(subject, Kind.PATH, "mount it read-only where that is enough")
+    """An attacker who breaks into one of the services can change what the other reads."""
+    yield from _clashes(subject, Kind.PATH, "mount it read-only if that is enough")
 
 
 @check(
     "test-shares-production", Severity.ERROR, "A test that would share something with production", concern=Concern.DATA
 )
 def test_shares_production(subject: Subject) -> Iterator[Found]:
-    """A test instance that takes what production has is refused, so that nothing new goes live."""
+    """A test instance that shares resources with production is refused, so no new version is deployed."""
     plan = subject.test.plan if subject.test else None
     for conflict in _with_production(subject, plan) if plan else ():
         ours, theirs = conflict.ours, conflict.theirs
@@ -52,9 +52,9 @@ def test_shares_production(subject: Subject) -> Iterator[Found]:
         )
 
 
-@check("test-port-taken", Severity.WARNING, "A test's port or address that another service's test has")
+@check("test-port-taken", Severity.WARNING, "A test's port or address that another service's test also uses")
 def test_port_taken(subject: Subject) -> Iterator[Found]:
-    """Tests of several services run at the same time: of two that take the same, one fails now and then."""
+    """Tests of several services run concurrently: of two that use the same one, one fails now and then."""
     told = {clash.service for kind in (Kind.PORT, Kind.ADDRESS) for clash in _with_others(subject, kind)}
     for kind in (Kind.PORT, Kind.ADDRESS):
         for clash in _with_others(subject, kind, test=True):
@@ -64,15 +64,17 @@ def test_port_taken(subject: Subject) -> Iterator[Found]:
 
 @check("test-unproven", Severity.WARNING, "A test that could reach everything", concern=Concern.DATA)
 def test_unproven(subject: Subject) -> Iterator[Found]:
-    """Nothing keeps such a test instance from production: a bad build can harm what is live."""
+    """Such a test instance is not isolated from production: a bad build can damage it."""
     plan = subject.test.plan if subject.test else None
     for reason in dict.fromkeys(unprovable(plan.flags)) if plan else ():
-        yield Found(f"tests are not kept from production: {reason}", hint="`test_` keys give tests other settings")
+        yield Found(
+            f"tests are not isolated from production: {reason}", hint="give tests other settings with `test_` keys"
+        )
 
 
-@check("autostart-order", Severity.WARNING, "A service that starts before what it needs")
+@check("autostart-order", Severity.WARNING, "A service that starts before the service it needs")
 def autostart_order(subject: Subject) -> Iterator[Found]:
-    """A container in another one's network cannot start before that one."""
+    """A container in the network of another one cannot start before that one."""
     if not subject.settings or not subject.settings[AUTOSTART]:
         return
     kind, _, name = subject.settings[NETWORK].partition(":")
@@ -82,8 +84,8 @@ def autostart_order(subject: Subject) -> Iterator[Found]:
             needed = other.settings[AUTOSTART]
             if mine and (not needed or needed.number >= mine.number):
                 has = f"in wave {needed.number}" if needed else "never"
-                message = f"it starts in wave {mine.number}, and `{name}`, whose network it joins, {has}"
-                yield Found(message, subject.said(AUTOSTART), hint="give it a later wave than that one")
+                message = f"the service starts in wave {mine.number}, and `{name}`, whose network it joins, {has}"
+                yield Found(message, subject.said(AUTOSTART), hint=f"give it a later wave than `{name}`")
 
 
 def _clashes(subject: Subject, kind: Kind, hint: str) -> Iterator[Found]:
@@ -95,7 +97,7 @@ def _clash(subject: Subject, conflict: Conflict, whose: str, hint: str, *, test:
     ours, theirs = conflict.ours, conflict.theirs
     other = f" (there `{theirs.value}`)" if theirs.value != ours.value else ""
     owner = " ".join(filter(None, [whose, f"`{conflict.service}`"]))
-    message = f"{ours.kind.value} `{ours.value}`{other} is that of {owner} too, {conflict.where}"
+    message = f"{ours.kind.value} `{ours.value}`{other} is also used by {owner}, {conflict.where}"
     return Found(message, _where(subject, ours, test=test), hint=hint)
 
 
@@ -106,7 +108,7 @@ def _where(subject: Subject, claim: Claim, *, test: bool = False) -> str:
 
 
 def _with_others(subject: Subject, kind: Kind, *, test: bool = False) -> list[Conflict]:
-    """Return what a service has in common with others: production with production, or test with test."""
+    """Return what a service shares with others: production with production, or test with test."""
     every = subject.fleet.tests if test else subject.fleet.productions
     mine = [claim for one in every if one.service == subject.service.name for claim in one.claims if claim.kind is kind]
     return conflicts(mine, _others(every, subject, kind), subject.fleet.locations, "/dev/null", set()) if mine else []

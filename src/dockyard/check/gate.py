@@ -1,4 +1,4 @@
-"""What an upgrade refuses at its start: errors of `d check` with which it cannot succeed, in the same words."""
+"""Reasons to refuse an upgrade at its start: errors of `d check` with which it cannot succeed, in the same words."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -22,7 +22,7 @@ assert run  # noqa: S101 - importing it registers the checks
 def refusals(yard: "Yard", names: Collection[str]) -> dict[str, SettingsError]:
     """Return why services cannot be upgraded, by name; an accepted finding is not a reason.
 
-    Raises SettingsError for the host's own files.
+    Raises SettingsError for the host's files.
     """
     host, today = baseline.of_host(), dt.datetime.now(tz=dt.UTC).astimezone().date()
     subjects = gather(yard, closely=names).subjects

@@ -1,4 +1,4 @@
-"""Gathers what checks look at: settings of all services, what the host has, and a few questions to the engine."""
+"""Gathers what checks inspect: settings of all services, facts of the host, and a few answers of the engine."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -31,11 +31,11 @@ from dockyard.settings.values import Mode
 from dockyard.yard import Yard
 
 MODES = (Mode.PROD, Mode.TEST)
-_OPEN = 0o777  # whoever runs there can use what is not there yet: that it is missing is told by itself
+_OPEN = 0o777  # assume that any user can use what does not exist yet: that it is missing is reported separately
 
 
 class _Draft(NamedTuple):
-    """What a service's own files say."""
+    """The contents of a service's files."""
 
     service: Service
     file: str
@@ -48,8 +48,7 @@ class _Draft(NamedTuple):
 def gather(yard: Yard, closely: Collection[str] | None = None) -> Fleet:
     """Return all services of a host, with what the engine knows of them, if it answers.
 
-    `closely` names the services that are to be judged alone: of the others only what these are compared with counts,
-    and of the host nothing.
+    `closely` limits the checks to these services: others are only compared with them, and the host is not checked.
     """
     drafts = [_draft(yard, service) for service in yard.services]
     engine, silence = _engine(yard)
@@ -65,7 +64,7 @@ def gather(yard: Yard, closely: Collection[str] | None = None) -> Fleet:
     answers = _ask(yard, engine, silence, asked.values(), [*bases, *newest], of_host=closely is None)
     addresses = host.addresses_of(_lookups(drafts, asked, closely))
     fleet = Fleet(answers, {}, backup=backup_of(yard.settings))
-    for draft in drafts:  # first without launches: who an image runs as, another one's Dockerfile may say
+    for draft in drafts:  # first without launches: an image's user may be set in the Dockerfile of another service
         fleet.subjects[draft.service.name] = _subject(draft, fleet, asked)._replace(
             stops=last_stops(draft.service.name)
         )
@@ -127,7 +126,7 @@ def _engine(yard: Yard) -> tuple[Engine | None, str]:
 def _ask(  # noqa: PLR0913 - each of its own kind
     yard: Yard, engine: Engine | None, silence: str, asked: Iterable[Questions], bases: Iterable[str], *, of_host: bool
 ) -> Answers:
-    """Return what the engine says, each kind of question once for all services."""
+    """Return the engine's answers, each kind of question asked once for all services."""
     if not engine:
         return Answers(DOCKER, silence=silence)
     every = list(asked)
@@ -155,7 +154,7 @@ def _subject(draft: _Draft, fleet: Fleet, asked: Mapping[tuple[str, Mode], Quest
 def _lookups(
     drafts: Iterable[_Draft], asked: Mapping[tuple[str, Mode], Questions], closely: Collection[str] | None
 ) -> Iterable[str]:
-    """Return the names to look up: none if no service that is judged has a fixed address."""
+    """Return the names to look up: none if no checked service has a fixed address."""
     judged = [draft for draft in drafts if closely is None or draft.service.name in closely]
     pins = any(settings[IP] for draft in judged for settings in draft.settings.values())
     return dict.fromkeys(name for one in asked.values() for name in one.lookups) if pins else ()
@@ -168,7 +167,7 @@ def _launch(
     presumed = _presumed(subject, settings, asked)
     facts = found._replace(paths={**presumed, **found.paths})
     plan, refusals = _planned(subject, settings, facts)
-    if not plan:  # mounts that cannot be are told; the rest is looked at without them
+    if not plan:  # impossible mounts are reported; the rest is checked without them
         bare = Settings(settings.mode, {**settings.values, **_without_mounts(settings)})
         plan, _ = _planned(subject, bare, facts)
     return Launch(settings, facts, plan, refusals, frozenset(presumed.keys() - found.paths.keys()), unreadable)
@@ -190,11 +189,11 @@ def _planned(subject: Subject, settings: Settings, facts: Facts) -> tuple[Launch
 
 
 def _facts(subject: Subject, asked: Questions, addresses: Mapping[str, str], store: Store | None) -> tuple[Facts, str]:
-    """Return what a plan needs, what is missing presumed; and why the mounts could not be looked at, if so."""
+    """Return what a plan needs, presuming what is missing; and why the mounts could not be inspected, if so."""
     answers = subject.fleet.answers
     images = {name: answers.images[name] for name in asked.images if name in answers.images}
     newest = answers.images.get(subject.own.tagged(LATEST)) if subject.own else None
-    if newest and not images:  # built, and not live yet: what it has is what will be launched
+    if newest and not images:  # built, but not live yet: this image will be launched
         images = {asked.images[0]: newest}
     here, unreadable = asked._replace(lookups=()), ""
     try:
@@ -230,7 +229,7 @@ def _presumed(subject: Subject, settings: Settings, asked: Questions) -> dict[st
 
 # ------------------------------------------------------------------------------------------------------ together
 def _compared(fleet: Fleet) -> Fleet:
-    """Return the services with what each takes of the host, and where all of that is."""
+    """Return the services with the resources that each uses on the host, and their locations."""
     subjects: dict[str, Subject] = {}
     launches = [(one.service.name, launch) for one in fleet.subjects.values() for launch in (one.production, one.test)]
     taken = {

@@ -1,4 +1,4 @@
-"""What checks know of the host's engine: its own words, the room for images, and how its daemon was started."""
+"""Facts about the host's engine: what it reports, the disk space for images, and how its daemon was started."""
 
 import os
 import re
@@ -19,14 +19,14 @@ from dockyard.settings.keys import BACKUP, BACKUP_MAX_AGE
 from dockyard.settings.resolve import Settings
 
 _DAY = 86400
-_EVENTS, _STOPS = 50, 3  # of a service that are looked at
+_EVENTS, _STOPS = 50, 3  # of a service that are inspected
 _CONTAINERD = "/var/lib/containerd"
 _CONTAINERD_CONFIGURATION = Path("/etc/containerd/config.toml")
 _OPEN_LOOPBACK = "DOCKER_INSECURE_NO_IPTABLES_RAW"
 
 
 def image_directory(about: About) -> str:
-    """Return where an engine writes images: with the containerd store, that is not below docker's own directory."""
+    """Return where an engine stores images: with the containerd store, that is not below docker's directory."""
     if not about.uses_containerd_store:
         return about.root
     own = Path(about.root, "containerd/daemon")  # of a containerd that docker has started
@@ -52,7 +52,7 @@ def host_answers(engine: Engine) -> dict[str, Any]:
 
 
 def _room(directory: str) -> Room | None:
-    """Return what is left on the file system of a directory; None if it cannot be seen."""
+    """Return the free space of a directory's file system; None if it is not known."""
     with suppress(OSError):
         space = os.statvfs(directory)
         return Room(space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize)
@@ -60,7 +60,7 @@ def _room(directory: str) -> Room | None:
 
 
 def rooms_of(paths: Iterable[str]) -> dict[str, Room]:
-    """Return what is left on each file system of directories, by the first of them that is there."""
+    """Return the free space of the file systems of directories, by the first existing directory of each."""
     found: dict[int, tuple[str, Room]] = {}
     for path in dict.fromkeys(paths):
         with suppress(OSError):
@@ -72,7 +72,7 @@ def rooms_of(paths: Iterable[str]) -> dict[str, Room]:
 
 
 def backup_of(settings: Settings) -> Backup | None:
-    """Return what the host file says of backups, with the age of the last one."""
+    """Return the host file's settings of backups, with the age of the last one."""
     path = settings[BACKUP]
     if not path:
         return None
@@ -83,7 +83,7 @@ def backup_of(settings: Settings) -> Backup | None:
 
 
 def last_stops(service: str) -> tuple[Stop, ...]:
-    """Return the last stops of a service's production, as far as the history tells how long they took."""
+    """Return the last stops of a service's production of which the history knows how long they took."""
     try:
         events = history.events(service, _EVENTS)
     except DockyardError:
@@ -93,7 +93,7 @@ def last_stops(service: str) -> tuple[Stop, ...]:
 
 
 def _daemon_environment(engine: Engine) -> dict[str, str]:
-    """Return the environment of the engine's daemon; empty if there is none on this host, or only root may see it."""
+    """Return the environment of the engine's daemon; empty without one on this host, or without permission."""
     if not engine.dialect.maps_root or not Path("/var/run/docker.pid").exists():
         return {}
     from dockyard.userns.daemon import find

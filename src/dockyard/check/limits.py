@@ -1,4 +1,4 @@
-"""Checks of how much a service may take that its program is known to need."""
+"""Checks of limits that are lower than a well-known program needs."""
 
 from collections.abc import Iterator
 
@@ -24,23 +24,23 @@ NEEDS_OPEN_FILES = {
     "postfix": 8192,
     "rabbitmq": 65536,
 }
-"""Open files that programs want, by the last part of an image's name, as their own documentation asks for."""
+"""Open files that programs need according to their documentation, by the last part of an image's name."""
 
 
-@check("open-files", Severity.WARNING, "Fewer open files than the program wants")
+@check("open-files", Severity.WARNING, "Fewer open files than the program needs")
 def open_files(subject: Subject) -> Iterator[Found]:
-    """It fails under load, when connections or tables need more files than it may open, and no Test sees that."""
+    """It fails under load, when connections or tables need more open files than allowed; no Test shows that."""
     limit = subject.fleet.answers.open_files
     wanted = _wanted(subject)
     is_set = any(value.startswith("nofile=") for value in subject.values("ulimit"))
     if limit and wanted and limit < wanted[1] and subject.flags and not is_set:
         name, number = wanted
-        message = f"each process gets {limit} open files on this host, and `{name}` wants {number}"
+        message = f"a process may open {limit} files on this host, and `{name}` needs {number}"
         yield Found(message, subject.said(ULIMITS), write=f"ulimits: nofile={number}")
 
 
 def _wanted(subject: Subject) -> tuple[str, int] | None:
-    """Return the program that an image or its base is known for, and how many files it wants to open."""
+    """Return the well-known program of an image or its base, and how many open files it needs."""
     base = subject.dockerfile.base if subject.dockerfile else ""
     plan = subject.production.plan if subject.production else None
     image = plan.image if plan else ""

@@ -1,4 +1,4 @@
-"""What checks say: a point against a service, or that something could not be checked."""
+"""Results of checks: a finding about a service, or that something could not be checked."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -7,16 +7,16 @@ from dockyard.settings.acceptance_type import Acceptance
 
 
 class Ranked(Enum):
-    """Words in an order, the worst first."""
+    """Words in order, the worst first."""
 
     @property
     def rank(self) -> int:
-        """Its place."""
+        """Its position."""
         return list(type(self)).index(self)
 
 
 class Severity(Ranked):
-    """How bad a point is. An error keeps the service from working, or hands over the host or a secret."""
+    """How bad a finding is. An error keeps the service from working, or exposes the host or a secret."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -24,7 +24,7 @@ class Severity(Ranked):
 
 
 class Concern(Ranked):
-    """What is at stake, the most precious first: of two findings as bad, it decides which is listed first."""
+    """What is at stake, the most valuable first: it orders findings of the same severity."""
 
     DATA = "data"
     SECURITY = "security"
@@ -33,10 +33,10 @@ class Concern(Ranked):
 
 
 class Found(NamedTuple):
-    """What one check has found. `write` is what fixes it, as settings.yaml or the Dockerfile has it; `hint` is advice.
+    """What one check has found. `write` is the fix as a line of settings.yaml or the Dockerfile; `hint` is advice.
 
-    `where` is `file:line[:column]`, empty for the service as a whole. `severity` and `why` where they are not the
-    check's.
+    `where` is `file:line[:column]`, empty for the service as a whole. `severity` and `why` are set if they differ from
+    the check's.
     """
 
     message: str
@@ -54,7 +54,7 @@ class Unknown(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One thing that speaks against a service. `id` is stable; `cis` is a number of the CIS Docker Benchmark v1.6.0."""
+    """One finding about a service. `id` is stable; `cis` is a number of the CIS Docker Benchmark v1.6.0."""
 
     service: str
     id: str
@@ -68,14 +68,14 @@ class Point(NamedTuple):
     accepted: Acceptance | None = None
     concern: Concern = Concern.SERVICE
     title: str = ""
-    """What the check finds, for several points together."""
+    """What the check finds, for a group of findings."""
 
     @property
     def weight(self) -> tuple[int, int]:
-        """Its place in a list, the worst first: severity, then what is at stake."""
+        """Its position in a list, the worst first: severity, then what is at stake."""
         return self.severity.rank, self.concern.rank
 
     @property
     def counts(self) -> bool:
-        """Whether nobody has accepted it."""
+        """Whether it is not accepted."""
         return self.accepted is None

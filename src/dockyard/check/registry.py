@@ -1,6 +1,6 @@
 """The table of all checks. A check is one generator function; its docstring says why it matters.
 
-To add one, write the function in the module of its subject: reports, the reference and SARIF come from here.
+To add one, write the function in the module of its topic: reports, the reference and SARIF are generated from here.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ HostFunction = TypeVar("HostFunction", bound="Callable[[Fleet], Iterator[Found]]
 
 
 class Check(NamedTuple):
-    """One kind of point: its stable id, how bad it is unless it says otherwise, and what finds it."""
+    """One kind of finding: its stable id, its default severity, and the function that finds it."""
 
     id: str
     severity: Severity
@@ -27,13 +27,13 @@ class Check(NamedTuple):
     of_host: bool = False
     """Whether it is about the host, and its function takes the fleet instead of one service."""
     own_concern: Concern | None = None
-    """What is at stake, if that is not as for most checks of its topic."""
+    """What is at stake, if it differs from most checks of its topic."""
     stops: bool = False
     """Whether an upgrade cannot succeed with such an error, so that it is refused before anything is built."""
 
     @property
     def topic(self) -> str:
-        """What it is about: the module that it is written in."""
+        """What it is about: the name of its module."""
         return self.function.__module__.rpartition(".")[2]
 
     @property
@@ -47,12 +47,12 @@ class Check(NamedTuple):
         return " ".join(cleandoc(self.function.__doc__ or "").split())
 
     def run(self, subject: "Subject") -> Iterator[Point | Unknown]:
-        """Yield what there is to say of one service."""
+        """Yield the findings about one service."""
         for found in self.function(subject):
             yield found if isinstance(found, Unknown) else self._point(subject, found)
 
     def run_on_host(self, fleet: "Fleet") -> Iterator[Point]:
-        """Yield what there is to say of the host."""
+        """Yield the findings about the host."""
         for found in self.function(fleet):
             if isinstance(found, Found):
                 yield self._point_at("", found.where or HOST, found)
@@ -77,7 +77,7 @@ class Check(NamedTuple):
 
 
 HOST = "host"
-"""Where a point of the host is, if no file says it."""
+"""The location of a finding about the host that no file causes."""
 
 CONCERNS = {
     "posture": Concern.SECURITY,
@@ -85,13 +85,13 @@ CONCERNS = {
     "mounts": Concern.SECURITY,
     "dockerfile": Concern.BUILD,
 }
-"""What is at stake for most checks of a topic; for others, that the service works."""
+"""What is at stake for most checks of a topic; for other topics, that the service works."""
 
 CHECKS: dict[str, Check] = {}
-"""Every check by its id, in the order in which they are written."""
+"""Every check by its id, in the order of definition."""
 
 
-def check(  # noqa: PLR0913 - what there is to say of a check
+def check(  # noqa: PLR0913 - the properties of a check
     id_: str,
     severity: Severity,
     title: str,
@@ -123,5 +123,5 @@ def host_check(
 
 def _add(check: Check) -> None:
     if check.id in CHECKS:
-        raise ValueError(f"{check.id} is taken")
+        raise ValueError(f"the check id {check.id} is already in use")
     CHECKS[check.id] = check

@@ -27,11 +27,11 @@ from dockyard.settings.keys import CHECK
 from dockyard.yard import Yard
 
 MODULES = (settings, scripts, dockerfile, image, posture, limits, operation, mounts, fleet, host)
-"""Where checks are written: importing them registers them."""
+"""The modules of checks: importing them registers the checks."""
 
 
 class Judged(NamedTuple):
-    """One service: its points, the worst first, and what could not be checked."""
+    """One service: its findings, the worst first, and what could not be checked."""
 
     service: str
     points: tuple[Point, ...]
@@ -49,28 +49,28 @@ class Judged(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All services that were asked for; `silence` says why the engine was not asked, if so."""
+    """All requested services; `silence` says why the engine did not answer, if so."""
 
     services: tuple[Judged, ...]
     silence: str = ""
     stale: tuple[Point, ...] = ()
-    """Acceptances of the host's file that are about nothing."""
+    """Acceptances of the host's file without a finding."""
     host: tuple[Point, ...] = ()
-    """What is wrong with the host and its engine."""
+    """Findings about the host and its engine."""
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """All points."""
+        """All findings."""
         return (*(point for one in self.services for point in one.points), *self.host, *self.stale)
 
     @property
     def score(self) -> int:
-        """That of the worst service."""
+        """The score of the worst service."""
         return min((one.score for one in self.services), default=100)
 
 
 def run(yard: Yard, names: Iterable[str], today: dt.date) -> Report:
-    """Check services by name, without changing anything. Raises SettingsError for the host's own files."""
+    """Check services by name, without changing anything. Raises SettingsError for the host's files."""
     acceptances, everything = baseline.of_host(), gather(yard)
     wanted = [everything.subjects[name] for name in names]
     found = {subject.service.name: _found(subject) for subject in wanted}
@@ -84,7 +84,7 @@ def run(yard: Yard, names: Iterable[str], today: dt.date) -> Report:
 
 
 _Said = tuple[list[Point], list[str]]
-"""Points, and what could not be checked."""
+"""Findings, and what could not be checked."""
 
 
 def _found(subject: Subject) -> _Said:
@@ -94,7 +94,7 @@ def _found(subject: Subject) -> _Said:
 
 
 def _once(points: Iterable[Point]) -> list[Point]:
-    """Return the points of one service, each once, whatever modes it was found in."""
+    """Return the findings about one service, each once, even if found in several modes."""
     return list({(point.id, point.where, point.message): point for point in points}.values())
 
 
@@ -102,7 +102,7 @@ def _judged(subject: Subject, found: _Said, host: Sequence[Acceptance], today: d
     points, unknown = found
     own: tuple[Acceptance, ...] = subject.settings[CHECK] if subject.settings else ()
     judged = baseline.accepted(points, [*own, *host], today)
-    if not subject.fleet.answers.silence and not unknown:  # what is accepted may be about what could not be seen
+    if not subject.fleet.answers.silence and not unknown:  # an acceptance may be about something that was not checked
         judged += baseline.unused(subject.service.name, points, own, CHECKS)
     ordered = sorted(judged, key=lambda point: (*point.weight, point.where))
     return Judged(subject.service.name, tuple(ordered), tuple(unknown))

@@ -1,4 +1,4 @@
-"""Reports as SARIF 2.1.0, which code hosts show beside the lines."""
+"""Reports as SARIF 2.1.0, which code hosts show next to the lines."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _HARM = {Severity.ERROR: "8.0", Severity.WARNING: "5.0", Severity.NOTE: "2.0"}
 
 
 def document(points: Iterable[Point], unknown: Iterable[str], version: str) -> Object:
-    """Return one run, as an object for JSON; an accepted point is there, suppressed with its reason."""
+    """Return one run as an object for JSON; an accepted finding is included, suppressed with its reason."""
     rules = [*(_rule(check) for check in CHECKS.values()), _UNUSED]
     places = {rule["id"]: number for number, rule in enumerate(rules)}
     notices = [{"level": "warning", "message": {"text": f"not checked: {text}"}} for text in unknown]
@@ -35,7 +35,7 @@ def document(points: Iterable[Point], unknown: Iterable[str], version: str) -> O
 
 _UNUSED: Object = {
     "id": UNUSED,
-    "shortDescription": {"text": "An acceptance that is about nothing"},
+    "shortDescription": {"text": "An acceptance without a finding"},
     "defaultConfiguration": {"level": Severity.WARNING.value},
 }
 
@@ -52,7 +52,7 @@ def _rule(check: Check) -> Object:
 
 
 def _result(point: Point, place: int) -> Object:
-    fix = f" Write: {point.write}." if point.write else f" Hint: {point.hint}." if point.hint else ""
+    fix = f" Fix: {point.write}." if point.write else f" Hint: {point.hint}." if point.hint else ""
     found: Object = {
         "ruleId": point.id,
         "ruleIndex": place,
@@ -67,7 +67,7 @@ def _result(point: Point, place: int) -> Object:
 
 
 def _location(where: str) -> Object:
-    """Return the place of `file:line:column`, of a file alone, or of what is no file, such as a variable."""
+    """Return the location of `file:line:column`, of a whole file, or of something else, such as a variable."""
     match = re.fullmatch(r"(.+?):(\d+)(?::(\d+))?", where)
     file, line, column = match.groups() if match else (where, None, None)
     uri = f"file://{quote(file)}" if file.startswith("/") else quote(file)

@@ -1,4 +1,4 @@
-"""One number for all the points of a service."""
+"""One number for all the findings about a service."""
 
 from collections.abc import Iterable
 from math import floor
@@ -6,11 +6,11 @@ from math import floor
 from dockyard.check.point import Point, Severity
 
 LEFT = {Severity.ERROR: 0.6, Severity.WARNING: 0.9, Severity.NOTE: 0.99}
-"""What each point leaves of the score: it takes the same part of what the others left."""
+"""The factor by which each finding reduces the score."""
 
 
 def score(points: Iterable[Point]) -> int:
-    """Return 100 for a service without points, less with each that nobody has accepted; never more for one more."""
+    """Return 100 for a service without findings; each one that is not accepted reduces it."""
     left = 100.0
     for point in points:
         left *= LEFT[point.severity] if point.counts else 1

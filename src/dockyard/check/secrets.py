@@ -1,8 +1,8 @@
-"""What looks like a secret: by its name, or by itself."""
+"""Recognizes secrets by their name or their value."""
 
 import re
 
-# Names that end so hold a secret, unless what they hold is where it lies.
+# Variables whose names end like this contain a secret, unless they contain only its location.
 _NAMES = re.compile(
     r"(password|passwd|passphrase|secret|token|credentials?|secret_?key_?base|requirepass|"
     r"(secret|private|access|api|auth|encryption|signing|master)[_-]?key|(^|[_-])(pass|pwd|pw))\d*$",
@@ -17,17 +17,17 @@ _FLAG = re.compile(r"--?([A-Za-z][\w-]*)(?:=(.*))?")
 
 
 def names_secret(name: str) -> bool:
-    """Return whether a variable of this name holds a secret, if it holds anything."""
+    """Return whether a variable of this name is for a secret."""
     return name not in {"PWD", "OLDPWD"} and bool(_NAMES.search(name))
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return whether a variable holds a secret as it is, not where one lies."""
+    """Return whether a variable contains a secret itself, not only its location."""
     return bool(_TOKENS.search(value)) or (names_secret(name) and not _NO_SECRET.fullmatch(value))
 
 
 def secret_flags(words: tuple[str, ...]) -> list[str]:
-    """Return the flags of a command that hold a secret, by their names."""
+    """Return the flags of a command that contain a secret, by their names."""
     found = []
     for number, word in enumerate(words):
         flag = _FLAG.fullmatch(word)

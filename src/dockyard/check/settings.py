@@ -1,4 +1,4 @@
-"""Checks of settings: what cannot be read, or cannot be launched."""
+"""Checks of settings: those that cannot be read, or cannot be launched."""
 
 from collections.abc import Iterator
 
@@ -14,19 +14,19 @@ from dockyard.settings.keys import IP, NETWORK, START_FIRST
 
 @check("settings", Severity.ERROR, "Settings that cannot be used")
 def settings(subject: Subject) -> Iterator[Found]:
-    """Nothing of this service is built, tested or launched until its settings can be read."""
+    """This service is not built, tested or launched until its settings can be read."""
     yield from (_found(problem) for problem in subject.problems)
 
 
 @check("launch-refused", Severity.ERROR, "A launch that would be refused")
 def launch_refused(subject: Subject) -> Iterator[Found]:
-    """Production cannot be launched with what the settings ask for."""
+    """Production cannot be launched with these settings."""
     yield from _refused(subject.production)
 
 
 @check("start-first", Severity.ERROR, "A container that cannot start first")
 def start_first(subject: Subject) -> Iterator[Found]:
-    """Upgrades are refused: the new container cannot run beside the old one, or cannot join its network later on."""
+    """Upgrades are refused: the new container cannot run beside the old one, or cannot join its network later."""
     launch = subject.production
     if launch and launch.plan:
         where = launch.settings.value(START_FIRST).source
@@ -35,7 +35,7 @@ def start_first(subject: Subject) -> Iterator[Found]:
 
 @check("test-refused", Severity.ERROR, "A test instance that would be refused")
 def test_refused(subject: Subject) -> Iterator[Found]:
-    """A service whose test instance cannot be launched is not tested, so that nothing new goes live."""
+    """A service whose test instance cannot be launched is not tested, so no new version is deployed."""
     told = {problem.where or problem.message for problem in subject.production.refusals} if subject.production else {}
     yield from (found for found in _refused(subject.test) if (found.where or found.message) not in told)
 
@@ -50,34 +50,37 @@ def _found(problem: Problem) -> Found:
 
 @check("image-missing", Severity.ERROR, "No image to launch")
 def image_missing(subject: Subject) -> Iterator[Found | Unknown]:
-    """There is nothing to launch. What dockyard does not build itself has to be pulled or loaded first."""
+    """There is nothing to launch. An image that dockyard does not build must be pulled or loaded first."""
     if subject.fleet.answers.silence or subject.image or not subject.settings:
         return
     wanted = image_candidates(subject.settings)
     if subject.service.is_buildable:
-        yield Unknown(f"what its image shows: there is none yet ({wanted[0]})")
+        yield Unknown(f"its image: it does not exist yet ({wanted[0]})")
     else:
-        yield Found(f"no image {', '.join(wanted)}, and nothing here to build it from", hint="pull it, or fix `image`")
+        names = ", ".join(wanted)
+        yield Found(f"image {names} does not exist, and cannot be built here", hint="pull it, or correct `image`")
 
 
 @check("network-missing", Severity.ERROR, "A network that does not exist", stops=True)
 def network_missing(subject: Subject) -> Iterator[Found | Unknown]:
-    """The engine refuses to start a container in a network that is not there."""
+    """The engine refuses to start a container in a network that does not exist."""
     answers = subject.fleet.answers
     for launch in (subject.production, subject.test):
         if not launch or not can_pin(launch.settings, answers.dialect.bridge_pins_addresses):
             continue
         name, source = network_name(launch.settings), launch.settings.value(NETWORK).source
         if answers.silence and name != "bridge":
-            yield Unknown(f"whether there is a network `{name}`")
+            yield Unknown(f"whether the network `{name}` exists")
         elif name != "bridge" and name not in answers.networks:
             where = "" if source == "default" else source
-            yield Found(f"no network `{name}`", where, hint=f"{answers.dialect.name} network create {name}")
+            yield Found(
+                f"the network `{name}` does not exist", where, hint=f"{answers.dialect.name} network create {name}"
+            )
 
 
-@check("launch-note", Severity.NOTE, "What a launch would tell")
+@check("launch-note", Severity.NOTE, "A note of the launch")
 def launch_note(subject: Subject) -> Iterator[Found]:
-    """Production would be launched, but not quite as the settings read."""
+    """Production would be launched, but not exactly as its settings say."""
     launch = subject.production
     plan = launch.plan if launch and not launch.unreadable else None
     for note in plan.notes if plan else ():

@@ -1,4 +1,4 @@
-"""What checks know of a service, and of all services with it: gathered once, by gather.py."""
+"""What checks know of a service and of all services together: gathered once, by gather.py."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -29,7 +29,7 @@ ROOT = "root"
 
 
 class Answers(NamedTuple):
-    """What the engine knows, asked once for all services; `silence` says why it does not answer, if so."""
+    """The engine's answers, asked once for all services; `silence` says why it does not answer, if so."""
 
     dialect: Dialect
     images: Mapping[str, Image] = {}
@@ -39,50 +39,50 @@ class Answers(NamedTuple):
     store: "Store | None" = None
     about: About | None = None
     image_directory: str = ""
-    """Where on the host the engine keeps images."""
+    """Where on the host the engine stores images."""
     room: "Room | None" = None
-    """What is left there."""
+    """The free space there."""
     has_open_loopback: bool = False
-    """Whether the engine leaves ports of this host's loopback open to neighbours."""
+    """Whether other machines can reach ports of this host's loopback."""
     orphans: tuple["Orphan", ...] = ()
     """Containers whose service is gone."""
     open_files: int | None = None
-    """How many files each process of a container may have open, where nothing else is set; None: not known."""
+    """How many files each process of a container may have open by default; None: not known."""
 
 
 class Room(NamedTuple):
-    """Bytes of a file system: those that are left, and all."""
+    """Bytes of a file system: free and total."""
 
     free: int
     total: int
 
 
 class Stop(NamedTuple):
-    """One stop of production, as the history has it."""
+    """One stop of production, from the history."""
 
     seconds: float
     is_killed: bool = False
-    """Whether it is known to have ended by SIGKILL."""
+    """Whether it was ended by SIGKILL, as far as known."""
 
 
 class Dockerfile(NamedTuple):
-    """A service's Dockerfile; `file` as the user would write its path from here."""
+    """A service's Dockerfile; `file` is its path as the user would write it."""
 
     file: str
     instructions: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
 
     def at(self, instruction: Instruction | Stage) -> str:
-        """Return where an instruction stands."""
+        """Return the location of an instruction."""
         return f"{self.file}:{instruction.line}"
 
     @property
     def base(self) -> str:
-        """The image that the last stage comes from in the end; empty if there is no stage."""
+        """The image that the last stage is ultimately built from; empty if there is no stage."""
         return self._lineage[-1].base if self.stages else ""
 
     def last(self, name: str) -> Instruction | None:
-        """Return the last instruction of a name in the last stage, or in those that it comes from."""
+        """Return the last instruction of a name in the last stage, or in those that it is built from."""
         found = (one for stage in self._lineage for one in reversed(stage.instructions) if one.name == name)
         return next(found, None)
 
@@ -96,9 +96,9 @@ class Dockerfile(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """A launch, planned as if images, networks and sources that are missing were there.
+    """A launch, planned as if missing images, networks and sources existed.
 
-    `plan` is None where it cannot be planned at all; `refusals` say why, or why not with its mounts.
+    `plan` is None if it cannot be planned at all; `refusals` say why, or why it cannot be with its mounts.
     """
 
     settings: Settings
@@ -106,13 +106,13 @@ class Launch(NamedTuple):
     plan: LaunchPlan | None
     refusals: tuple[Problem, ...] = ()
     missing: frozenset[str] = frozenset()
-    """Sources that are not there, and that nobody makes."""
+    """Sources that do not exist and are not created automatically."""
     unreadable: str = ""
-    """Why its mounts could not be looked at."""
+    """Why its mounts could not be inspected."""
 
 
 class User(NamedTuple):
-    """Who an image runs as, and which line says so."""
+    """The user of an image, and the line that sets it."""
 
     name: str
     where: str
@@ -124,9 +124,10 @@ class User(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """One service, with all that checks look at. Where settings cannot be read, `problems` say so, and no launch is.
+    """One service, with everything that checks inspect.
 
-    `file` is its main file, for what has no line.
+    If settings cannot be read, `problems` say why, and there are no launches. `file` is its main file, for findings
+    without a line.
     """
 
     service: Service
@@ -134,7 +135,7 @@ class Subject(NamedTuple):
     problems: tuple[Problem, ...]
     dockerfile: Dockerfile | None
     own: ImageName | None
-    """How its image is called."""
+    """The name of its image."""
     image: Image | None
     production: Launch | None
     test: Launch | None
@@ -149,15 +150,15 @@ class Subject(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What the engine is told of production, raw flags included; nothing where it cannot be planned."""
+        """The launch flags of production, raw flags included; none if it cannot be planned."""
         return self.production.plan.flags if self.production and self.production.plan else ()
 
     def values(self, flag: str) -> list[str]:
-        """Return the values of a flag that the engine is told for production."""
+        """Return the values of a flag in production's launch flags."""
         return list(flag_values(self.flags, flag))
 
     def said(self, key: Key[Any], *flags: str) -> str:
-        """Return which line says a key; that of `extra_docker`, if one of these flags stands there."""
+        """Return the line that sets a key; that of `extra_docker`, if it contains one of these flags."""
         if not self.settings:
             return ""
         raw = self.settings[EXTRA_DOCKER]
@@ -167,14 +168,14 @@ class Subject(NamedTuple):
 
     @property
     def user(self) -> User | None:
-        """Who it runs as in production; None where nobody knows."""
+        """The user that it runs as in production; None if not known."""
         if self.settings and self.settings[USER]:
             return User(self.settings[USER] or "", self.said(USER))
         return self.fleet.image_user(self)
 
 
 class Backup(NamedTuple):
-    """What each backup of this host's data changes, and how many days ago the last one did; None: there is no such."""
+    """The path that each backup of this host's data changes, and its age in days; None: it does not exist."""
 
     path: str
     age_days: float | None
@@ -190,18 +191,18 @@ class Fleet(NamedTuple):
     tests: "tuple[Production, ...]" = ()
     locations: "Locations" = MappingProxyType({})
     data_rooms: Mapping[str, "Room"] = MappingProxyType({})
-    """What is left where services keep data, by one directory of each file system."""
+    """The free space where services store data, by one directory of each file system."""
     backup: "Backup | None" = None
-    """What the host file says of backups."""
+    """The host file's settings of backups."""
 
     def maker(self, reference: str) -> Subject | None:
-        """Return the service that makes an image; None for somebody else's."""
+        """Return the service that builds an image; None if it is built elsewhere."""
         plain = plain_reference(reference)
         makers = (one for one in self.subjects.values() if one.own and plain_reference(one.own.tagged("")) == plain)
         return next(makers, None)
 
     def image_user(self, subject: Subject, seen: frozenset[str] = frozenset()) -> User | None:
-        """Return who an image runs as: by its Dockerfile, else by what it is built on, else by itself."""
+        """Return the user of an image: by its Dockerfile, else by its base image, else by the image."""
         dockerfile = subject.dockerfile
         if not dockerfile or not dockerfile.stages:
             return User(subject.image.user, subject.file) if subject.image else None

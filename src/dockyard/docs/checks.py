@@ -1,4 +1,4 @@
-"""The reference of what `d check` looks for, from the table of checks."""
+"""The reference of the checks of `d check`, from the table of checks."""
 
 from dockyard.check import run
 from dockyard.check.registry import CHECKS, Check
@@ -25,8 +25,8 @@ def checks_page() -> str:
 _LEFT = ", ".join(f"{severity.value} {part:.0%}" for severity, part in LEFT.items())
 
 _INTRODUCTION = f"""\
-What `d check X` and `d check-all` look for; [how to use them](../how-to/check-services.md). The severity is the usual
-one: some checks find better and worse cases. Numbers are those of the CIS Docker Benchmark v1.6.0.
+What `d check X` and `d check-all` find; [how to use them](../how-to/check-services.md). The severity is the usual
+one: some checks find better and worse cases. Numbers are from the CIS Docker Benchmark v1.6.0.
 
-A service's score begins with 100. Each point that nobody has accepted leaves a part of it: {_LEFT}.
+A service's score starts at 100. Each finding that is not accepted reduces it to a part: {_LEFT}.
 """

@@ -34,7 +34,7 @@ MAY_CHANGE = {
     "chown and chmod it: it is {…}'s": "dockyard",  # the quarantine
     "chown and chmod it where it lies": "new",  # a secret that an import has just copied
     "chmod +x {…}": "new",  # a script of the service
-    "chown it to who writes": "setting",  # in a Dockerfile
+    "chown it to the user that writes to it": "setting",  # in a Dockerfile
     "… && rm -rf /var/lib/apt/lists/*": "setting",  # in a Dockerfile
     "umount {…}": "dockyard",  # what is mounted in a test area; nothing is lost, and a busy mount stays
 }
@@ -79,6 +79,6 @@ def test_what_did_harm_is_not_advised_again(harm: str) -> None:
 def test_reading_the_source_finds_advice() -> None:
     """Of all kinds: of errors, of findings, as constants, as parts of an expression."""
     texts = all_advice()
-    assert {"choose one", "cap_add and mount_devices, with what it really needs", "is the engine running?"} <= texts
+    assert {"choose one", "cap_add and mount_devices, with only what it needs", "is the engine running?"} <= texts
     assert "if it is not running, `{…}`; `{…} info` tells more" in texts
     assert len(texts) > 300

@@ -25,7 +25,9 @@ def test_a_taken_port_is_refused_in_the_words_of_check(host: Making, tmp_path: P
     )
     found = refusals(yard, ["one", "two", "three"])
     assert set(found) == {"one", "two"}
-    line = "host port `0.0.0.0:80:80` (there `0.0.0.0:80:1`) is that of `two` too, src/two/settings.yaml:2 [port-taken]"
+    line = (
+        "host port `0.0.0.0:80:80` (there `0.0.0.0:80:1`) is also used by `two`, src/two/settings.yaml:2 [port-taken]"
+    )
     hint = "  hint: give one of them another port"
     assert found["one"].lines() == [f"src/one/settings.yaml:2: {line}", hint]
 
@@ -54,5 +56,5 @@ def test_nothing_is_built_of_what_is_refused(host: Making, tmp_path: Path, monke
     services(tmp_path, one="image: good:1\nnetwork: nowhere\n")
     monkeypatch.setattr(upgrade, "prepare", None)
     monkeypatch.setattr("dockyard.recovery.settle", lambda *_: None)
-    with pytest.raises(SettingsError, match=r"no network `nowhere` \[network-missing\]"):
+    with pytest.raises(SettingsError, match=r"the network `nowhere` does not exist \[network-missing\]"):
         upgrade.upgrade(yard, yard.named("one"), upgrade.Wanted(), print)

@@ -86,7 +86,7 @@ def test_nothing_is_built_without_a_dockerfile(host: Making, tmp_path: Path) -> 
 def test_points_of_the_host_are_among_the_others(host: Making, tmp_path: Path) -> None:
     service(tmp_path, BUILT + "healthcheck: {cmd: 'true'}\n", dockerfile="FROM good:1\n")
     result = check_all(host(engine=Answering(about=WITHOUT_BUILDX)), fail_on="note", sarif=False)
-    assert "note: docker has no buildx, and builds with its legacy builder [buildx-missing]: host" in result.lines
+    assert "note: docker has no buildx and uses its legacy builder [buildx-missing]: host" in result.lines
     assert result.exit_code == 1
     assert check_all(host(engine=Answering(about=WITHOUT_BUILDX)), fail_on="note", sarif=True).lines
 
@@ -112,7 +112,7 @@ def test_room_is_that_of_the_file_system_with_the_images(  # noqa: PLR0913, PLR0
     report = run(host(engine=Answering(about=about)), ["one"], TODAY)
     assert asked == ["/var/lib/containerd"]
     assert of_host(report) == (["image-space"] if is_little else [])
-    assert not is_little or "not below docker's data-root" in report.host[0].message
+    assert not is_little or "outside of docker's data-root" in report.host[0].message
 
 
 NEW = About("29.7.2", "29.7.2", "/var/lib/docker", has_buildx=True, uses_containerd_store=True)
@@ -247,10 +247,10 @@ def test_little_room_for_data_is_said_once_for_a_file_system(
 @pytest.mark.parametrize(
     ("text", "days", "expected"),
     [
-        ("", None, "nothing says that the data of services are backed up"),
+        ("", None, "no backup of the services' data is configured"),
         ("backup: {}\n", None, "`{}`, which each backup changes, does not exist"),
         ("backup: {}\n", 1.5, ""),
-        ("backup: {}\n", 3.2, "the last backup was 3 days ago, as far as `{}` tells"),
+        ("backup: {}\n", 3.2, "the last backup was 3 days ago, according to `{}`"),
         ("backup: {}\nbackup_max_age: 8\n", 3.2, ""),
     ],
 )

@@ -18,7 +18,9 @@ POINTS = st.lists(st.sampled_from(Severity), max_size=40)
 
 
 def point(severity: Severity = Severity.ERROR, **more: Any) -> Point:  # noqa: ANN401
-    return Point("web", "privileged", severity, "it is privileged", "src/a b/settings.yaml:7:3", "why", **more)
+    return Point(
+        "web", "privileged", severity, "the container is privileged", "src/a b/settings.yaml:7:3", "why", **more
+    )
 
 
 @given(POINTS, st.sampled_from(Severity))

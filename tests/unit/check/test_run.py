@@ -104,7 +104,7 @@ def test_without_an_engine_it_is_said_what_was_not_checked(host: Making, tmp_pat
     assert result.exit_code == 0
     assert result.lines == [
         "not checked: images, networks, and how users are mapped: docker does not answer",
-        "not checked: one: whether there is a network `fleet`",
+        "not checked: one: whether the network `fleet` exists",
         "one: ok, as far as it was checked, score 100",
     ]
     assert [row["service"] for row in result.data["unchecked"]] == ["", "one"]
@@ -165,7 +165,7 @@ def test_an_acceptance_ends_with_its_day(host: Making, tmp_path: Path) -> None:
     service(tmp_path, GOOD.replace("memory: 32m\n", "") + accept)
     assert ids(yard, today=TODAY) == []
     (point,) = run(yard, ["one"], TODAY + dt.timedelta(days=1)).services[0].open
-    assert point.message.endswith("(accepted until 2026-01-01, which is past: src/one/settings.yaml:6:8)")
+    assert point.message.endswith("(accepted until 2026-01-01, now expired: src/one/settings.yaml:6:8)")
 
 
 def test_an_acceptance_is_for_the_point_that_it_names(host: Making, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_the_hosts_file_accepts_for_services(host: Making, tmp_path: Path, monke
     assert (ids(yard, "one"), ids(yard, "two")) == ([], ["no-memory-limit"])
     assert run(yard, ["one"], TODAY).stale == ()
     assert [point.where for point in run(yard, ["one", "two"], TODAY).stale] == [f"{file}:2:3"]
-    assert "which is no check" not in "\n".join(told(yard, "check-all").lines)
+    assert "which is not a check" not in "\n".join(told(yard, "check-all").lines)
     file.write_text("- {id: Nonsense}\n")
     with pytest.raises(SettingsError):
         run(yard, ["one"], TODAY)
@@ -205,17 +205,17 @@ def test_the_hosts_file_accepts_for_services(host: Making, tmp_path: Path, monke
 # ------------------------------------------------------------------------------------------------------------- the verb
 ONE = """\
 one:
-src/one/settings.yaml:7: error: it is privileged [privileged, CIS 5.5]
-  why: It has every capability and every device of the host: whoever breaks into it is the host's root.
-  write: cap_add and mount_devices, with what it really needs
-src/one/settings.yaml: warning: tests are not kept from production: it is privileged [test-unproven]
-  why: Nothing keeps such a test instance from production: a bad build can harm what is live.
-  hint: `test_` keys give tests other settings
+src/one/settings.yaml:7: error: the container is privileged [privileged, CIS 5.5]
+  why: It has every capability and every device of the host: an attacker who breaks in is root on the host.
+  fix: cap_add and mount_devices, with only what it needs
+src/one/settings.yaml: warning: tests are not isolated from production: it is privileged [test-unproven]
+  why: Such a test instance is not isolated from production: a bad build can damage it.
+  hint: give tests other settings with `test_` keys
 
 one: 1 error, 1 warning, score 54"""
 ALL = """\
-error: it is privileged [privileged, CIS 5.5]: one, two
-warning: tests are not kept from production: it is privileged [test-unproven]: one
+error: the container is privileged [privileged, CIS 5.5]: one, two
+warning: tests are not isolated from production: it is privileged [test-unproven]: one
 note: ports on all addresses of the host [ports-everywhere, CIS 5.14]: three (2)
 `d check X` says where, why, and what to write
 
@@ -245,8 +245,8 @@ def test_what_is_unknown_of_several_services_is_one_line(host: Making, tmp_path:
     lines = told(host(engine=Silent()), "check-all").lines
     assert [line for line in lines if line.startswith("not checked")] == [
         "not checked: images, networks, and how users are mapped: docker does not answer",
-        "not checked: whether it runs as root: nothing here says so, and its image is not there: one, two",
-        "not checked: whether there is a network `fleet`: one, two",
+        "not checked: whether it runs as root: its user is not set here, and its image does not exist: one, two",
+        "not checked: whether the network `fleet` exists: one, two",
     ]
 
 
@@ -258,7 +258,7 @@ def test_data_and_security_come_first(host: Making, tmp_path: Path) -> None:
     dockerfile = "FROM good:1\nRUN apt-get update\nRUN apt-get install -y x && curl -k https://x\n"
     (tmp_path / "src/one/Dockerfile").write_text(dockerfile)
     (point, *_) = [line for line in told(yard, "check-all").lines if line.startswith("warning")]
-    assert point == "warning: nothing says that the data of services are backed up [no-backup]: host"
+    assert point == "warning: no backup of the services' data is configured [no-backup]: host"
     concerns = [point.concern.rank for point in run(yard, ["one"], TODAY).services[0].open if point.severity.rank == 1]
     assert concerns == sorted(concerns)
     assert len(set(concerns)) > 2
@@ -313,7 +313,7 @@ def test_checks_are_told_apart_and_say_why() -> None:
         assert one.id.islower()
         assert one.title
         assert one.why.endswith(".")
-    with pytest.raises(ValueError, match="taken"):
+    with pytest.raises(ValueError, match="already in use"):
         check("privileged", CHECKS["privileged"].severity, "again")(CHECKS["privileged"].function)
 
 

@@ -139,7 +139,7 @@ def _point_lines(point: "Point", told: set[str]) -> list[str]:
     lines = [f"{point.where or point.service}: {point.severity.value}: {point.message} [{_id(point)}]"]
     lines += [f"  why: {point.why}"] if point.why and point.why not in told else []
     told.add(point.why)
-    lines += [f"  write: {point.write}"] if point.write else []
+    lines += [f"  fix: {point.write}"] if point.write else []
     return [*lines, *([f"  hint: {point.hint}"] if point.hint else [])]
 
 
