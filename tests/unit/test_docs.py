@@ -94,6 +94,15 @@ def test_every_file_of_ours_is_in_the_reference(path: Path):
     assert named | kept <= {place.path for place in FILES}
 
 
+@pytest.mark.parametrize("page", ["settings.md", "host-file.md"])
+def test_no_cell_of_the_settings_reference_has_more_than_40_words(page: str):
+    """A table can be scanned; what needs more words is a paragraph under it."""
+    rows = re.findall(r"^\|.*\|$", (REPOSITORY / "docs/reference" / page).read_text(encoding="utf-8"), re.MULTILINE)
+    cells = [cell for row in rows for cell in re.split(r"(?<!\\)\|", row)]
+    assert len(cells) > len(KEYS)
+    assert [cell for cell in cells if len(cell.split()) > 40] == []
+
+
 # --------------------------------------------------------------------------------------------------------------- prose
 FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^ {4,}\S.*\n|^ *\n)+", re.MULTILINE)

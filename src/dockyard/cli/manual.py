@@ -147,4 +147,11 @@ def _key(key: Key[object]) -> str:
     where = [f"In the {key.scope.value}."]
     where += [f"Flags: {', '.join(key.flags)}."] if key.flags else []
     where += [f"Environment: {', '.join(key.environment)}."] if key.environment else []
-    return f"{_entry(', '.join(key.names), key.help)}\n.br\n{escaped(' '.join(where))}"
+    example = f"\n.IP\n.EX\n{escaped(key.example)}\n.EE" if key.example else ""
+    return f"{_entry(', '.join(key.names), key.help)}{_details(key.details)}\n.br\n{escaped(' '.join(where))}{example}"
+
+
+def _details(text: str) -> str:
+    """Return the details of a key as paragraphs of its entry, each item of a list on a line of its own."""
+    lines = text.replace("\n- ", "\n\n- ")
+    return _paragraphs(lines).replace(".PP", ".IP").replace("\n.IP\n\\- ", "\n.br\n")

@@ -1,4 +1,4 @@
-"""What one setting is, and how those that are no more than a flag of the engine become that flag."""
+"""One setting, and how the settings that only are a flag of the engine become that flag."""
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -13,7 +13,7 @@ OVERRIDES = ("test_", "dev_")
 
 
 class Scope(Enum):
-    """Where a key may be written, besides flags and the environment."""
+    """The files in which a key is allowed, in addition to flags and the environment."""
 
     ANYWHERE = "settings.yaml, host file"
     SERVICE = "settings.yaml"
@@ -23,10 +23,13 @@ class Scope(Enum):
 class Key(NamedTuple, Generic[T]):
     """One setting.
 
-    `by_mode` holds the defaults that differ from `default`. `read_as` says, for modes that are not content with the
-    rule, which spellings count (`dev_` for `dev_K`, an empty string for `K` itself), the strongest first; `shared` are
-    values of `K` that count all the same. `in_environment`: whether there is a variable `DOCKYARD_K` for it. `combine`
-    makes one value of those of two sources, the stronger first; without it only the strongest source counts.
+    `help` is one line of at most 40 words; `details` are paragraphs or lists in Markdown that continue it. `example`
+    contains lines of a file that set the key; a key whose default is not a scalar has one.
+
+    `by_mode` contains the defaults that differ from `default`. `read_as` lists, for modes that differ from the rule,
+    the prefixes that count (`dev_` for `dev_K`, an empty string for `K` itself), the strongest first; `shared` are
+    values of `K` that count in any case. `in_environment`: whether there is a variable `DOCKYARD_K`. `combine` merges
+    the values of two sources, the stronger first; without it, only the strongest source counts.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Key(NamedTuple, Generic[T]):
     emit: Callable[[T], tuple[str, ...]] | None = None
     in_environment: bool = True
     combine: Callable[[T, T], T] | None = None
+    details: str = ""
+    example: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,7 +62,7 @@ class Key(NamedTuple, Generic[T]):
         return self.by_mode.get(mode, self.default)
 
     def spellings(self, mode: Mode) -> tuple[str, ...]:
-        """Return the prefixes under which a file or the environment gives the key in a mode, the strongest first."""
+        """Return the prefixes with which a file or the environment sets the key in a mode, the strongest first."""
         return self.read_as.get(mode, (*mode.override_prefixes, ""))
 
     def variables(self, prefix: str = "") -> tuple[str, ...]:
@@ -70,22 +75,22 @@ class Key(NamedTuple, Generic[T]):
 
 
 def option(flag: str) -> Callable[[Any], tuple[str, ...]]:
-    """Return what makes `flag value` of a value."""
+    """Return a function that turns a value into `flag value`."""
     return lambda value: (flag, str(value))
 
 
 def each(flag: str) -> Callable[[Iterable[Any]], tuple[str, ...]]:
-    """Return what makes `flag value` of each value of a list."""
+    """Return a function that turns each value of a list into `flag value`."""
     return lambda values: tuple(word for value in values for word in (flag, str(value)))
 
 
 def each_pair(flag: str) -> Callable[[Iterable[tuple[str, str]]], tuple[str, ...]]:
-    """Return what makes `flag name=value` of each pair of a list."""
+    """Return a function that turns each pair of a list into `flag name=value`."""
     return lambda pairs: tuple(word for name, value in pairs for word in (flag, f"{name}={value}"))
 
 
 def switch(*argv: str) -> Callable[[bool], tuple[str, ...]]:
-    """Return what makes these words of true, and none of false."""
+    """Return a function that turns true into these words, and false into none."""
     return lambda value: argv if value else ()
 
 

@@ -1,7 +1,7 @@
-"""THE table of settings: each key's name, type, defaults, help, where it may be written, and its engine flag.
+"""The table of settings: each key's name, type, defaults, help, the files in which it may be, and its engine flag.
 
-Reading, checking, the flags of d-run, `--explain`, and docs/reference/settings.md all come from here. To add a key, add
-one entry; one that is more than a flag of the engine is also read in plan/launch.py.
+Reading, checking, the flags of d-run, `--explain`, `d schema` and docs/reference/settings.md all use this table. To add
+a key, add one entry. If the key is more than a flag of the engine, plan/launch.py reads it too.
 """
 
 from typing import Any, TypeVar
@@ -41,7 +41,7 @@ _S = "Identity"
 NAME = Key(
     "name",
     _NAME,
-    "Container name. Dev and test instances get `dev-` or `test-` in front.",
+    "Container name. Dev and test instances are prefixed with `dev-` or `test-`.",
     _S,
     "",
     shown_default="base name of the directory",
@@ -49,44 +49,49 @@ NAME = Key(
     flags=("-n", "--name"),
     scope=Scope.SERVICE,
     required=True,
+    example="name: web",
 )
 NAME_PREFIX = Key[str | None](
     "name_prefix",
     types.Text("letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]*"),
-    "What stands in front of the name.",
+    "Prefix of the container name.",
     _S,
     "",
     by_mode={Mode.DEV: "dev-", Mode.TEST: "test-"},
     shown_default="dev `dev-`, test `test-`",
     flags=("--name_prefix",),
     read_as={Mode.DEV: ("dev_", "test_"), Mode.TEST: ("test_",)},
+    example="name_prefix: blue-",
 )
 HOSTNAME = Key[str | None](
     "hostname",
     types.Text("a host name of letters, digits, `_`, `.` and `-`", r"[a-zA-Z0-9_.-]+"),
-    "Host name inside. `HOSTNAME` in it is replaced by the host's own name.",
+    "Host name inside the container. `HOSTNAME` in it is replaced by the name of the host.",
     _S,
     None,
     shown_default="the container's name",
     environment=("KTOOLS_DRUN_HOSTNAME",),
     flags=("-H", "--hostname"),
+    example="hostname: web.HOSTNAME",
 )
 IMAGE = Key(
     "image",
-    types.Text("an image's name such as `web` or `host:5000/web:1.0`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
-    "Image. With `/` or `:` in it, a full reference; otherwise looked up as `repo1/NAME:TAG`, then "
-    "`repo2/NAME:TAG`, then `NAME:TAG`.",
+    types.Text("an image name such as `web` or `host:5000/web:1.0`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
+    "Image name. With `/` or `:` it is a full reference; otherwise `repo1/NAME:TAG`, `repo2/NAME:TAG` and `NAME:TAG` "
+    "are looked up, in this order.",
     _S,
     "",
     shown_default="base name of the directory",
     flags=("-i", "--image"),
     scope=Scope.SERVICE,
     required=True,
+    example="image: web",
 )
 REPO1 = Key[str | None](
     "repo1",
     types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
-    "First repository to look in, and the one that d-build builds for. With `:` in it, a registry.",
+    "First repository in which images are looked up, and the one that d-build builds for. A name with `:` "
+    "is a registry.",
     _S,
     "ktools",
     environment=("KTOOLS_DRUN_REPO",),
@@ -95,16 +100,17 @@ REPO1 = Key[str | None](
 REPO2 = Key[str | None](
     "repo2",
     types.Text("a repository such as `ktools` or `host:5000`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/-]*"),
-    "Second repository to look in.",
+    "Second repository in which images are looked up.",
     _S,
     None,
     environment=("KTOOLS_DRUN_REPO2",),
     flags=("--repo2",),
+    example="repo2: registry.example.org:5000",
 )
 TAG = Key(
     "tag",
-    types.Text("a tag, an image id or a digest", r"[a-zA-Z0-9_][a-zA-Z0-9_.:-]*"),
-    "Tag, or image id or digest.",
+    types.Text("a tag, an image ID or a digest", r"[a-zA-Z0-9_][a-zA-Z0-9_.:-]*"),
+    "Tag of the image, or an image ID or a digest.",
     _S,
     "latest",
     by_mode={Mode.PROD: "live"},
@@ -116,45 +122,57 @@ TAG = Key(
 CMD = Key[tuple[str, ...]](
     "cmd",
     types.Words(),
-    "Command, in place of the image's. A string (shell quoting) or a list.",
+    "Command to run instead of the image's: a string with shell quoting, or a list.",
     _S,
     (),
     flags=("--cmd",),
     scope=Scope.SERVICE,
+    example='cmd: nginx -g "daemon off;"',
 )
 EXTRA_INIT = Key[tuple[str, ...]](
     "extra_init",
     types.Words(),
-    "Further arguments after `cmd`.",
+    "Additional arguments after `cmd`.",
     _S,
     (),
     flags=("--extra-init",),
     scope=Scope.SERVICE,
+    example="extra_init: --verbose",
 )
 DEBUG_EXTRA_INIT = Key[tuple[str, ...]](
     "debug_extra_init",
     types.Words(),
-    "In dev and test in place of `extra_init`; `test_extra_init` and `dev_extra_init` are stronger.",
+    "Arguments instead of `extra_init` in dev and test. `test_extra_init` and `dev_extra_init` take precedence.",
     _S,
     (),
     scope=Scope.SERVICE,
+    example="debug_extra_init: --log-level debug",
 )
 DEBUG_ALT_CMND = Key[tuple[str, ...]](
-    "debug_alt_cmnd", types.Words(), "In dev and test: the entrypoint.", _S, (), scope=Scope.SERVICE
+    "debug_alt_cmnd",
+    types.Words(),
+    "Entrypoint in dev and test.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+    example="debug_alt_cmnd: /bin/sh",
 )
 ENV = Key[tuple[Variable, ...]](
     "env",
     types.Flattened(types.Environment()),
-    "Environment: `K=V` items, maps, or one map. A value `*NAME` is the secret of that name (see "
-    "`secret_command`); `\\*` writes a literal star.",
+    "Environment variables: `NAME=VALUE` items, maps, or one map. A value `*NAME` is the secret of that name (see "
+    r"`secret_command`); `\*` is a literal star.",
     _S,
     (),
     flags=("-e", "--env"),
+    details="In a map, quote the name of a secret: without quotes, YAML reads `*` as an alias. `- NAME=*SECRET` needs "
+    "no quotes.",
+    example='env:\n  LOG_LEVEL: info\n  DB_PASSWORD: "*web-db-password"',
 )
 PUID = Key[str | None](
     "puid",
     types.Text(),
-    "Sets `$PUID`, a secret that is the same each time for this host and container. Empty: not set.",
+    "Value of `$PUID`. `auto`: a secret that is always the same for this host and container. Empty: not set.",
     _S,
     "auto",
     flags=("--puid",),
@@ -162,18 +180,19 @@ PUID = Key[str | None](
 TZ = Key[str | None](
     "tz",
     types.Text("a time zone such as `Europe/Vienna`", r"[A-Za-z0-9_+:,./<>-]+"),
-    "Sets `$TZ`. Empty: not set.",
+    "Time zone, the value of `$TZ`. Empty: not set.",
     _S,
     "auto",
     shown_default="the host's zone",
+    example="tz: Europe/Vienna",
 )
 
-# ------------------------------------------------------------------------------------------------ where it runs
-_S = "Where it runs"
+# ----------------------------------------------------------------------------------------------------- runtime
+_S = "Runtime"
 NETWORK = Key(
     "network",
-    types.Text("a network's name of letters, digits, `_`, `.`, `:` and `-`", r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"),
-    "Network. `none`: no network, in dev and test too. Otherwise dev and test never take this one, but "
+    types.Text("a network name of letters, digits, `_`, `.`, `:` and `-`", r"[a-zA-Z0-9][a-zA-Z0-9_.:-]*"),
+    "Network. `none` (no network) applies to dev and test too. Otherwise dev and test never join this network, only "
     "`dev_network` or `test_network`.",
     _S,
     "bridge",
@@ -182,41 +201,46 @@ NETWORK = Key(
     required=True,
     read_as={Mode.DEV: ("dev_", "test_"), Mode.TEST: ("test_",)},
     shared=frozenset({"none", "NONE"}),
+    example="network: fleet\ntest_network: fleet-test",
 )
 IP = Key[str | None](
     "ip",
     types.Address(),
-    "Address to pin: an address, a name to look up, or `-`: look up the hostname, then the "
-    "directory's base name. Empty or `0`: the engine picks.",
+    "IP address to pin: an address, a name to look up, or `-` to look up the hostname, then the directory's base name. "
+    "Empty or `0`: the engine chooses.",
     _S,
     "-",
     environment=("KTOOLS_DRUN_IP",),
     flags=("--ip",),
+    example="ip: 172.20.1.10",
 )
 SUBNET = Key[int | None](
     "subnet",
     types.Integer(0, 255),
-    "Replaces the third octet of the pinned address, so that test instances show by address.",
+    "Replaces the third octet of the pinned address, which makes test instances recognizable by their address.",
     _S,
     None,
     by_mode={Mode.DEV: 3, Mode.TEST: 3},
     shown_default="none; dev and test `3`",
     flags=("--subnet",),
+    example="subnet: 3",
 )
 PORTS = Key[tuple[Port, ...]](
     "ports",
     types.Flattened(types.Ports()),
-    "Published ports: `host:container`, `ip:host:container`, perhaps with `/udp`. In dev and test the host port "
-    "is shifted by `port_offset`, and bound to 127.0.0.1 where no address is named.",
+    "Published ports: `host:container` or `ip:host:container`, optionally with `/udp`. Dev and test add `port_offset` "
+    "to the host port, and bind to 127.0.0.1 if no address is given.",
     _S,
     (),
     flags=("-p", "--ports"),
     scope=Scope.SERVICE,
+    details="Ranges of the same length are paired: `8000-8002:80-82` publishes three ports.",
+    example="ports:\n  - 8080:80\n  - 127.0.0.1:9090:9090\n  - 5353:53/udp",
 )
 IPV6_PORTS = Key(
     "ipv6_ports",
     types.Boolean(),
-    "Publish ports that name no address on IPv6 too.",
+    "Publish ports without an address on IPv6 too.",
     _S,
     False,
     flags=("-6", "--ipv6"),
@@ -224,33 +248,52 @@ IPV6_PORTS = Key(
 PORT_OFFSET = Key[int | str](
     "port_offset",
     types.OrWord(types.Integer(1, 65534), "auto"),
-    "What dev and test add to host ports. `auto`, or past 65535: the engine picks a free one.",
+    "Number that dev and test add to host ports. With `auto`, or if the sum exceeds 65535, the engine chooses a free "
+    "port.",
     _S,
     10000,
 )
-DNS = Key("dns", _TEXTS, "DNS servers.", _S, (), emit=each("--dns"))
+DNS = Key(
+    "dns",
+    _TEXTS,
+    "DNS servers.",
+    _S,
+    (),
+    emit=each("--dns"),
+    example="dns: [9.9.9.9, 149.112.112.112]",
+)
 ADD_HOST = Key(
     "add_host",
     _TEXTS,
-    "Lines `name:address` for /etc/hosts.",
+    "Lines `name:address` to add to /etc/hosts.",
     _S,
     (),
     emit=each("--add-host"),
+    example="add_host: [db.internal:10.0.0.5]",
 )
-MOUNT_DEVICES = Key("mount_devices", _PATHS, "Devices, patterns allowed.", _S, (), scope=Scope.SERVICE)
+MOUNT_DEVICES = Key(
+    "mount_devices",
+    _PATHS,
+    "Devices to pass to the container, by path. Wildcards are allowed.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+    example="mount_devices: [/dev/ttyUSB*]",
+)
 EXTRA_DOCKER = Key[tuple[str, ...]](
     "extra_docker",
     types.Words(),
-    "Raw flags for the engine. A string (shell quoting) or a list.",
+    "Additional raw flags for the engine: a string with shell quoting, or a list.",
     _S,
     (),
     flags=("--extra-docker",),
+    example="extra_docker: --shm-size 256m",
 )
 LOG = Key[LogDriver | None](
     "log",
     types.Log(),
-    "`n`/`none`; `s`/`syslog`, `s:URL`: never blocks, 4 MB buffer, facility local3, the name as tag; `j`/`json`: "
-    "3 files of 5 MB; `journald`; `p`/`passthrough`: no flag; anything else: a driver of the engine.",
+    "Log driver: `none`, `syslog`, `s:URL`, `json`, `journald`, `passthrough`, or the name of another driver of the "
+    "engine.",
     _S,
     None,
     by_mode={Mode.DEV: LogDriver("none")},
@@ -258,11 +301,19 @@ LOG = Key[LogDriver | None](
     environment=("KTOOLS_DRUN_LOG",),
     flags=("-L", "--log"),
     read_as={Mode.DEV: ("dev_",)},
+    details="- `none` or `n`: no log.\n"
+    "- `syslog` or `s`, `s:URL` for a server: never blocks, has a buffer of 4 MB and facility local3, and the tag is "
+    "the container's name.\n"
+    "- `json` or `j`: 3 files of 5 MB.\n"
+    "- `journald`: the systemd journal.\n"
+    "- `passthrough` or `p`: d-run passes no flag.\n"
+    "- Anything else: a driver of the engine.",
+    example="log: s:udp://logs.example.org:514",
 )
 FOREGROUND = Key(
     "foreground",
     types.Boolean(),
-    "Attached, with the output on the terminal.",
+    "Stay attached, with the output on the terminal.",
     _S,
     False,
     by_mode={Mode.DEV: True, Mode.TEST: True, Mode.IN_PLACE: True},
@@ -284,11 +335,12 @@ RM = Key(
 AUTOSTART = Key[Wave | None](
     "autostart",
     types.Autostart(),
-    "Wave to start in, `4` or `4,host=NAME`. A file `autostart` in the directory counts where settings.yaml has "
-    "none; an empty one means 5.",
+    "Wave in which the service starts: `4`, or `4,host=NAME`. Without this key, a file `autostart` in the directory "
+    "counts; an empty file means 5.",
     _S,
     None,
     scope=Scope.SERVICE,
+    example="autostart: 4",
 )
 
 MAX_AGE = Key[int | None](
@@ -298,31 +350,36 @@ MAX_AGE = Key[int | None](
     _S,
     None,
     shown_default="any age",
+    example="max_age: 90",
 )
 
 
-def _flag(name: str, type_: types.Type[T], text: str) -> Key[T | None]:
+def _flag(name: str, type_: types.Type[T], text: str, example: str) -> Key[T | None]:
     """Return a key that is passed on as the engine's flag of the same name."""
     flag = f"--{name.replace('_', '-')}"
-    return Key[T | None](name, type_, text, _S, None, emit=option(flag))
+    return Key[T | None](name, type_, text, _S, None, emit=option(flag), example=f"{name}: {example}")
 
 
-MEMORY = _flag("memory", _SIZE, "Memory limit, such as `512m`.")
+MEMORY = _flag("memory", _SIZE, "Memory limit: a number of bytes, or with `k`, `m` or `g`.", "512m")
 CPUS = _flag(
-    "cpus", types.Text("a number such as `1.5`", r"[0-9]+(\.[0-9]+)?"), "Processors it may use, such as `1.5`."
+    "cpus",
+    types.Text("a number such as `1.5`", r"[0-9]+(\.[0-9]+)?"),
+    "Number of CPUs that the container may use.",
+    "1.5",
 )
-PIDS_LIMIT = _flag("pids_limit", types.Integer(-1), "Most processes; -1: no limit.")
+PIDS_LIMIT = _flag("pids_limit", types.Integer(-1), "Maximum number of processes. -1: no limit.", "200")
 USER = Key[str | None](
     "user",
     types.Text("`user`, `uid` or either with `:group`", r"[a-zA-Z0-9_.-]+(:[a-zA-Z0-9_.-]+)?"),
-    "User that it runs as, in place of the image's.",
+    "User to run as, instead of the image's: a name or a UID, optionally with `:group`.",
     _S,
     None,
+    example="user: 1000:1000",
 )
 READ_ONLY = Key(
     "read_only",
     types.Boolean(),
-    "The image's files cannot be changed.",
+    "Make the image's files read-only.",
     _S,
     False,
     emit=switch("--read-only"),
@@ -330,24 +387,28 @@ READ_ONLY = Key(
 TMPFS = Key(
     "tmpfs",
     _PATHS,
-    "Directories in memory, `/path` or `/path:size=64m`.",
+    "Directories in memory: `/path`, or `/path:OPTIONS`.",
     _S,
     (),
     emit=each("--tmpfs"),
+    example="tmpfs: [/tmp:size=64m]",
 )
-CAP_ADD = Key("cap_add", _TEXTS, "Capabilities to add.", _S, (), emit=each("--cap-add"))
+CAP_ADD = Key(
+    "cap_add", _TEXTS, "Capabilities to add.", _S, (), emit=each("--cap-add"), example="cap_add: [NET_BIND_SERVICE]"
+)
 CAP_DROP = Key(
     "cap_drop",
     _TEXTS,
-    "Capabilities to drop; `ALL` for all.",
+    "Capabilities to drop. `ALL` drops all.",
     _S,
     (),
     emit=each("--cap-drop"),
+    example="cap_drop: ALL",
 )
 NO_NEW_PRIVILEGES = Key(
     "no_new_privileges",
     types.Boolean(),
-    "No program inside can gain privileges.",
+    "Prevent programs in the container from gaining privileges.",
     _S,
     False,
     emit=switch("--security-opt", "no-new-privileges"),
@@ -355,173 +416,215 @@ NO_NEW_PRIVILEGES = Key(
 ULIMITS = Key(
     "ulimits",
     _PAIRS,
-    "Limits such as `nofile=1024:4096`.",
+    "Resource limits: `NAME=SOFT:HARD` items, or a map.",
     _S,
     (),
     emit=each_pair("--ulimit"),
+    example="ulimits: [nofile=1024:4096]",
 )
 LABELS = Key(
     "labels",
     types.Flattened(types.Labels()),
-    "Labels `K=V`, or a map.",
+    "Labels: `NAME=VALUE` items, or a map.",
     _S,
     (),
     emit=each_pair("--label"),
+    example="labels: {org.example.team: web}",
 )
 STOP_TIMEOUT = Key[int | None](
     "stop_timeout",
     types.Integer(0, 86400),
-    "Seconds that it has to end when it is stopped; then the engine kills it with SIGKILL.",
+    "Seconds that the container has to stop; then the engine kills it with SIGKILL.",
     _S,
     None,
     emit=option("--stop-timeout"),
+    example="stop_timeout: 30",
 )
 STOP_SIGNAL = Key[str | None](
     "stop_signal",
     types.Text("the name or number of a signal, such as SIGINT", r"(SIG)?[A-Z][A-Z0-9+-]*|[1-9]\d?"),
-    "Signal that asks it to end, such as SIGINT, instead of the image's or SIGTERM.",
+    "Signal that stops the container, such as SIGINT, instead of the image's or SIGTERM.",
     _S,
     None,
     emit=option("--stop-signal"),
+    example="stop_signal: SIGINT",
 )
 RESTART = Key[str | None](
     "restart",
     types.Text("no, always, unless-stopped or on-failure[:N]", r"no|always|unless-stopped|on-failure(:\d+)?"),
-    "Restart policy. Left out where `rm` is true.",
+    "Restart policy: `no`, `always`, `unless-stopped` or `on-failure[:N]`. Ignored if `rm` is true.",
     _S,
     None,
+    example="restart: unless-stopped",
 )
 START_FIRST = Key(
     "start_first",
     types.Boolean(),
-    "Whether a new container that takes production's place starts before the old one stops: without a network, until "
-    "it has stayed up and is healthy. Then the old one stops, and the new one joins the network. For services to which "
-    "nothing is mounted writable; podman stops first all the same.",
+    "Start the new container before the old one stops, to reduce downtime. For services without writable mounts; with "
+    "podman, the old one stops first all the same.",
     _S,
     False,
     scope=Scope.SERVICE,
+    details="The new container starts without a network, until it has stayed up and is healthy. Then the old one "
+    "stops, and the new one joins the network.",
 )
 HEALTHCHECK = Key[HealthCheck | None](
     "healthcheck",
     types.Health(),
-    "A map of `cmd`, `interval`, `timeout`, `retries`, `start_period`; or a "
-    "command; or `none`: not the image's either.",
+    "Health check: a map of `cmd`, `interval`, `timeout`, `retries` and `start_period`; or a command; or `none`, which "
+    "disables the image's health check too.",
     _S,
     None,
     emit=health_argv,
+    example="healthcheck:\n  cmd: curl -fs http://localhost/\n  interval: 10s\n  timeout: 3s\n  retries: 3\n"
+    "  start_period: 30s",
 )
 
 # --------------------------------------------------------------------------------------------------------- mounts
 _S = "Mounts"
 
 
-def _mount(name: str, text: str) -> Key[tuple[Mount, ...]]:
-    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE)
+def _mount(name: str, text: str, example: str) -> Key[tuple[Mount, ...]]:
+    return Key(name, _MOUNTS, text, _S, (), scope=Scope.SERVICE, example=f"{name}: {example}")
 
 
-MOUNT_RO = _mount("mount_ro", "Read-only; dev and test mount the same path.")
-MOUNT_RW = _mount(
+MOUNT_RO = _mount("mount_ro", "Read-only mounts. Dev and test mount the same path.", "{config: /etc/web}")
+MOUNT_RW = Key[tuple[Mount, ...]](
     "mount_rw",
-    "Read-write; dev and test mount the directory's twin below the test area. "
-    "`- media: {target: /media, shared: true, reason: …}` lets other containers write there too.",
+    _MOUNTS,
+    "Read-write mounts. Dev and test mount the corresponding directory in the test area.",
+    _S,
+    (),
+    scope=Scope.SERVICE,
+    details="All mount keys take a list of pairs `source: target`, or one map. A relative source is in the service's "
+    "directory below `vol_base`; without a target, it is mounted at its own path. `shared: true` with a `reason` lets "
+    "other containers write there too.",
+    example="mount_rw:\n  - data: /var/lib/web\n"
+    "  - media: {target: /media, shared: true, reason: the importer writes there too}",
 )
 MOUNT_PERSISTENT = _mount(
     "mount_persistent",
-    "Read-write; dev and test write to the very same directory. Dangerous: a test can harm production.",
+    "Read-write mounts; dev and test write to the same directory. Dangerous: a test can damage production.",
+    "{library: /library}",
 )
-MOUNT_LOGS = _mount("mount_logs", "Read-write; dev and test get one empty directory for it.")
-MOUNT_TEST_ONLY = _mount("mount_test_only", "Left out in production; read-write in dev and test.")
+MOUNT_LOGS = _mount(
+    "mount_logs", "Read-write mounts; dev and test get an empty directory instead.", "{log: /var/log/web}"
+)
+MOUNT_TEST_ONLY = _mount(
+    "mount_test_only", "Mounts of dev and test alone, read-write; production ignores them.", "{fixtures: /fixtures}"
+)
 MOUNT_PERSISTENT_TEST_RO = _mount(
-    "mount_persistent_test_ro", "Read-write; dev and test mount the same directory read-only."
+    "mount_persistent_test_ro",
+    "Read-write mounts; dev and test mount the same directory read-only.",
+    "{archive: /archive}",
 )
 MOUNT_PERSISTENT_TEST_COPY = _mount(
     "mount_persistent_test_copy",
-    "Read-write; dev and test get a copy of the directory and of the files directly in it.",
+    "Read-write mounts; dev and test get a copy of the directory and of the files directly in it.",
+    "{state: /var/lib/state}",
 )
 MOUNT_PERSISTENT_TEST_COPY_TREE = _mount(
     "mount_persistent_test_copy_tree",
-    "Read-write; dev and test get a copy of the whole tree of directories, without any file.",
+    "Read-write mounts; dev and test get a copy of the directory tree, without files.",
+    "{spool: /var/spool/web}",
 )
 MOUNT_PERSISTENT_TEST_COPY_FILES = _mount(
     "mount_persistent_test_copy_files",
-    "Read-write; dev and test get a copy of the whole tree with its files.",
+    "Read-write mounts; dev and test get a copy of the directory tree with its files.",
+    "{db: /var/lib/postgresql/data}",
 )
 TEST_COPY = Key(
     "test_copy",
     types.Text("auto, reflink, overlay or copy", "auto|reflink|overlay|copy"),
-    "How dev and test copy. `reflink`: files share their blocks until one changes. `overlay`: production's directory "
-    "is the lower side of an overlay, what is written goes elsewhere. `copy`: byte by byte. `auto`: the first of these "
-    "that the file system can do.",
+    "How dev and test copy directories: `reflink`, `overlay`, `copy`, or `auto`, the first of these that the file "
+    "system supports.",
     _S,
     "auto",
     required=True,
+    details="- `reflink`: files share their blocks until one changes.\n"
+    "- `overlay`: production's directory is the lower layer of an overlay; changes are written elsewhere.\n"
+    "- `copy`: every byte is copied.",
 )
 VOLS = Key[tuple[Volume, ...]](
     "vols",
     types.Flattened(Volumes()),
-    "Directories and files to make where they are missing: paths, or maps of `path`, `owner`, `group`, `perm`, `type` "
-    "(`dir` or `file`) and `contents`. In dev and test those below the service's own directory are made in the test "
-    "area, and what is mounted from there is mounted from the test area.",
+    "Directories and files to create if they are missing: paths, or maps of `path`, `owner`, `group`, `perm`, `type` "
+    "(`dir` or `file`) and `contents`.",
     _S,
     (),
     scope=Scope.SERVICE,
+    details="`owner` and `group` are names or IDs of the host; `user/NAME` and `group/NAME` are those of the service. "
+    "`contents` is a text, `file:PATH` of a file in the service's directory, or `command:…`, which a shell runs there "
+    "at launch.\n\n"
+    "In dev and test, paths below the service's data directory are created in the test area, and mounted from there.",
+    example="vols:\n  - data\n  - {path: conf, owner: user/web, perm: 0750}\n"
+    '  - {path: conf/token, type: file, contents: "", perm: 0600}',
 )
 VOL_DEFAULTS = Key(
     "vol_defaults",
     Defaults(),
-    "A map of `owner`, `group` and `perm` for all that `vols` and mounts make.",
+    "Default `owner`, `group` and `perm` of everything that `vols` and mounts create.",
     _S,
     VolumeDefaults(),
     shown_default="the user that the image runs as",
+    example="vol_defaults: {owner: user/web, perm: 0750}",
 )
 SHIFT_UIDS = Key[int | None](
     "shift_uids",
     types.Integer(),
-    "What is added to the uids of containers to get those of this host.",
+    "Number to add to UIDs of containers to get those of the host.",
     _S,
     None,
     shown_default="as the engine maps users",
+    example="shift_uids: 100000",
 )
 SHIFT_GIDS = Key[int | None](
     "shift_gids",
     types.Integer(),
-    "What is added to the gids of containers to get those of this host.",
+    "Number to add to GIDs of containers to get those of the host.",
     _S,
     None,
     shown_default="as the engine maps groups",
+    example="shift_gids: 100000",
 )
+
+# ------------------------------------------------------------------------------------------------ scans and checks
+_S = "Scans and checks"
 COWSCAN = Key[tuple[Rule, ...]](
     "cowscan",
     Rules(),
-    "What d-cowscan is to expect in this service's own containers: rules as in `/etc/dockyard/cowscan.yaml`, each a "
-    "map with `path` and `reason`.",
+    "Changes that d-cowscan expects in this service's containers: rules as in `/etc/dockyard/cowscan.yaml`, each a map "
+    "with `path` and `reason`.",
     _S,
     (),
     scope=Scope.SERVICE,
     in_environment=False,
+    example="cowscan:\n  - path: /var/log/web/*.log\n    reason: the program's log files",
 )
 KNOWN_CHANGES = Key(
     "known_changes",
     types.Boolean(),
-    "Whether spool, cache and pid directories of well-known programs, such as `/var/lib/nginx/body`, are expected to "
-    "change, but for programs in them: by d-cowscan, and when an upgrade saves what the old container had changed.",
+    "Expect changes in spool, cache and PID directories of well-known programs, such as `/var/lib/nginx/body`, but no "
+    "new programs there.",
     _S,
     True,
     scope=Scope.HOST,
+    details="This applies to d-cowscan, and to an upgrade when it saves what the old container had changed.",
 )
 BACKUP = Key[str | None](
     "backup",
     _DIRECTORY,
-    "A file or directory that each backup or snapshot of this host's data changes, such as its log or its list of "
-    "snapshots: `d check` reports one that is too old.",
+    "File or directory that every backup or snapshot of this host's data changes, such as its log or its list of "
+    "snapshots. `d check` reports it when it is too old.",
     _S,
     None,
     scope=Scope.HOST,
+    example="backup: /var/log/borgmatic.log",
 )
 BACKUP_MAX_AGE = Key(
     "backup_max_age",
     types.Integer(1, 3650),
-    "Days after which `d check` reports that there was no backup.",
+    "Days without a backup after which `d check` reports it.",
     _S,
     2,
     scope=Scope.HOST,
@@ -529,12 +632,15 @@ BACKUP_MAX_AGE = Key(
 CHECK = Key[tuple[Acceptance, ...]](
     "check",
     Acceptances(),
-    "Points of `d check` that are accepted for this service: maps with `id` and `reason`, perhaps `about`, `by` and "
-    "`until`.",
+    "Findings of `d check` that are accepted for this service: maps with `id` and `reason`, optionally `about`, `by` "
+    "and `until`.",
     _S,
     (),
     scope=Scope.SERVICE,
     in_environment=False,
+    details="`about` is a part of the finding's text, if not every finding of that `id` is accepted; `by` is who is "
+    "responsible; `until` is the last day on which the acceptance counts, such as `2027-01-31`.",
+    example="check:\n  - id: no-health-check\n    reason: the program has no port that a check could query",
 )
 
 # ------------------------------------------------------------------------------------------------------ the image
@@ -542,8 +648,8 @@ _S = "The image"
 TRIM = Key(
     "trim",
     types.Boolean(),
-    "Whether each build leaves in the image only what the Test uses and `keep` names, and keeps that only if the Test "
-    "passes on it; as `d-build --trim` does once.",
+    "Trim the image at each build to what the Test uses and `keep` names. The trimmed image is used only if it passes "
+    "the Test. `d-build --trim` does it once.",
     _S,
     False,
     scope=Scope.SERVICE,
@@ -551,16 +657,18 @@ TRIM = Key(
 BUILD_SECRETS = Key[tuple[BuildSecret, ...]](
     "build_secrets",
     types.Flattened(types.BuildSecrets()),
-    "Secrets that `RUN --mount=type=secret,id=ID` of the Dockerfile reads: `ID`, or `ID=NAME` if `secret_command` "
-    "knows it by another name; or a map. Docker needs BuildKit for it. A new value alone does not build again.",
+    "Secrets for `RUN --mount=type=secret,id=ID` in the Dockerfile: `ID`, or `ID=NAME` if `secret_command` knows it by "
+    "another name; or a map.",
     _S,
     (),
     scope=Scope.SERVICE,
+    details="Docker needs BuildKit for this. A new value of a secret does not trigger a build.",
+    example="build_secrets:\n  - npm\n  - pip=pip-index-password",
 )
 KEEP_IMAGES = Key(
     "keep_images",
     types.Integer(0, 1000),
-    "How many images that were live are retained beside the one that is live, for `d rollback --to`. They have tags of "
+    "Number of earlier live images to retain for `d rollback --to`, in addition to the current one. They have tags of "
     "their own, which `d clean` leaves alone.",
     _S,
     3,
@@ -568,25 +676,34 @@ KEEP_IMAGES = Key(
 KEEP = Key[tuple[str, ...]](
     "keep",
     types.ListOf(PathPattern()),
-    "What trimming leaves in the image although its Test does not open it: paths, and patterns as in rules of "
-    "`cowscan`, such as `/usr/share/zoneinfo/` and `/etc/ssl/**`. What a program kept so is linked with stays too.",
+    "Paths that trimming leaves in the image although the Test does not open them, and patterns as in rules of "
+    "`cowscan`.",
     _S,
     (),
     scope=Scope.SERVICE,
+    details="Libraries that such a program is linked with stay too.",
+    example="keep:\n  - /usr/share/zoneinfo/\n  - /etc/ssl/**",
 )
 UPDATES = Key(
     "updates",
     UpdatePolicy(),
-    "Which updates of base images are applied, and when: a map of `track` (versions: `^16`, `~3.12`, `any`, `tag`, or "
-    "a pattern between slashes), `hold` (`major`, `all`, `none`, or the first version that is held), `cooldown` (`3d`, "
-    "`12h`, `2w`, `0`), `window` (`Sun 03:00-05:00`, several as a list, or `always`), `notes` (the address of release "
-    "notes), `remind` (after how long a pending update is reported again), `rebuild` (how often packages are fetched "
-    "again, by a build without the cache; `0` for never), and `images`: the same for images by their "
-    "names. Fields that settings.yaml leaves out are those of the host file.",
+    "Which updates of base images are applied, and when: a map of `track`, `hold`, `cooldown`, `window`, `notes`, "
+    "`remind`, `rebuild` and `images`.",
     _S,
     Updates(),
     shown_default="`{track: tag, hold: none, cooldown: 3d, window: always, remind: 14d, rebuild: 7d}`",
     combine=complete,
+    details="- `track`: versions to follow: `^16`, `~3.12`, `any`, `tag`, or a pattern between slashes.\n"
+    "- `hold`: versions that are not applied: `major`, `all`, `none`, or the first version that is held.\n"
+    "- `cooldown`: how long a new digest waits: `3d`, `12h`, `2w` or `0`.\n"
+    "- `window`: when updates are applied: `Sun 03:00-05:00`, several as a list, or `always`.\n"
+    "- `notes`: the address of the release notes; `{version}` in it is replaced.\n"
+    "- `remind`: time after which a pending update is reported again.\n"
+    "- `rebuild`: how often packages are fetched again, by a build without the cache; `0` for never.\n"
+    "- `images`: the same fields for single images, by name.\n\n"
+    "Fields that settings.yaml leaves out come from the host file.",
+    example="updates:\n  track: ^16\n  hold: major\n  window: Sun 03:00-05:00\n  images:\n"
+    "    debian: {cooldown: 1w, rebuild: 1d}",
 )
 
 # ------------------------------------------------------------------------------------------------------- the host
@@ -594,7 +711,7 @@ _S = "The host"
 VOL_BASE = Key(
     "vol_base",
     _DIRECTORY,
-    "Where services keep their data, each below its own name.",
+    "Directory in which services store their data, each in a directory of its own name.",
     _S,
     "/rw/dv",
     environment=("DOCKER_VOL_BASE",),
@@ -604,35 +721,38 @@ VOL_BASE = Key(
 ENGINE = Key[str | None](
     "engine",
     types.Text("docker or podman, a name or a path"),
-    "The engine, docker or podman: a name or a path.",
+    "Container engine, docker or podman: a name or a path.",
     _S,
     None,
     shown_default="docker, else podman",
     environment=("DOCKER_EXEC",),
     scope=Scope.HOST,
+    example="engine: podman",
 )
 SRC_DIR = Key[str | None](
     "d_src_dir",
     _DIRECTORY,
-    "The directory of all services.",
+    "Directory of all services.",
     _S,
     None,
     environment=("D_SRC_DIR",),
     scope=Scope.HOST,
+    example="d_src_dir: /srv/services",
 )
 SRC_DIR2 = Key[str | None](
     "d_src_dir2",
     _DIRECTORY,
-    "A second one, for private services.",
+    "Second directory of services, for private ones.",
     _S,
     None,
     environment=("D_SRC_DIR2",),
     scope=Scope.HOST,
+    example="d_src_dir2: /srv/private-services",
 )
 OFFLINE = Key(
     "offline",
     types.Boolean(),
-    "Whether registries are never asked for newer base images.",
+    "Never ask registries for newer base images.",
     _S,
     False,
     scope=Scope.HOST,
@@ -640,26 +760,30 @@ OFFLINE = Key(
 SECRET_COMMAND = Key[tuple[str, ...]](
     "secret_command",
     types.Words(),
-    "Prints the secret `{name}`, such as `pass show {name}`. Run at launch, for `env` values `*NAME`, and before a "
-    "build, for `build_secrets`.",
+    "Command that prints the secret `{name}`. It runs at launch, for `env` values `*NAME`, and before a build, for "
+    "`build_secrets`.",
     _S,
     (),
     scope=Scope.HOST,
+    example="secret_command: pass show {name}",
 )
 SCAN_COMMAND = Key[tuple[str, ...]](
     "scan_command",
     types.Words(),
-    "Writes the vulnerabilities of the image `{image}`, or of its archive `{archive}`, as JSON of grype or trivy or as "
-    "SARIF: `grype -o json {image}`, `trivy image -f json --input {archive}`. An upgrade to an image with "
-    "vulnerabilities that the running image does not have is refused.",
+    "Command that writes the vulnerabilities of the image `{image}`, or of its archive `{archive}`, as JSON of grype "
+    "or trivy, or as SARIF.",
     _S,
     (),
     scope=Scope.HOST,
+    details="An upgrade to an image with vulnerabilities that the running image does not have is refused. With trivy: "
+    "`trivy image -f json --input {archive}`.",
+    example="scan_command: grype -o json {image}",
 )
 SCAN_SEVERITY = Key(
     "scan_severity",
     types.Text("low, medium, high or critical", r"low|medium|high|critical"),
-    "The least severity for which `scan_command` has an upgrade refused.",
+    "Minimum severity of the vulnerabilities for which `scan_command` blocks an upgrade: `low`, `medium`, `high` or "
+    "`critical`.",
     _S,
     "high",
     scope=Scope.HOST,
@@ -672,32 +796,41 @@ BUILD_REPO = Key[str | None](
     None,
     shown_default="`repo1`",
     environment=("DBUILD_REPO",),
+    example="build_repo: registry.example.org:5000",
 )
 BUILD_PARAMS = Key[tuple[str, ...]](
-    "build_params", types.Words(), "Further flags for the engine's build.", _S, (), environment=("DBUILD_PARAMS",)
+    "build_params",
+    types.Words(),
+    "Additional flags for the engine's build command.",
+    _S,
+    (),
+    environment=("DBUILD_PARAMS",),
+    example="build_params: --network host",
 )
 BUILD_APK_CACHE = Key[str | None](
     "build_podman_shared_apk_cache",
     types.Text("`0`, `1` or an absolute path", r"0|1|/[^:]*"),
-    "Podman: a package cache shared by all builds. A directory, or `1` for /var/cache/dockyard/apk.",
+    "Package cache that all builds with podman share: a directory, or `1` for /var/cache/dockyard/apk.",
     _S,
     None,
     environment=("DBUILD_PODMAN_SHARED_APK_CACHE",),
     scope=Scope.HOST,
+    example="build_podman_shared_apk_cache: 1",
 )
 BASE_IMAGE = Key[str | None](
     "base_image",
-    types.Text("an image's name such as `ktools/base:live`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
-    "Image that `d new` builds on.",
+    types.Text("an image name such as `ktools/base:live`", r"[a-zA-Z0-9][a-zA-Z0-9_.:/@-]*"),
+    "Base image of the services that `d new` creates.",
     _S,
     None,
-    shown_default="`repo1/base`, where there is one, else `debian:stable-slim`",
+    shown_default="`repo1/base` if it exists, else `debian:stable-slim`",
     scope=Scope.HOST,
+    example="base_image: ktools/base:live",
 )
 TEST_PROD = Key(
     "drun_test_prod",
     types.Boolean(),
-    "Whether `make test` and `d test` run `./Test-prod -r` in place of `./Test -r`.",
+    "Run `./Test-prod -r` instead of `./Test -r` in `make test` and `d test`.",
     _S,
     False,
     environment=("KTOOLS_DRUN_TEST_PROD",),
@@ -706,24 +839,26 @@ TEST_PROD = Key(
 NOTIFY = Key(
     "notify",
     _TEXTS,
-    "Addresses to tell of failures, as the apprise library has them: `mailto://…`, `ntfy://…`, `json://…`.",
+    "Addresses to notify of failures, in the format of the apprise library: `mailto://…`, `ntfy://…`, `json://…`.",
     _S,
     (),
     scope=Scope.HOST,
+    example="notify: [ntfy://ntfy.example.org/alerts]",
 )
 HEARTBEAT = Key[str | None](
     "heartbeat",
     types.Text("an address that begins with `http://` or `https://`", r"https?://[^\s/]+\S*"),
-    "An address that `d check-all-up --notify` calls after each run in which everything was checked and reported. "
-    "A service that expects these calls notices a timer that does not run.",
+    "URL that `d check-all-up --notify` calls after each run that checked and reported everything. A service that "
+    "expects these calls detects a timer that does not run.",
     _S,
     None,
     scope=Scope.HOST,
+    example="heartbeat: https://monitor.example.org/ping/web",
 )
 MAX_DISK_USE = Key(
     "max_disk_use",
     types.Integer(1, 100),
-    "Percent of a file system with data or images from which `d check-all-up` reports it.",
+    "Disk usage in percent at which `d check-all-up` reports a file system with data or images.",
     _S,
     90,
     scope=Scope.HOST,
@@ -731,12 +866,13 @@ MAX_DISK_USE = Key(
 DEBUG_TOOLS = Key[str | None](
     "debug_tools",
     _DIRECTORY,
-    "A directory of static programs that `d debug` brings into a container.",
+    "Directory of static programs that `d debug` copies into a container.",
     _S,
     None,
     shown_default="the host's static busybox",
     scope=Scope.HOST,
+    example="debug_tools: /opt/debug-tools",
 )
 
 KEYS: dict[str, Key[Any]] = {key.name: key for key in tuple(globals().values()) if isinstance(key, Key)}
-"""Every key by its name, in the order in which they are written above."""
+"""Every key by its name, in the order of the entries above."""

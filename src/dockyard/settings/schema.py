@@ -10,11 +10,11 @@ from dockyard.settings.values import Mode
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLES = {Scope.SERVICE: "dockyard: settings.yaml", Scope.HOST: "dockyard: the host file"}
 MODELINE = "# yaml-language-server: $schema="
-"""The first line of a settings file that tells editors where its schema is."""
+"""Begins the first line of a settings file, which names its schema for editors."""
 
 
 def schema(scope: Scope) -> Schema:
-    """Return the schema of one kind of file; unknown keys are refused, as they are when it is read."""
+    """Return the schema of one kind of file. Like the loader, it rejects unknown keys."""
     keys = [key for key in KEYS.values() if key.scope in {Scope.ANYWHERE, scope}]
     return {
         "$schema": DIALECT,
@@ -31,22 +31,35 @@ def _value(key: Key[Any]) -> Schema:
 
 
 def _properties(key: Key[Any]) -> dict[str, Schema]:
-    """Return an entry for each spelling of a key."""
+    """Return an entry for each spelling of a key; the first has the example."""
     reference = {"$ref": f"#/$defs/{key.name}"}
     found: dict[str, Schema] = {}
     for name in key.names:
-        found[name] = {**reference, "description": key.help, **_default(key)}
+        found[name] = {**reference, "description": _description(key), **_default(key)}
         for prefix in OVERRIDES:
-            text = f"In place of `{key.name}` in {_WHERE[prefix]}. {key.help}"
+            text = f"Replaces `{key.name}` in {_WHERE[prefix]}. {key.help}"
             found[f"{prefix}{name}"] = {**reference, "description": text}
+    if key.example:
+        found[key.name]["examples"] = [_example_value(key)]
     return found
 
 
-_WHERE = {"test_": "tests, and in development where there is no `dev_` one", "dev_": "development"}
+_WHERE = {"test_": "test, and in dev if there is no `dev_` override", "dev_": "dev"}
+
+
+def _description(key: Key[Any]) -> str:
+    return f"{key.help}\n\n{key.details}" if key.details else key.help
+
+
+def _example_value(key: Key[Any]) -> object:
+    """Return the value of a key's example as JSON has it."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(key.example)[key.name]
 
 
 def _default(key: Key[Any]) -> Schema:
-    """Return the default, where it is a value that a file could hold."""
+    """Return the default if a file could contain it."""
     value = key.default_in(Mode.PROD)
     return {"default": value} if isinstance(value, (bool, int, str)) and not key.shown_default and value != "" else {}
 

@@ -141,13 +141,26 @@ def new(yard: Yard, name: str, *, template: str, base: str, dry_run: bool) -> Re
     return Result(lines if dry_run else [*lines, f"next: d upgrade {name}"], data)
 
 
-@verb("schema", settles=False, options=(flag("--host", help="of the host file, in place of settings.yaml"),))
-def schema(_yard: Yard, *, host: bool) -> Result:
-    """Print the JSON Schema of settings.yaml: with it, editors complete and check.
+@verb(
+    "schema",
+    settles=False,
+    options=(
+        flag("--host", help="for the host file instead of settings.yaml"),
+        flag("--sample", help="print a commented sample file with every key instead"),
+    ),
+)
+def schema(_yard: Yard, *, host: bool, sample: bool) -> Result:
+    """Print the JSON Schema of settings.yaml, with which editors complete and check it.
 
     See docs/how-to/use-an-editor.md.
     """
     from dockyard.settings.key import Scope
+
+    scope = Scope.HOST if host else Scope.SERVICE
+    if sample:
+        from dockyard.settings.sample import sample as sample_of
+
+        return Result(sample_of(scope))
     from dockyard.settings.schema import text
 
-    return Result(text(Scope.HOST if host else Scope.SERVICE).splitlines())
+    return Result(text(scope).splitlines())
