@@ -556,7 +556,7 @@ def upper_of(engine: World, name: str) -> str:
     return str(told["GraphDriver"]["Data"]["UpperDir"])  # one that a program of a user's has mounted
 
 
-UNWATCHED, TRIES = "neither held still nor watched", 20
+UNWATCHED, TRIES = "neither frozen nor watched", 20
 
 
 class Corpus:

@@ -93,7 +93,7 @@ def test_text_for_people(engine: World, image: str) -> None:
     settled(engine, [named(engine, "text")])
     told = engine.run("d-cowscan", named(engine, "text"), expect=1)
     assert r"/app/a\x1b[2J\x0aall ok" in told.stdout
-    assert "it gives rights to whoever runs it" in told.stdout
+    assert "it gives privileges to any user who runs it" in told.stdout
     assert "all ok" not in told.stdout.splitlines()
     engine.run("d-cowscan", "--ack", named(engine, "text"), "--reason", "a test")
     rules = expecting(engine, "rules.yaml", "path: /app/**\n  reason: a test\n  containers: dyt-cow*")
@@ -189,7 +189,7 @@ def test_tokens_prove_that_it_sees(engine: World, image: str) -> None:
     assert "token" not in engine.call("exec", named(engine, "token"), "find", "/", "-xdev", "-name", "*token*")
     forged = ("--token_container", named(engine, "token"), "--token_file", "/app/conf/one")
     one = scanned(engine, *forged, named(engine, "token"), expect=5)[named(engine, "token")]
-    assert "no token could be put" in one["incomplete"][0]["reason"]
+    assert "no canary could be created" in one["incomplete"][0]["reason"]
     placed = ("--token_container", named(engine, "token"), "--token_file", "/app/conf/new")
     assert scanned(engine, *placed, named(engine, "token"), expect=0)[named(engine, "token")]["proven"] == ["new"]
 
@@ -200,7 +200,7 @@ def test_token_is_made_through_no_link(engine: World, image: str) -> None:
     settled(engine, [named(engine, "leak")])
     for file in ("/app/l/leak", "/app/m"):
         words = ("--token_container", named(engine, "leak"), "--token_file", file, named(engine, "leak"))
-        assert "no token" in scanned(engine, *words, expect=1)[named(engine, "leak")]["incomplete"][0]["reason"]
+        assert "no canary" in scanned(engine, *words, expect=1)[named(engine, "leak")]["incomplete"][0]["reason"]
     assert not (engine.root / "leak").exists()
 
 
@@ -281,7 +281,7 @@ def test_what_no_source_declares(engine: World) -> None:
     )
     told = json.loads(engine.run("d-cowscan", "--json", named(engine, "alien"), expect=1).stdout)["containers"][0]
     assert [(one["kind"], one["reason"]) for one in told["findings"]] == [
-        ("container", "nobody's source says that it is to run")
+        ("container", "no source declares this container")
     ]
 
 

@@ -49,7 +49,7 @@ def acknowledge(which: Sequence[str], by: str, reason: str) -> list[Alert]:
     import sqlite3
 
     if not reason.strip():
-        raise UsageError("an alert is acknowledged with a reason", hint="such as --reason 'a hotfix of mine'")
+        raise UsageError("acknowledging an alert needs a reason", hint="give one, such as --reason 'my hotfix'")
     now = time.time()
     try:
         with opened() as connection:
@@ -97,13 +97,15 @@ def _named(connection: "sqlite3.Connection", word: str) -> list[Alert]:
     begun = _begun(connection, word) if len(word) >= LEAST else []
     if len(begun) > 1 or (ours and begun):
         several = ", ".join([*(f"container {word}" for _ in ours[:1]), *(alert.fingerprint for alert in begun)])
-        raise NoSuchNameError(f"`{escaped(word)}` names more than one alert: {several}", hint="give more of it")
+        raise NoSuchNameError(
+            f"`{escaped(word)}` names more than one alert: {several}", hint="write more of its characters"
+        )
     if ours or begun:
         return ours or begun
     known = {name for (name,) in connection.execute("SELECT container FROM summaries")}
     raise NoSuchNameError(
         f"no alert `{escaped(word)}` is raised",
-        hint=did_you_mean(word, known) or "`d-cowscan --alerts` lists those that are",
+        hint=did_you_mean(word, known) or "list the raised alerts with `d-cowscan --alerts`",
     )
 
 

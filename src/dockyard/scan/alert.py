@@ -129,7 +129,7 @@ def incomplete(container: str, reason: str) -> dict[str, Any]:
 def more(container: str, rows: list[Row]) -> dict[str, Any]:
     """Return the row for findings that are too many to be kept one by one."""
     worst = min((row["severity"] for row in rows), key=SEVERITIES.index)
-    reason = f"and {len(rows)} more that are not kept one by one"
+    reason = f"and {len(rows)} more that are not stored one by one"
     told = _own(MORE, worst, reason, (container, MORE))
     return {**told, "count": len(rows), "detail": [hashed(*sorted(row["fingerprint"] for row in rows))]}
 

@@ -85,7 +85,7 @@ def observe(  # noqa: PLR0913
         with opened() as connection:
             return _unchanged(connection, seen) or _compared(connection, seen)
     except (OSError, sqlite3.Error) as error:
-        warn(f"{path()}: alerts could not be kept: {error}")
+        warn(f"{path()}: alerts could not be saved: {error}")
         new = (_alert(seen, row) for row in seen.rows.values())
         return News(container, tuple(new), is_kept=False)
 
@@ -106,7 +106,7 @@ def mark_gone(existing: Collection[str], when: float) -> None:
                 _mark_gone(connection, name, when)
             expire(connection, when)
     except (OSError, sqlite3.Error) as error:
-        warn(f"{path()}: alerts could not be kept: {error}")
+        warn(f"{path()}: alerts could not be saved: {error}")
 
 
 def _mark_gone(connection: "sqlite3.Connection", container: str, when: float) -> None:

@@ -49,7 +49,7 @@ class Tally:
     def check_time(self) -> None:
         """Raise StoppedError where it is too late."""
         if time.monotonic() > self._deadline:
-            self.stop(f"not done within {self.budget.seconds:g} s")
+            self.stop(f"not finished within {self.budget.seconds:g} s")
 
     def stop(self, reason: str) -> None:
         """Tell that the walk ended before it was through, once."""

@@ -70,7 +70,7 @@ def before_stop(engine: "Engine", containers: Iterable["Container"]) -> None:
     for container in containers:
         left = deadline - time.monotonic()
         if left <= 0:
-            warn(f"{escaped(container.name)}: not scanned before its stop: the time was up")
+            warn(f"{escaped(container.name)}: not scanned before its stop: timed out")
             continue
         try:
             _capture(engine, container, STOP._replace(seconds=left))
@@ -108,7 +108,7 @@ def _capture(engine: "Engine", container: "Container", budget: Budget) -> None:
     scanned = look(engine, container, budget)
     news = remember(scanned, going=container.removed_at_end)
     if news.new:
-        warn(f"{escaped(container.name)}: {len(news.new)} unexpected changes, kept as alerts: d-cowscan shows them")
+        warn(f"{escaped(container.name)}: {len(news.new)} unexpected changes, saved as alerts: d-cowscan lists them")
     if scanned.unjudged:
         reasons = ", ".join(escaped(reason) for reason in scanned.unjudged)
-        warn(f"{escaped(container.name)}: not wholly scanned before its stop: {reasons}")
+        warn(f"{escaped(container.name)}: not fully scanned before its stop: {reasons}")

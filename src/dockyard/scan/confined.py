@@ -113,7 +113,7 @@ def root_of(pid: int, upper: str) -> Iterator[int]:
     try:
         root = _pinned_root(pid, upper)
     except OSError as error:
-        raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
+        raise DockyardError(f"its process cannot be inspected: {error.strerror}") from None
     with opened(root):
         yield root
 

@@ -197,7 +197,7 @@ def blind_spot(release: str = "") -> str:
     major, minor, *_ = (release or os.uname().release).split(".")
     if (int(major), int(minor)) >= _TELLS_OF_WRITES:
         return ""
-    return "before Linux 6.5 the kernel does not tell when a file is written that a container has changed before"
+    return "before Linux 6.5 the kernel does not report writes to a file that a container has changed before"
 
 
 def _upper(descriptor: int) -> Upper:
@@ -217,7 +217,7 @@ def _group() -> int:
                 return init(flags)
             except OSError as second:
                 error = second
-        hint = "it takes root in the host's own user namespace, and Linux 5.9 or later"
+        hint = "run it as root in the host's user namespace, on Linux 5.9 or later"
         raise DockyardError(f"changes cannot be watched: {error.strerror}", hint) from None
 
 
@@ -238,7 +238,7 @@ def _mark(group: int, action: int, descriptor: int, path: str) -> None:
     mask = sum(MASKS)
     if library().fanotify_mark(group, action | _FILE_SYSTEM, mask, descriptor, None) < 0:
         reason = os.strerror(ctypes.get_errno())
-        hint = "it takes the host's root, and a file system that finds directories by handles; else, scan by the clock"
+        hint = "run it as the host's root, on a file system with file handles; otherwise, scan on a schedule"
         raise DockyardError(f"{path}: its file system cannot be watched: {reason}", hint)
 
 

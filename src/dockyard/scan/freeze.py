@@ -68,7 +68,7 @@ def group_of(identifier: str, pid: int) -> Group:
     try:
         table = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise DockyardError(f"its control group cannot be told: {error.strerror}") from None
+        raise DockyardError(f"its control group cannot be determined: {error.strerror}") from None
     for controller, top, *how in SWITCHES:
         for line in table.splitlines():
             _, controllers, path = line.split(":", 2)
@@ -118,7 +118,7 @@ class Freezer:
         """
         answer = self._asked(group, os.fsencode(f"{group.path}\0{self.cap}\0") + _packed(group))
         if answer != "frozen":
-            raise DockyardError(f"it could not be frozen: {answer or 'its guard is gone'}")
+            raise DockyardError(f"it could not be frozen: {answer or 'its guard process has ended'}")
         pause = Pause()
         try:
             yield pause
@@ -209,7 +209,7 @@ def _freeze(group: Group) -> None:
     What is frozen already is left so: whoever has paused it does not expect it to go on.
     """
     if group.is_still():
-        raise OSError(errno.EBUSY, "somebody else holds it still")
+        raise OSError(errno.EBUSY, "it is frozen already")
     deadline = time.monotonic() + PATIENCE
     try:
         group.set(group.on)
@@ -224,4 +224,4 @@ def _freeze(group: Group) -> None:
 
 def _check_time(deadline: float) -> None:
     if time.monotonic() > deadline:
-        raise TimeoutError(f"its processes did not come to rest within {PATIENCE * 1000:.0f} ms")
+        raise TimeoutError(f"its processes did not freeze within {PATIENCE * 1000:.0f} ms")

@@ -45,7 +45,7 @@ def raw_events(data: bytes) -> Iterator[Raw]:
     while offset < len(data):
         length, version, _, start, mask, _, pid = _HEAD.unpack_from(data, offset)
         if version != _VERSION:
-            raise DockyardError(f"the kernel tells of changes in version {version}, which is not known here")
+            raise DockyardError(f"the kernel reports changes in the unknown format version {version}")
         yield _parts(data, offset + start, offset + length, Raw(mask, pid))
         offset += length
 

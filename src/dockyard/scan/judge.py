@@ -38,7 +38,7 @@ class Judge:
             own, noted = attributes_of(frame.here, name, self.marks)
             return change_of(full, NEW, kind, status, self._moved(frame.here, name, noted), tuple(own))
         if kind != "file" and is_whiteout(status):
-            raise OSError(errno.ESTALE, "a deletion of what the image does not have")
+            raise OSError(errno.ESTALE, "a deletion of something that the image does not have")
         return change_of(full, NEW, kind, status)
 
     def beside(self, frame: Frame, path: str, name: str, status: os.stat_result) -> Iterable[Change]:
@@ -108,7 +108,7 @@ class Judge:
         if kind != "file":
             return self._special(frame, name, change, edited, (status, under), ours.noted)
         if "metacopy" in theirs.noted:
-            return self._untold(change, OSError(errno.ENOTSUP, "a file of the image with its content elsewhere"))
+            return self._untold(change, OSError(errno.ENOTSUP, "a file of the image whose content is elsewhere"))
         copy = Copy(change, edited, identity_of(status), "metacopy" in ours.noted)
         return self._file(frame, path, name, copy, under)
 

@@ -1,4 +1,4 @@
-"""What is wrong with rules that can be read: too wide, past their day, of no use, or without anybody who answers."""
+"""Checks of valid rules: too broad, expired, unused, or without a responsible person."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,20 +10,20 @@ from dockyard.settings.rule_pattern import Pattern, read
 
 SOON = dt.timedelta(days=30)
 SYSTEM = ("/bin", "/boot", "/etc", "/lib", "/lib64", "/opt", "/root", "/sbin", "/usr", "/var/spool/cron")
-"""Where programs are, and what steers them."""
+"""Directories of programs and of their configuration."""
 
 
 def lint(rules: Sequence[Rule], used: Mapping[Rule, int] | None, today: dt.date) -> list[Problem]:
-    """Return what is wrong with rules, in their order; `used` says how many changes each has covered, if a scan told.
+    """Return what is wrong with rules, in their order; `used` says how many changes each covered in a scan, if known.
 
-    In `used`, a rule that is missing has covered nothing.
+    A rule that is missing in `used` covered nothing.
     """
     problems = []
     for number, rule in enumerate(rules):
         found = [*_too_wide(rule), *_past(rule, today), *_unanswered(rule)]
         found += _shadowed(number, rules)
         if used is not None and not used.get(rule):
-            found.append(("it has covered nothing in this scan", "take it out if that stays so"))
+            found.append(("it covered nothing in this scan", "remove it if that stays so"))
         problems += [Problem(rule.where, f"`{rule.path}`: {message}", hint) for message, hint in found]
     return problems
 
@@ -51,15 +51,15 @@ Found = Iterator[tuple[str, str]]
 def _too_wide(rule: Rule) -> Found:
     pattern = read(rule.path)
     if _is_top_level(pattern):
-        yield "it covers a whole directory of the top, or any of them", "name the directory that changes"
+        yield "it covers a whole top-level directory, or all of them", "name the directory that changes"
     if rule.executable and pattern.is_wild:
-        yield "it lets any program be put there", "without wildcards, or without `executable`"
+        yield "it allows any program to be added there", "remove the wildcards or `executable`"
     if "device" in rule.kinds:
-        yield "it lets devices be made: with one, a disk of the host can be read", "without `device`"
+        yield "it allows new devices: one can give access to the host's disks", "remove `device`"
     if _is_everywhere(rule) and pattern.is_wild and _is_system(pattern):
-        yield "it has wildcards where programs are steered, in all containers", "name the containers"
+        yield "it has wildcards in a system directory, for all containers", "name the containers"
     if rule.until is None and _is_wide(rule, pattern):
-        yield "it is wide, and counts for ever", "say `until` which day"
+        yield "it is broad and never expires", "set `until` to a day"
 
 
 def _is_top_level(pattern: Pattern) -> bool:
@@ -86,31 +86,31 @@ def _past(rule: Rule, today: dt.date) -> Found:
     if rule.until is None:
         return
     if rule.until < today:
-        yield f"it counts no more since {rule.until}", "take it out, or look at its reason again"
+        yield f"it expired after {rule.until}", "remove it, or review its reason"
     elif rule.until - today <= SOON:
-        yield f"it counts until {rule.until} alone", "look at its reason again"
+        yield f"it expires after {rule.until}", "review its reason"
 
 
 def _unanswered(rule: Rule) -> Found:
     if not rule.by.strip():
-        yield "nobody answers for it", "say `by` whom"
+        yield "it does not say who is responsible for it", "set `by` to a name"
 
 
 def _shadowed(number: int, rules: Sequence[Rule]) -> Found:
-    """Yield which other rule covers all that one covers; of two that say the same, the later is told."""
+    """Yield which other rule covers everything that one covers; of two duplicates, the later is reported."""
     rule = rules[number]
     for place, other in enumerate(rules):
         if place != number and _includes(other, rule):
             if not _includes(rule, other):
-                yield f"all of it is covered by the rule at {other.where}", "one of them is enough"
+                yield f"the rule at {other.where} covers all of it", "remove one of them"
                 return
             if place < number:
-                yield f"it says the same as the rule at {other.where}", "one of them is enough"
+                yield f"it is a duplicate of the rule at {other.where}", "remove one of them"
                 return
 
 
 def _includes(wide: Rule, narrow: Rule) -> bool:
-    """Return whether one rule surely covers whatever another does; where that is hard to tell, it is not."""
+    """Return whether one rule certainly covers everything that another covers; if in doubt, False."""
     return (
         set(narrow.what) <= set(wide.what)
         and set(narrow.kinds) <= set(wide.kinds)

@@ -101,7 +101,7 @@ def directories(layers: Sequence[int], name: str, marks: tuple[str, ...], stack:
         below.append(inner)
         noted = attributes_of(layer, name, marks).noted
         if "redirect" in noted:
-            raise OSError(errno.ENOTSUP, "a renamed directory within the image: what is in it is elsewhere")
+            raise OSError(errno.ENOTSUP, "a renamed directory within the image, whose content is elsewhere")
         if ("opaque" in noted and _is_opaque(layer, name, marks)) or _is_opaque_by_name(inner, marks):
             break
     return below

@@ -11,7 +11,7 @@ from dockyard.scan.running import PROCESS, RUNS
 from dockyard.scan.schedule import Moved
 
 GONE = "made, run, and gone by the time of the scan"
-UNCERTAIN = "it was run while more moved than could be remembered"
+UNCERTAIN = "it ran while more changed than could be remembered"
 
 
 def with_gone(one: Scanned, moved: Moved, rules: Sequence[Rule] = ()) -> Scanned:

@@ -162,7 +162,7 @@ class _Bytes:
         try:
             while not self.fault and len(found) < wanted:
                 chunk = os.read(self._descriptor, wanted - len(found))
-                self.fault = "" if chunk else "it became shorter while it was saved"
+                self.fault = "" if chunk else "it shrank while it was saved"
                 found += chunk
         except OSError as error:
             self.fault = f"it cannot be read: {error.strerror}"
@@ -234,7 +234,7 @@ def reading(tar: Path) -> Iterator[tuple[tarfile.TarFile, dict[str, Any], list[I
         except OSError as error:
             raise DockyardError(f"{tar}: {error.strerror or error}") from None
         except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
-            raise DockyardError(f"{tar}: this is no tar of the quarantine: {error}") from None
+            raise DockyardError(f"{tar}: this is not a tar of the quarantine: {error}") from None
         yield found
 
 
@@ -254,7 +254,8 @@ def _opened(tar: Path, stack: ExitStack) -> tuple[tarfile.TarFile, dict[str, Any
 
 def _check_private(path: Path, status: os.stat_result, forbidden: int) -> None:
     if status.st_uid != os.geteuid() or status.st_mode & forbidden:
-        raise DockyardError(f"{path}: others may write or read it", hint=f"chown and chmod it: it is {os.geteuid()}'s")
+        hint = f"chown it to uid {os.geteuid()}, and remove the permissions of others"
+        raise DockyardError(f"{path}: other users can read it or write to it", hint)
 
 
 def quarantined(directory: Path | None = None) -> list[Quarantined]:

@@ -82,7 +82,7 @@ class Reading:
         try:
             return self._journals.enter_context(Journal([self.place.upper]))
         except DockyardError as error:
-            self.problems.append(f"it was neither held still nor watched: {error}")
+            self.problems.append(f"it was neither frozen nor watched: {error}")
             self.is_consistent = False
             return None
 
@@ -107,7 +107,7 @@ class Reading:
         self.changed_codes = frozenset(change.path for change in walk.again(paths) if change.what != TOUCHED)
         unseen += sum(walk.unjudged.values())
         if unseen:
-            self.problems.append(f"{unseen} processes could not be looked at")
+            self.problems.append(f"{unseen} processes could not be inspected")
 
 
 def reading_of(
@@ -279,7 +279,7 @@ def _moved(reading: Reading, journal: "Journal | None", noted: "Noted") -> Itera
     if noted.taken() - told:
         reading.problems.append("it changes faster than it can be read")
     if not noted.is_certain:
-        reading.problems.append("more moved in it than could be followed")
+        reading.problems.append("more changed in it than could be followed")
 
 
 class Noted:
@@ -324,22 +324,22 @@ class _Planting:
         if not proof.concerns(container):
             return
         if container.is_read_only:
-            self.reading.notes.append("no token: it is read-only")
+            self.reading.notes.append("no canary: it is read-only")
             return
         try:
             tokens = planted(container.pid, self.reading.place, proof.file, prove=proof.all_kinds)
             self.reading.tokens = self.stack.enter_context(tokens)
         except OSError as error:
             place = f"{proof.file}: " if proof.file else ""
-            self.reading.problems.append(f"no token could be put into it: {place}{error.strerror}")
+            self.reading.problems.append(f"no canary could be created: {place}{error.strerror}")
         except DockyardError as error:
-            self.reading.problems.append(f"no token could be put into it: {error}")
+            self.reading.problems.append(f"no canary could be created: {error}")
 
     def __exit__(self, *failure: object) -> None:
         try:
             self.stack.close()
         except OSError as error:
-            self.reading.problems.append(f"a token could not be taken away: {error.strerror}")
+            self.reading.problems.append(f"the canary could not be removed: {error.strerror}")
 
 
 def root_device(pid: int) -> int:

@@ -66,7 +66,7 @@ def remove(  # noqa: PLR0913, PLR0917 - whose, where, what, whereto
     """
     if place.image_ids.uids:
         raise DockyardError(
-            "it has its image with other owners: nothing is put back", hint="recreate the container: d restart"
+            "its image is mounted with mapped owners: nothing is reverted", hint="recreate the container: d restart"
         )
     with ExitStack() as stack:
         root = stack.enter_context(root_of(pid, place.upper))
@@ -112,7 +112,7 @@ def directory_above(root: int, path: str) -> Iterator[tuple[int, str]]:
     """Pin the directory that an entry is in. Raises RefusedError for what is no path of an entry, OSError."""
     parts = path.split("/")[1:]
     if not path.startswith("/") or {"", ".", ".."} & set(parts):
-        raise RefusedError("this is no path of an entry")
+        raise RefusedError("this is not the path of an entry")
     with opened(opened_beneath(root, "/".join(parts[:-1]), PIN_DIRECTORY)) as above:
         yield above, parts[-1]
 
@@ -155,7 +155,7 @@ class _Removal:
         for item in sorted(found.values(), key=_size):
             need = OVERHEAD if item.inode in counted else _size(item)
             if need > left:
-                reason = f"not saved, so not removed: {need} bytes are more than is left of a tenth of the free space"
+                reason = f"not saved and not removed: {need} bytes do not fit into a tenth of the free space"
                 self.refused.append(Refused(item.path, reason))
                 continue
             left -= need
@@ -177,7 +177,7 @@ class _Removal:
 
     def _item(self, change: Change) -> Item:
         if change.what not in UNDONE:
-            raise RefusedError("there is nothing in its layer to undo")
+            raise RefusedError("its layer has nothing to revert")
         with self._above(change.path) as above:
             if change.what == DELETED:
                 self._check_deleted(above, change)
@@ -196,7 +196,7 @@ class _Removal:
     def _check_deleted(self, above: Both, change: Change) -> None:
         with self._image.original(change.path[1:]) as original:
             if not original or (original.status.st_dev, original.status.st_ino) != change.inode:
-                raise RefusedError("the image does not have it as it was reported")
+                raise RefusedError("the image does not have it as reported")
         if status_of(above.merged, above.name):
             raise RefusedError(CHANGED)
 
@@ -310,7 +310,7 @@ class _Removal:
             raise
         now = status_of(above.merged, above.name)
         if not now or now.st_ino != made.st_ino:
-            raise RefusedError("something else was put there at once")
+            raise RefusedError("something else was created there")
         self._whole |= {item.path} if original.is_directory else set()
 
     def _replace(self, above: Both, item: Item, original: Original, draft: str) -> None:
@@ -369,10 +369,10 @@ def reason_of(error: RefusedError | OSError) -> str:
 
 _REASONS = {
     errno.ENOENT: "gone since it was reported",
-    errno.ENOTDIR: "what leads there is no directory any more",
-    errno.ELOOP: "a link leads there now",
+    errno.ENOTDIR: "a part of its path is no longer a directory",
+    errno.ELOOP: "its path contains a link now",
     errno.EXDEV: "something is mounted there",
-    errno.ENOTEMPTY: "it holds what was not reported",
-    errno.EEXIST: "something is there again",
-    errno.EAGAIN: "somebody holds a lease on it",
+    errno.ENOTEMPTY: "it contains entries that were not reported",
+    errno.EEXIST: "something exists there again",
+    errno.EAGAIN: "a process holds a lease on it",
 }

@@ -167,19 +167,19 @@ def _is_among_programs(traits: _Traits) -> bool:
 _FILE, _CHANGED = frozenset(("file",)), frozenset((EDITED, REPLACED))
 _THERE = frozenset((NEW, REPLACED, EDITED, METADATA, TYPE))
 _DEGREES = (
-    _Degree(HIGH, "it runs, and is not the image's", frozenset((RUNS,))),
-    _Degree(MEDIUM, "nobody's source says that it is to run", frozenset((UNDECLARED,)), frozenset((CONTAINER,))),
-    _Degree(HIGH, "its source does not say so", frozenset((UNDECLARED,))),
-    _Degree(LOW, "it is as in the image: something was there", frozenset((TOUCHED,))),
-    _Degree(HIGH, "it gives rights to whoever runs it", _THERE, _FILE, _gives_rights),
+    _Degree(HIGH, "it runs code that is not from the image", frozenset((RUNS,))),
+    _Degree(MEDIUM, "no source declares this container", frozenset((UNDECLARED,)), frozenset((CONTAINER,))),
+    _Degree(HIGH, "its source does not declare it", frozenset((UNDECLARED,))),
+    _Degree(LOW, "it was touched, but is identical to the image", frozenset((TOUCHED,))),
+    _Degree(HIGH, "it gives privileges to any user who runs it", _THERE, _FILE, _gives_rights),
     _Degree(HIGH, "a device", _THERE, frozenset(("device",))),
-    _Degree(HIGH, "it can be run, and the image has no such thing", _THERE - {METADATA}, _FILE, _can_be_run),
-    _Degree(HIGH, "anybody may write there", frozenset((METADATA,)), frozenset(("directory",)), _is_open_to_all),
-    _Degree(HIGH, "it steers what is run, and as whom", _CHANGED, applies=_steers),
-    _Degree(MEDIUM, "it steers what is run, and as whom", applies=_steers),
-    _Degree(MEDIUM, "programs and what they load are there", applies=_is_among_programs),
-    _Degree(MEDIUM, "the image has it", frozenset((DELETED, TYPE))),
-    _Degree(LOW, "nothing says that it is expected"),
+    _Degree(HIGH, "it is executable, and the image does not have it", _THERE - {METADATA}, _FILE, _can_be_run),
+    _Degree(HIGH, "any user can write there", frozenset((METADATA,)), frozenset(("directory",)), _is_open_to_all),
+    _Degree(HIGH, "it controls what runs, and as which user", _CHANGED, applies=_steers),
+    _Degree(MEDIUM, "it controls what runs, and as which user", applies=_steers),
+    _Degree(MEDIUM, "it is in a directory of programs and libraries", applies=_is_among_programs),
+    _Degree(MEDIUM, "it is part of the image", frozenset((DELETED, TYPE))),
+    _Degree(LOW, "no rule covers it"),
 )
 
 
@@ -227,7 +227,7 @@ class Scanned(NamedTuple):
         for finding in found[:LISTED]:
             lines += [finding.line(), *(f"      {line}" for line in finding.difference)]
         if len(found) + self.omitted > LISTED:
-            lines.append(f"  and {len(found) + self.omitted - LISTED} more (--json has {len(found)})")
+            lines.append(f"  and {len(found) + self.omitted - LISTED} more (--json lists {len(found)})")
         for reason, count in self.unjudged.items():
             where = f", such as {escaped(self.example[reason])}" if self.example.get(reason) else ""
             lines.append(f"{name}: INCOMPLETE: {escaped(reason)} ({count}{where})")

@@ -24,7 +24,7 @@ from dockyard.scan.quarantine import CHUNK, reading
 from dockyard.scan.removal import Refused, RefusedError, ancestors, directory_above, reason_of
 from dockyard.scan.where import Place
 
-NOT_AS_LEFT = "it is not as the removal left it"
+NOT_AS_LEFT = "it has changed since the removal"
 
 
 class Restored(NamedTuple):
@@ -52,7 +52,7 @@ def differing_in(place: Place) -> tuple[set[str], set[str]]:
     except OSError as error:
         raise DockyardError(f"its layers cannot be read: {error.strerror}") from None
     if not walk.is_complete:
-        raise DockyardError(f"what is there now could not be judged: {', '.join(walk.unjudged)}")
+        raise DockyardError(f"its current state could not be judged: {', '.join(walk.unjudged)}")
     return paths, {above for path in paths for above in ancestors(path)}
 
 
@@ -143,7 +143,7 @@ class _Restoration:
 
     def _link(self, above: int, draft: str, item: Item, facts: Facts) -> None:
         if item.name_of not in self.restored:
-            raise RefusedError("the file that it is another name of is not restored")
+            raise RefusedError("the file that it is a hard link of is not restored")
         with opened(opened_beneath(self._root, item.name_of[1:])) as pinned:
             if facts_of(pinned)[:3] != facts[:3]:
                 raise RefusedError(NOT_AS_LEFT)
@@ -153,7 +153,7 @@ class _Restoration:
         member = self._members.get(item.member)
         source = self._archive.extractfile(member) if member else None
         if source is None:
-            raise RefusedError("its bytes are not in the tar")
+            raise RefusedError("its content is not in the tar")
 
         def fill(target: int) -> None:
             found = hashlib.sha256()
@@ -162,6 +162,6 @@ class _Restoration:
                     found.update(chunk)
                     file.write(chunk)
             if found.hexdigest() != item.sha256:
-                raise RefusedError("its bytes are not those that were saved")
+                raise RefusedError("its content in the tar does not have the saved hash")
 
         return fill

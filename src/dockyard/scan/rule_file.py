@@ -1,4 +1,4 @@
-"""Where rules are written: files of the host's, and the settings of services. They decide what root is told."""
+"""Sources of rules: files of the host, and the settings of services. They decide what is reported to root."""
 
 import os
 import stat
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from dockyard.settings.load import HostLayers
 
 DEFAULT = "/etc/dockyard/cowscan.yaml"
-_SAFE_PLACE = "keep it where only root can write, in its directory and in all above it"
+_SAFE_PLACE = "move it where only root can write to its directory and all parent directories"
 
 
 def default_file() -> Path:
-    """Return the host's own rules, which need not exist."""
+    """Return the path of the host's rules, which need not exist."""
     return Path(os.environ.get("DOCKYARD_COWSCAN") or DEFAULT)
 
 
@@ -38,13 +38,13 @@ def load_all(files: Iterable[Path]) -> list[Rule]:
 
 
 def load(path: Path) -> list[Rule]:
-    """Return the rules of a file. Raises SettingsError with everything that is wrong, also with who may write to it."""
+    """Return the rules of a file. Raises SettingsError with everything that is wrong, also with its permissions."""
     node = document(trusted_text(path), str(path))
     return [] if isinstance(node, Scalar) and node.empty else read_rules(node)
 
 
 def known_rules(host: "HostLayers") -> tuple[Rule, ...]:
-    """Return the rules for what well-known programs write, unless the host file turns them off."""
+    """Return the rules for files that well-known programs write, unless the host file turns them off."""
     from dockyard.scan.known import RULES
     from dockyard.settings.keys import KNOWN_CHANGES
 
@@ -52,9 +52,9 @@ def known_rules(host: "HostLayers") -> tuple[Rule, ...]:
 
 
 def service_rules(service: "Service", host: "HostLayers") -> list[Rule]:
-    """Return the rules of a service's settings, each with the names of the containers that it is for.
+    """Return the rules of a service's settings, each with the names of its containers.
 
-    Raises SettingsError with everything that is wrong with the settings, or with who may write to them.
+    Raises SettingsError with everything that is wrong with the settings or their permissions.
     """
     from dockyard.plan.launch import container_name
     from dockyard.settings.keys import COWSCAN
@@ -75,7 +75,7 @@ def service_rules(service: "Service", host: "HostLayers") -> list[Rule]:
 
 
 def trusted_text(path: Path) -> str:
-    """Return the text of a file that nobody but root can write to; raises SettingsError."""
+    """Return the text of a file that only root can write to; raises SettingsError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -89,9 +89,9 @@ def trusted_text(path: Path) -> str:
 
 
 def _refuse_writable(path: Path, descriptor: int) -> None:
-    """Raise SettingsError for an open file that others than root can write to, or put another in the place of.
+    """Raise SettingsError for an open file that anyone but root can modify or replace.
 
-    Whoever is not root is told of nothing but their own containers: then a file may be theirs, or their group's.
+    A user other than root sees only their own containers: then the file may be theirs, or their group's.
     """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -100,7 +100,7 @@ def _refuse_writable(path: Path, descriptor: int) -> None:
     for absolute in (Path(os.path.abspath(path)), path.resolve()):  # noqa: PTH100 - with its links, and without
         places |= {str(place): place.stat() for place in absolute.parents}
     problems = [
-        Problem(str(path), f"{place} {reason}, and rules decide what root is told", hint)
+        Problem(str(path), f"{place} {reason}, but rules decide what is reported to root", hint)
         for place, found in places.items()
         for reason, hint in _faults(found)
     ]
@@ -109,7 +109,7 @@ def _refuse_writable(path: Path, descriptor: int) -> None:
 
 
 def _faults(status: os.stat_result) -> list[tuple[str, str]]:
-    """Return why a place is not root's alone, each with a hint. What is sticky only its owner can replace."""
+    """Return why others than root can modify a path, each with a hint. In a sticky directory only owners can."""
     is_root = _is_root()
     writable = stat.S_IWGRP | stat.S_IWOTH if is_root else stat.S_IWOTH
     is_sticky = stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
@@ -117,12 +117,12 @@ def _faults(status: os.stat_result) -> list[tuple[str, str]]:
     if is_root and status.st_uid:
         found.append((f"belongs to uid {status.st_uid}", _SAFE_PLACE))
     if status.st_mode & writable and not is_sticky:
-        found.append(("can be written to by others", _SAFE_PLACE))
+        found.append(("is writable by others", _SAFE_PLACE))
     return found
 
 
 def _is_root() -> bool:
-    """Return whether we are the host's root, not a user who is uid 0 in a namespace; see user_namespaces(7)."""
+    """Return whether this is the host's root, not a user who is uid 0 in a namespace; see user_namespaces(7)."""
     if os.geteuid():
         return False
     first = Path("/proc/self/uid_map").read_text(encoding="ascii").split()

@@ -63,8 +63,8 @@ def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
         found = [scan(one, store, options, sources, held) for one in containers]
     after = _wanted(yard, options)
     done = {one.id for one in found}
-    gone = [(name, one, "it was gone before it was read") for one, name in before.items() if one not in done]
-    came = [(name, one, "it came while the others were read") for one, name in after.items() if one not in before]
+    gone = [(name, one, "it ended before it was scanned") for one, name in before.items() if one not in done]
+    came = [(name, one, "it started during the scan") for one, name in after.items() if one not in before]
     found += [Scanned(name, one, unjudged={reason: 1}) for name, one, reason in (*gone, *came)]
     return sorted(found, key=lambda one: one.name)
 
@@ -207,7 +207,7 @@ class _Told:
         reading, walk = self.reading, self.reading.walk
         tokens = reading.tokens
         unseen = tokens.missing if tokens else []
-        problems = [*reading.problems, *self.problems, *(f"a token was not seen: {what}" for what in unseen)]
+        problems = [*reading.problems, *self.problems, *(f"the canary was not found: {what}" for what in unseen)]
         unjudged = dict(walk.unjudged)
         for problem in problems:
             unjudged[problem] = unjudged.get(problem, 0) + 1

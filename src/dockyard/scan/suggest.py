@@ -1,4 +1,4 @@
-"""The narrowest rules that would accept what was found. A person has to say why, before they can be used."""
+"""Proposes the narrowest rules that accept findings. A person must add a reason before they can be used."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +14,13 @@ from dockyard.text import escaped
 if TYPE_CHECKING:
     from dockyard.service import Service
 
-TOGETHER = 5  # as many entries of one directory are one rule
-LEAST = 4096  # bytes, the least limit that is proposed
-MOST = 10_000  # entries, the most that `max_count` may say
+TOGETHER = 5  # from this many entries on, a directory gets one rule
+LEAST = 4096  # bytes, the smallest limit that is proposed
+MOST = 10_000  # entries, the maximum of `max_count`
 
 
 class _Traits(NamedTuple):
-    """What the changes of one rule have in common."""
+    """The common properties of the changes of one rule."""
 
     parent: str
     what: str
@@ -33,11 +33,11 @@ class _Traits(NamedTuple):
 def suggest(
     container: str, changes: Iterable[Change], service: "Service | None" = None, content: Content | None = None
 ) -> list[str]:
-    """Return rules as the YAML items of a list, or comments where there is none to propose; each ends in a line break.
+    """Return rules as YAML list items, or comments if none can be proposed; each ends in a line break.
 
-    With a service they are for the `cowscan` key of its settings, else for a file of rules. Without `content` a file
-    that can be run by its first bytes alone gets a rule that does not cover it. The reason is empty: nothing reads such
-    a rule before somebody has written one.
+    With a service they are for the `cowscan` key of its settings, else for a file of rules. Without `content`, a file
+    that is a program only by its first bytes gets a rule that does not cover it. The reason is empty: such a rule is
+    invalid until somebody writes one.
     """
     refused: list[str] = []
     groups: dict[_Traits, list[Change]] = {}
@@ -53,17 +53,17 @@ def suggest(
 
 
 def _why_none(change: Change) -> str:
-    """Return why no rule is proposed for a change; nothing where one is."""
+    """Return why no rule is proposed for a change; empty if one is."""
     if change.what not in WHAT:
-        return "it is as in the image: there is nothing to expect" if change.what == TOUCHED else "no rule covers that"
+        return "it is identical to the image and needs no rule" if change.what == TOUCHED else "no rule can cover that"
     if change.kind == "device":
-        return "a device: no rule is proposed for one"
+        return "no rule is proposed for a device"
     if change.what != DELETED and gives_rights(change):
-        return "it gives rights to whoever runs it: no rule covers that"
+        return "it gives privileges to any user who runs it: no rule can cover that"
     try:
         read(literal(change.path))
     except PatternError:
-        return "it has no path that a rule could name"
+        return "its path cannot be written in a rule"
     return ""
 
 
@@ -89,7 +89,7 @@ def _is_true(question: Callable[[], bool]) -> bool:
 
 
 def _parts(traits: _Traits, changes: list[Change]) -> list[list[Change]]:
-    """Return what gets a rule together: never programs, and nothing where a wildcard would be too wide."""
+    """Return the changes by rule: programs are never grouped, nor entries for which a wildcard would be too broad."""
     is_near_the_top = traits.parent.count("/") < 2  # noqa: PLR2004 - as /var/*
     is_system = any(f"{traits.parent}/".startswith(f"{place}/") for place in SYSTEM)
     if len(changes) < TOGETHER or traits.executable or is_near_the_top or is_system:
@@ -113,7 +113,7 @@ def _written(traits: _Traits, changes: Sequence[Change], containers: Sequence[st
     if is_many and len(changes) <= MOST:
         keys["max_count"] = str(min(_rounded(len(changes), TOGETHER), MOST))
     text = "".join(f"  {name}: {value}\n" for name, value in keys.items())
-    names = "  # it has other names too: each needs a rule\n" if any(change.links > 1 for change in changes) else ""
+    names = "  # it has other hard links: each needs a rule\n" if any(change.links > 1 for change in changes) else ""
     return f"- {text[2:]}{names if traits.kind == 'file' and traits.what != DELETED else ''}"
 
 
@@ -128,10 +128,10 @@ def _pattern(traits: _Traits, changes: Sequence[Change]) -> str:
 
 
 def _rounded(number: int, least: int) -> int:
-    """Return the next power of two, or `least` where that is more."""
+    """Return the next power of two, or `least` if that is more."""
     return max(least, 1 << max(number - 1, 0).bit_length())
 
 
 def _quoted(text: str) -> str:
-    """Return a text that can be printed as YAML has it."""
+    """Return a printable text, quoted as in YAML."""
     return "'" + text.replace("'", "''") + "'"

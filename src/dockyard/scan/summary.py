@@ -136,7 +136,7 @@ class Earlier(NamedTuple):
         lines: list[str] = []
         for one in (*self.there, *self.gone):
             lines += one.lines() if len(lines) < MAX_LINES else one.lines()[-1:]
-        rest = f"{count} of {containers} more containers that are gone: `d-cowscan --alerts` counts them"
+        rest = f"{count} of {containers} more containers that are gone: see `d-cowscan --alerts`"
         return [*lines, *([rest] if count else [])]
 
     def data(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _log(told: Sequence[Alert], more: int = 0) -> bool:
     import syslog
 
     if not _listens():
-        warn(f"{LOG}: nobody listens there; alerts are logged at the next time")
+        warn(f"{LOG}: no system logger is listening; the alerts are logged next time")
         return False
     syslog.openlog("d-cowscan", syslog.LOG_PID, syslog.LOG_AUTHPRIV)
     levels = {HIGH: syslog.LOG_ALERT, MEDIUM: syslog.LOG_WARNING, LOW: syslog.LOG_NOTICE}
@@ -125,7 +125,7 @@ def message(told: Sequence[Alert], more: int = 0) -> list[str]:
         left = groups[room - 1 :]
         lines = [*lines[: room - 1], f"and {sum(map(len, left))} more, in {len(left)} other directories"]
     lines += [f"and {more} more that are not listed"] if more else []
-    return [*lines, "", "d-cowscan shows them; they stay raised until somebody acknowledges them: d-cowscan --ack"]
+    return [*lines, "", "d-cowscan lists them; they stay raised until acknowledged with d-cowscan --ack"]
 
 
 def _group_line(members: Sequence[Alert]) -> str:

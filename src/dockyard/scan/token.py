@@ -95,7 +95,7 @@ def _above(root: int, path: str) -> Iterator[tuple[int, str]]:
         for part in parts:
             here = stack.enter_context(opened(directory(part, here)))
         if os.fstat(here).st_dev != os.fstat(root).st_dev:
-            raise OSError(errno.EXDEV, f"{path} is in something that is mounted")
+            raise OSError(errno.EXDEV, f"{path} is on another mount")
         before = os.fstat(here)
         try:
             yield here, name
@@ -130,7 +130,7 @@ def _writable(here: int, name: str) -> Iterator[int]:
     """Open a file to write to: nothing else is ever opened, and nothing that is mounted there."""
     with opened(opened_beneath(here, name)) as pinned:
         if not stat.S_ISREG(os.fstat(pinned).st_mode):
-            raise OSError(errno.EINVAL, f"{name} is no file any more")
+            raise OSError(errno.EINVAL, f"{name} is no longer a file")
         with opened(os.open(at(pinned), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
             yield file
 

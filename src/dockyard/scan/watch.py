@@ -104,7 +104,7 @@ class Watcher:
         try:
             wanted = dict(self._tasks.uppers())
         except (DockyardError, OSError) as error:
-            self._tasks.tell(f"what containers there are is not known: {error}")
+            self._tasks.tell(f"the containers are not known: {error}")
             return False
         finally:
             self._is_stale = False
@@ -122,7 +122,7 @@ class Watcher:
         try:
             self._journal.add(upper)
         except DockyardError as error:
-            self._tasks.tell(f"{error}; it is scanned by the clock alone")
+            self._tasks.tell(f"{error}; it is only scanned on a schedule")
             self._unwatched.add(container)
         else:
             self._containers[container] = upper
@@ -145,7 +145,7 @@ class Watcher:
         try:
             told = self._tasks.scan(moved, EVERYTHING in due)
         except (DockyardError, OSError) as error:
-            self._tasks.tell(f"a scan failed, and is done again: {error}")
+            self._tasks.tell(f"a scan failed and is repeated: {error}")
             told = ()
             self._is_stale = True
             for container, seen in moved.items():
@@ -188,7 +188,7 @@ class Watcher:
         events = self._engine.read(time.monotonic(), time.time())
         if events is None:
             if not self._is_silent:
-                self._tasks.tell("the engine tells nothing any more; it is asked again until it does")
+                self._tasks.tell("the engine no longer reports events; it is asked again until it does")
             self._is_silent = True
             return
         self._is_silent = False
@@ -215,7 +215,7 @@ class Watcher:
         if event.id in self._unwatched:
             self._tasks.lost(event.id, event.name, "it ended, and could not be watched")
         elif event.id not in self._containers:
-            self._tasks.lost(event.id, event.name, "it came and went before it was looked at")
+            self._tasks.lost(event.id, event.name, "it started and ended before it was scanned")
         else:
             self._captured.add(event.id)
             self._capture(event.id, event.name)
@@ -226,7 +226,7 @@ class Watcher:
         try:
             self._tasks.capture(container, at(upper.descriptor), moved)
         except (DockyardError, OSError) as error:
-            self._tasks.lost(container, name, f"it went while it was looked at: {error}{_of(moved)}")
+            self._tasks.lost(container, name, f"it was removed during its last scan: {error}{_of(moved)}")
 
 
 def _of(moved: Moved) -> str:
@@ -234,7 +234,7 @@ def _of(moved: Moved) -> str:
     paths = sorted(moved.kinds)
     count = len(paths) + moved.more
     shown = ", ".join(map(escaped, paths[:SHOWN])) + (f" and {count - SHOWN} more" if count > SHOWN else "")
-    return f"; moved since its last scan: {shown}" if paths else ""
+    return f"; changed since its last scan: {shown}" if paths else ""
 
 
 class _Ended(BaseException):

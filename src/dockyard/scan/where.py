@@ -71,22 +71,22 @@ def _running(container: Container, store: Store | None) -> Place | None:
         groups = (process / "cgroup").read_bytes()
         own = _ids_of_process(process)
     except OSError as error:
-        raise DockyardError(f"its process cannot be looked at: {error.strerror}") from None
+        raise DockyardError(f"its process cannot be inspected: {error.strerror}") from None
     overlay = _root_overlay(table)
     if overlay:
         told = (store.directories_of(container) if store else _told(container)) or Directories(container.layer, ())
         return _with_mapped_image(container, _agreed(overlay, told, table)._replace(ids=own))
     if container.id.encode() not in groups and not _root_type(table).startswith("fuse"):
-        raise DockyardError("the process that the engine tells is not this container's (any more)")
+        raise DockyardError("the process that the engine reports is not this container's (any more)")
     return None
 
 
 def _agreed(overlay: Overlay, told: Directories, table: bytes) -> Place:
     found = completed(overlay, (told.upper, *told.lowers))
     if told.upper and (found or overlay).upper != told.upper:
-        raise DockyardError("its process has other layers than the engine tells")
+        raise DockyardError("its process has other layers than the engine reports")
     if not found:
-        raise DockyardError("its layers are named relative to a directory that is not known")
+        raise DockyardError("its layers are relative to an unknown directory")
     return _place_of_overlay(found, table)
 
 

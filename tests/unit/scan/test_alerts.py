@@ -341,7 +341,7 @@ def test_store_that_cannot_be_written_hides_nothing(state: Path, told: list[str]
         assert not news.is_kept
         assert news.accepted == frozenset()
     mark_gone(set(), 2)
-    assert all("could not be kept" in text for text in told)
+    assert all("could not be saved" in text for text in told)
     with pytest.raises(DockyardError, match="cannot be read or written"):
         acknowledge(["web"], "eve", "why")
 

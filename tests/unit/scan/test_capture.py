@@ -102,13 +102,13 @@ def test_nothing_stops_a_stop(web: Container, told: list[str], monkeypatch: pyte
     capture.before_stop(Quiet(), [web])
     assert "not a list of rules" in told[0]
     capture.before_stop(Quiet(), [web._replace(layer="/nowhere")])
-    assert "not wholly scanned" in told[-1]
+    assert "not fully scanned" in told[-1]
     with capture.looked_at(Quiet(), ["web"]):
         pass
     assert "refused" in told[-1]
     monkeypatch.setattr(capture, "PATIENCE", 0)
     capture.before_stop(Quiet(), [web])
-    assert "the time was up" in told[-1]
+    assert "timed out" in told[-1]
     monkeypatch.setattr(capture, "PATIENCE", 2)
     monkeypatch.setattr(capture, "scan", None)
     capture.before_stop(Quiet(), [web])

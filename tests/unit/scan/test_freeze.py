@@ -30,7 +30,7 @@ def test_still_during_the_block(group: Group) -> None:
 def test_what_is_paused_already(group: Group) -> None:
     """Whoever has paused a container meanwhile finds it paused afterwards."""
     group.set(ON)
-    with Freezer() as freezer, pytest.raises(DockyardError, match="somebody else"), freezer.frozen(group):
+    with Freezer() as freezer, pytest.raises(DockyardError, match="frozen already"), freezer.frozen(group):
         pass
     assert group.is_still()
 

@@ -67,7 +67,7 @@ def test_stop_while_comparing(overlay: Overlay) -> None:
     walk = Walk(str(overlay.upper), [str(overlay.layers[0])], Budget(seconds=-1), defer=True)
     assert words(walk, late=False) == []
     assert words(walk) == [("/bin/sh", METADATA)]
-    assert list(walk.unjudged) == ["not done within -1 s"]
+    assert list(walk.unjudged) == ["not finished within -1 s"]
 
 
 def test_bytes_that_are_too_many(overlay: Overlay) -> None:

@@ -30,21 +30,21 @@ def test_a_narrow_rule_is_quiet():
 def test_whole_directories_of_the_top(path: str):
     """One of them, or whichever: too wide, and twice so for ever."""
     told = said(GOOD._replace(path=path))
-    assert f"f:1:1: `{path}`: it covers a whole directory of the top, or any of them" in told
-    assert f"f:1:1: `{path}`: it is wide, and counts for ever" in told
+    assert f"f:1:1: `{path}`: it covers a whole top-level directory, or all of them" in told
+    assert f"f:1:1: `{path}`: it is broad and never expires" in told
     assert len(said(GOOD._replace(path=path, until=LATER))) == 1
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"executable": True}, "it lets any program be put there"),
-        ({"kinds": ("device",), "path": "/dev/x"}, "it lets devices be made"),
-        ({"containers": ("*",), "path": "/etc/nginx/*.conf"}, "it has wildcards where programs are steered"),
-        ({"containers": ("*",), "path": "/var/spool/cron/*"}, "it has wildcards where programs are steered"),
-        ({"until": dt.date(2026, 11, 23)}, "it counts no more since 2026-11-23"),
-        ({"until": dt.date(2026, 12, 24)}, "it counts until 2026-12-24 alone"),
-        ({"by": ""}, "nobody answers for it"),
+        ({"executable": True}, "it allows any program to be added there"),
+        ({"kinds": ("device",), "path": "/dev/x"}, "it allows new devices"),
+        ({"containers": ("*",), "path": "/etc/nginx/*.conf"}, "it has wildcards in a system directory"),
+        ({"containers": ("*",), "path": "/var/spool/cron/*"}, "it has wildcards in a system directory"),
+        ({"until": dt.date(2026, 11, 23)}, "it expired after 2026-11-23"),
+        ({"until": dt.date(2026, 12, 24)}, "it expires after 2026-12-24"),
+        ({"by": ""}, "it does not say who is responsible for it"),
     ],
 )
 def test_one_fault(changed: dict[str, object], message: str):
@@ -75,18 +75,25 @@ def test_rules_of_no_use():
     other = GOOD._replace(path="/var/log/web/a.log", where="f:2:1")
     again = GOOD._replace(where="f:3:1", reason="again")
     assert said(GOOD, other, again, used={GOOD: 3, other: 1}) == [
-        "f:2:1: `/var/log/web/a.log`: all of it is covered by the rule at f:1:1",
-        "f:3:1: `/var/log/web/*.log`: it says the same as the rule at f:1:1",
-        "f:3:1: `/var/log/web/*.log`: it has covered nothing in this scan",
+        "f:2:1: `/var/log/web/a.log`: the rule at f:1:1 covers all of it",
+        "f:3:1: `/var/log/web/*.log`: it is a duplicate of the rule at f:1:1",
+        "f:3:1: `/var/log/web/*.log`: it covered nothing in this scan",
     ]
 
 
 def test_rows_and_lines():
     """The same for people and for machines."""
     problems = lint([GOOD._replace(by="")], None, TODAY)
-    assert lines(problems) == ["f:1:1: `/var/log/web/*.log`: nobody answers for it", "  hint: say `by` whom"]
+    assert lines(problems) == [
+        "f:1:1: `/var/log/web/*.log`: it does not say who is responsible for it",
+        "  hint: set `by` to a name",
+    ]
     assert rows(problems) == [
-        {"where": "f:1:1", "message": "`/var/log/web/*.log`: nobody answers for it", "hint": "say `by` whom"}
+        {
+            "where": "f:1:1",
+            "message": "`/var/log/web/*.log`: it does not say who is responsible for it",
+            "hint": "set `by` to a name",
+        }
     ]
 
 

@@ -164,7 +164,7 @@ def test_without_a_journal_there_has_to_be_time(
     with closing(read(Short(0.0))) as found:
         assert (found.how, found.problems) == (FROZEN, [])
     with closing(read(Short(0.0))) as found:
-        assert found.problems == ["it was neither held still nor watched: its file system cannot be watched"]
+        assert found.problems == ["it was neither frozen nor watched: its file system cannot be watched"]
 
 
 def test_freezing_is_given_up(read: Callable[[Freezer], Reading]) -> None:

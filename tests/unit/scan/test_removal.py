@@ -291,7 +291,9 @@ def test_directory_that_holds_more(container: Container) -> None:
     changes = [*(one for one in container.changes() if one.path == "/new"), *changes[1:]]
     removed = _remove(container, changes)
     assert removed.undone == ("/new/known",)
-    assert [(one.path, one.reason) for one in removed.refused] == [("/new", "it holds what was not reported")]
+    assert [(one.path, one.reason) for one in removed.refused] == [
+        ("/new", "it contains entries that were not reported")
+    ]
 
 
 def test_room(container: Container, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +313,7 @@ def test_nothing_is_touched_where_the_tar_cannot_be_written(container: Container
     container.do(lambda: Path("/new").touch())
     container.quarantine.mkdir()
     container.quarantine.chmod(0o777)
-    with pytest.raises(DockyardError, match="others may"):
+    with pytest.raises(DockyardError, match="other users can"):
         _remove(container)
     assert container.do(lambda: Path("/new").exists())
 
@@ -320,7 +322,7 @@ def test_another_process(container: Container) -> None:
     """A process whose root is another's, or that has ended, is not worked on."""
     container.do(lambda: Path("/new").touch())
     changes, place = container.changes(), container.place
-    for pid, match in ((os.getpid(), "not this container's"), (2**22, "cannot be looked at")):
+    for pid, match in ((os.getpid(), "not this container's"), (2**22, "cannot be inspected")):
         with pytest.raises(DockyardError, match=match):
             remove("web", "0123", pid, place, changes, container.quarantine)
     assert container.do(lambda: Path("/new").exists())
@@ -379,11 +381,13 @@ def test_damaged_tar_is_listed_and_not_used(container: Container) -> None:
     assert tar
     tar.write_bytes(tar.read_bytes().replace(b"payload", b"PAYLOAD"))
     restored = restore(tar, container.pid, container.place)
-    assert [(one.path, one.reason) for one in restored.refused] == [("/new", "its bytes are not those that were saved")]
+    assert [(one.path, one.reason) for one in restored.refused] == [
+        ("/new", "its content in the tar does not have the saved hash")
+    ]
     assert container.changes() == []
     tar.write_bytes(b"nothing")
     assert quarantined(tar.parent)[0].fault
-    with pytest.raises(DockyardError, match="no tar of the quarantine"):
+    with pytest.raises(DockyardError, match="not a tar of the quarantine"):
         restore(tar, container.pid, container.place)
 
 

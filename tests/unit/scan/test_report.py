@@ -87,7 +87,7 @@ def test_flood_is_cut_short() -> None:
     lines = one.lines()
     assert lines[0] == f"a: {LISTED + 51} unexpected"
     assert "/x" in lines[1]
-    assert lines[-1] == f"  and 51 more (--json has {LISTED + 51})"
+    assert lines[-1] == f"  and 51 more (--json lists {LISTED + 51})"
     assert len(one.row()["findings"]) == LISTED + 51
 
 

@@ -259,7 +259,7 @@ def test_what_others_can_write_is_refused(tmp_path: Path, fault: str):
         (tmp_path / "open").chmod(0o777)
         (tmp_path / "open/rules.yaml").symlink_to(file)
         file = tmp_path / "open/rules.yaml"
-    with pytest.raises(SettingsError, match="rules decide what root is told"):
+    with pytest.raises(SettingsError, match="rules decide what is reported to root"):
         load(file)
 
 

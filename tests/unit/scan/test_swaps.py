@@ -37,7 +37,7 @@ class Race(NamedTuple):
     @property
     def is_real(self) -> bool:
         """Whether some attempts met a link, and others a directory."""
-        return self.outcomes["undone"] > 0 and self.outcomes["a link leads there now"] > 0
+        return self.outcomes["undone"] > 0 and self.outcomes["its path contains a link now"] > 0
 
 
 def _fill(top: Path) -> None:

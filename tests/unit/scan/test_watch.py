@@ -267,7 +267,7 @@ def test_what_was_lost_is_told(layered: Layered, client: Client, monkeypatch: py
     assert (first, name) == (ID, "web")
     assert "No such file" in reason
     assert r"/payload\x0aall ok\xff" in reason
-    assert second == ("3" * 64, "web", "it came and went before it was looked at")
+    assert second == ("3" * 64, "web", "it started and ended before it was scanned")
 
 
 def test_container_that_is_gone_without_a_word_is_looked_at(layered: Layered, client: Client) -> None:
@@ -312,7 +312,7 @@ def test_engine_that_is_restarted_is_asked_again(layered: Layered, client: Clien
         client.say(told("die", number=1), told("die", number=2))
         until(watcher, lambda: len(world.captured) > 1)
     assert len(world.captured) == 2
-    assert world.told == ["the engine tells nothing any more; it is asked again until it does"]
+    assert world.told == ["the engine no longer reports events; it is asked again until it does"]
     assert client.calls.read_text().count("events --since") == 2
 
 

@@ -98,7 +98,7 @@ def test_nothing_relative_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / "here/1/fs").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     for options in (f"lowerdir=1/fs,upperdir={tmp_path}/none/2/fs,workdir=/w", "lowerdir=1/fs,upperdir=1,workdir=/w"):
-        with pytest.raises(DockyardError, match="relative to a directory that is not known"):
+        with pytest.raises(DockyardError, match="relative to an unknown directory"):
             placed_by(monkeypatch, options)
 
 
@@ -107,7 +107,7 @@ def test_descriptors_are_completed_by_the_engine(monkeypatch: pytest.MonkeyPatch
     options = "lowerdir=3:6,upperdir=/o/x/diff,workdir=/w"
     found = placed_by(monkeypatch, options, layer="/o/x/diff", layers=("/o/a/diff", "/o/b/diff"))
     assert (found.upper, found.layers) == ("/o/x/diff", ("/o/a/diff", "/o/b/diff"))
-    with pytest.raises(DockyardError, match="other layers than the engine tells"):
+    with pytest.raises(DockyardError, match="other layers than the engine reports"):
         placed_by(monkeypatch, options, layer="/o/y/diff", layers=("/o/a/diff", "/o/b/diff"))
 
 
