@@ -126,7 +126,7 @@ def test_an_import_writes_all_or_nothing(project: tuple[World, Path, int]):
     assert sorted(engine.source.iterdir()) == before
     write(engine.source / f"{OURS}db" / "Dockerfile", "FROM scratch\n")
     done = engine.d("import", "compose.yaml", "--prefix", OURS, cwd=place, expect=2)
-    assert f"{OURS}db: there already" in done.stderr
+    assert f"{OURS}db already exists" in done.stderr
     assert not (engine.source / f"{OURS}web").exists()
     assert (engine.source / f"{OURS}db" / "Dockerfile").read_text() == "FROM scratch\n"
 

@@ -1,4 +1,4 @@
-"""Rules for where a service's image comes from: its Dockerfile, and how it is built."""
+"""Rules for a service's image: its Dockerfile, and how it is built."""
 
 import os
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from dockyard.moving.rules import Rule, left, of_map, told
 from dockyard.moving.tree import Part, size
 
 OURS = {"settings.yaml", "Test", "Test-prod", "Build", "autostart"}
-"""Names that mean something in a service's directory."""
+"""Names with a meaning in a service's directory."""
 
 
 def image(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield the line that the Dockerfile begins with; an image that is built here has another name."""
+    """Yield the first line of the Dockerfile; an image that is built here has another name."""
     if context.is_built:
         instead = f"`d build {context.directory}` names it `{context.directory}` in the first repository"
-        yield Left((part,), "an image that is built is called as its service", instead)
+        yield Left((part,), "a built image has the name of its service", instead)
     else:
         yield Line(f"FROM {part.text}")
         yield Carried((part,), how="FROM in the Dockerfile")
@@ -26,7 +26,7 @@ def image(part: Part, context: Context) -> Iterator[Outcome]:
 
 def _context(part: Part, context: Context) -> Iterator[Outcome]:
     if "://" in part.text or part.text.startswith("git@"):
-        yield Left((part,), "a build context elsewhere is not fetched", "clone it, and name its directory")
+        yield Left((part,), "a remote build context is not fetched", "clone it, and use the path of its directory")
         return
     directory = context.path(part.text)
     said = context.part.at("build", "dockerfile")
@@ -42,7 +42,7 @@ def _copied(directory: Path, dockerfile: str, context: Context) -> Iterator[Outc
             continue
         if name in OURS:
             said = context.part.at("build") or context.part
-            yield Left((said,), f"`{name}` of the build context means something else here", "give it another name")
+            yield Left((said,), f"`{name}` of the build context has another meaning here", "rename it")
         elif name != "Dockerfile":
             yield File(name, source=path)
     if context.part.at("build", "dockerfile_inline") is None:
@@ -52,7 +52,7 @@ def _copied(directory: Path, dockerfile: str, context: Context) -> Iterator[Outc
 
 
 def _private(context: Context) -> set[Path]:
-    """Return the files of a project that are for compose's eyes: its own, and those with variables and secrets."""
+    """Return the files of a project that only compose reads: its own, and those with variables and secrets."""
     project = context.project
     found = {project.directory / ".env"}
     found |= set(project.directory.glob("*compose*.y*ml"))
@@ -74,9 +74,7 @@ def _parameters(name: str) -> Rule:
     def rule(part: Part, _: Context) -> Iterator[Outcome]:
         for key, value in part.pairs().items():
             if is_secret(key, value.text):
-                yield Left(
-                    (value,), "an argument of a build can be read off the image", "a file that the build removes"
-                )
+                yield Left((value,), "anyone who has the image can read its build arguments", "use `build_secrets`")
             else:
                 text = f"{name}={key}" if value.is_empty else f"{name}={key}={value.text}"
                 yield setting("build_params", text, value)
@@ -86,14 +84,14 @@ def _parameters(name: str) -> Rule:
 
 def _switch(name: str) -> Rule:
     def rule(part: Part, _: Context) -> Iterator[Outcome]:
-        yield setting("build_params", name, part) if part.is_set else Carried((part,), how="off, as without it")
+        yield setting("build_params", name, part) if part.is_set else Carried((part,), how="off by default")
 
     return rule
 
 
 def _inline(part: Part, context: Context) -> Iterator[Outcome]:
     if secret := context.uses_secret(part):
-        yield Left((part,), f"it holds a secret, {secret}", "a Dockerfile without it")
+        yield Left((part,), f"it contains a secret, {secret}", "write a Dockerfile without it")
         return
     yield File("Dockerfile", part.text)
     yield Carried((part,), how="the Dockerfile")
@@ -115,7 +113,7 @@ _BUILD = of_map(
         "pull": _switch("--pull"),
         "isolation": _parameter("--isolation"),
     },
-    left("d-build has no word for it", "if the engine's build has a flag for it, write it in `build_params`"),
+    left("d-build has no setting for it", "if the engine's build has a flag for it, use `build_params`"),
 )
 
 

@@ -1,4 +1,4 @@
-"""What the rules for one service may ask of its project, and of what the user wanted."""
+"""What the rules for one service may read: its project, and the options of the user."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _NO_SECRET = re.compile(r"|true|false|yes|no|\d{1,3}", re.IGNORECASE)
 
 
 class Wanted(NamedTuple):
-    """What the user asked for."""
+    """The options of the import."""
 
     prefix: str = ""
     network: str = ""
@@ -28,7 +28,7 @@ class Wanted(NamedTuple):
 
 
 class Store(NamedTuple):
-    """A directory or file that services keep their data in: whose it is, below VOL_BASE/OWNER, and the old place."""
+    """A directory or file with the data of services: its owner, its path below VOL_BASE/OWNER, and how to copy it."""
 
     owner: str
     path: str
@@ -36,7 +36,7 @@ class Store(NamedTuple):
 
 
 class Context(NamedTuple):
-    """One service of a project. `name` is what compose calls it, `directory` what it is called here."""
+    """One service of a project. `name` is its name in compose, `directory` its name here."""
 
     project: Project
     wanted: Wanted
@@ -63,17 +63,17 @@ class Context(NamedTuple):
         return named.text if named and named.text else self.directory
 
     def path(self, text: str) -> Path:
-        """Return the path that a compose file means."""
+        """Return the absolute path of a path in a compose file."""
         return absolute(self.project, text)
 
     def uses_secret(self, part: Part, used: tuple[str, ...] = ()) -> str:
-        """Return which secret a value holds, if any; `used` are the variables that it was made from."""
+        """Return the name of the secret that a value contains, if any; `used` are the variables in it."""
         names = used or self.project.used.get(part.node.where, ())
         secret = next((name for name in names if is_secret(name, self.project.variables.get(name, ""))), "")
         return secret or ("an address with a password" if _PASSWORD_IN_ADDRESS.search(part.text) else "")
 
     def secret(self, variable: str, part: Part, used: tuple[str, ...] = ()) -> Secret | None:
-        """Return the secret that a variable's value is, or None for what may be read by all."""
+        """Return the secret in a variable's value; None if it contains none."""
         names = used or self.project.used.get(part.node.where, ())
         if not part.text or (not is_secret(variable, part.text) and not self.uses_secret(part, names)):
             return None
@@ -84,7 +84,7 @@ class Context(NamedTuple):
 
 
 def absolute(project: Project, text: str) -> Path:
-    """Return the path that a compose file means: relative to the project, `~` the user's home."""
+    """Return the absolute path of a path in a compose file: relative to the project, `~` the user's home."""
     import os
 
     home = project.variables.get("HOME", "/root")
@@ -93,12 +93,12 @@ def absolute(project: Project, text: str) -> Path:
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a variable of that name holds what nobody may read off a screen."""
+    """Return whether a variable of that name is for a secret."""
     return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Return whether a variable is a secret: by its name, or because its value is an address with a password in it."""
+    """Return whether a variable is a secret: by its name, or because its value is an address with a password."""
     if _NO_SECRET.fullmatch(value):
         return False
     return is_secret_name(name) or bool(_PASSWORD_IN_ADDRESS.search(value))

@@ -12,9 +12,9 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$$"}
 
 
 class Assignment(NamedTuple):
-    """A variable of such a file: its value, its line, and the variables of others that the value was made from.
+    """A variable of such a file: its value, its line, and the variables that its value uses.
 
-    The value is None where the file names the variable without a `=`: it is the one of the environment, if any.
+    The value is None if the file names the variable without a `=`: it is taken from the environment, if set there.
     """
 
     name: str
@@ -24,9 +24,9 @@ class Assignment(NamedTuple):
 
 
 def read_assignments(text: str, name: str, variables: Mapping[str, str], *, raw: bool = False) -> list[Assignment]:
-    """Return the variables of a file called `name`, in order; `variables` are known already and win within values.
+    """Return the variables of a file called `name`, in order; `variables` are known already and take precedence.
 
-    `raw`: values as they stand. Raises SettingsError for a line that is no assignment.
+    `raw`: values are taken literally. Raises SettingsError for a line that is not an assignment.
     """
     found: list[Assignment] = []
     for line, key, value, quote in _entries(text, name):
@@ -53,7 +53,7 @@ def _entries(text: str, name: str) -> Iterator[tuple[int, str, str | None, str]]
         line = text.count("\n", 0, position) + 1
         begin = _LINE.match(text, position)
         if not begin:
-            raise SettingsError([Problem(f"{name}:{line}", "no assignment `NAME=VALUE`")])
+            raise SettingsError([Problem(f"{name}:{line}", "this is not an assignment `NAME=VALUE`")])
         if not begin[0].rstrip(" \t").endswith(("=", ":")):
             yield line, begin["name"], None, ""
             position = begin.end()
@@ -63,14 +63,14 @@ def _entries(text: str, name: str) -> Iterator[tuple[int, str, str | None, str]]
 
 
 def _value(text: str, start: int, where: str) -> tuple[str, str, int]:
-    """Return a value, the quotes that it stood in, and where it ends."""
+    """Return a value, its quotes, and where it ends."""
     quote = text[start : start + 1]
     if quote not in {"'", '"'}:
         end = next((at for at in (text.find("\n", start),) if at >= 0), len(text))
         return re.split(r"(?:^|\s+)#", text[start:end].rstrip("\r"), maxsplit=1)[0].strip(), "", end
     closed = re.compile(r"'([^']*)'" if quote == "'" else r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match(text, start)
     if not closed:
-        raise SettingsError([Problem(where, f"a value without its closing {quote}")])
+        raise SettingsError([Problem(where, f"the value has no closing {quote}")])
     if quote == "'":
         return closed[1], quote, closed.end()
     escaped = re.sub(r"(?s)\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), closed[1])

@@ -1,4 +1,4 @@
-"""A compose project → services: every value of it accounted for, nothing written yet."""
+"""A compose project → services: accounts for every value of it, and writes nothing."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from dockyard.settings.types import UnfitError
 
 
 class NewService(NamedTuple):
-    """A service to be: its name, its wave if it has one, and its files by their paths below its directory."""
+    """A service to create: its name, its wave if it has one, and its files by their paths below its directory."""
 
     name: str
     wave: str
@@ -29,7 +29,7 @@ class NewService(NamedTuple):
 
 
 class Import(NamedTuple):
-    """What an import comes to."""
+    """The result of an import."""
 
     project: Project
     services: tuple[NewService, ...]
@@ -40,9 +40,9 @@ class Import(NamedTuple):
 
 
 def plan_import(project: Project, wanted: Wanted, base: str) -> Import:
-    """Plan the import of a project, whose services keep their data below `base`.
+    """Plan the import of a project whose services store their data below `base`.
 
-    Raises SettingsError for what no service can be made from.
+    Raises SettingsError for a project that cannot be imported.
     """
     _refuse_names(project, wanted)
     waves = ordering.waves_of(project, wanted)
@@ -69,17 +69,18 @@ def _is_wave(outcome: Outcome) -> bool:
 def _refuse_names(project: Project, wanted: Wanted) -> None:
     """Raise SettingsError for a project without services, and for those that cannot be directories."""
     if not project.services:
-        raise SettingsError([Problem(project.root.node.where, "no services", "a compose file has `services`")])
+        problem = Problem(project.root.node.where, "there are no services", "name a compose file with `services`")
+        raise SettingsError([problem])
     problems = []
     for name, part in project.services.items():
         try:
             NAME.type.read(Scalar(wanted.prefix + name))
         except UnfitError:
             problems.append(
-                Problem(part.node.where, f"`{name}` is no name for a service here", "--prefix, or rename it")
+                Problem(part.node.where, f"`{name}` is not a valid name of a service", "use --prefix, or rename it")
             )
         if wanted.prefix + name == RESERVED:
-            problems.append(Problem(part.node.where, f"`{RESERVED}` is a name that is taken", "--prefix"))
+            problems.append(Problem(part.node.where, f"the name `{RESERVED}` is reserved", "use --prefix"))
         if not part.at("image") and not part.at("build"):
             problems.append(Problem(part.node.where, f"`{name}` has neither `image` nor `build`"))
     if problems:
@@ -87,7 +88,7 @@ def _refuse_names(project: Project, wanted: Wanted) -> None:
 
 
 def _outcomes(context: Context) -> Iterator[Outcome]:
-    """Yield what becomes of each key of a service, and what compose does without being told."""
+    """Yield the outcome of each key of a service, and of what compose does by default."""
     yield from ordering.autostart(context)
     yield from network_rules.joined(context)
     yield setting("puid", "")
@@ -100,7 +101,7 @@ def _outcomes(context: Context) -> Iterator[Outcome]:
 
 
 def _fit(outcome: Outcome, context: Context) -> Outcome:
-    """Return an outcome; where the setting would refuse the value, or show a secret, its parts are left behind."""
+    """Return an outcome; if the setting would refuse the value, or show a secret, its parts are left behind."""
     if not isinstance(outcome, Carried) or not outcome.key or not outcome.parts:
         return outcome
     try:
@@ -112,7 +113,7 @@ def _fit(outcome: Outcome, context: Context) -> Outcome:
 
 
 def _accounted(service: Part, outcomes: list[Outcome]) -> list[Outcome]:
-    """Return what becomes of all values of a service: what nobody spoke for is left, and said so."""
+    """Return the outcomes of all values of a service: a value that no rule handles is reported as left behind."""
     once = _without_second_meanings(outcomes)
     spoken = {part.path for outcome in once if isinstance(outcome, Carried | Left) for part in outcome.parts}
     for leaf in service.leaves():
@@ -123,14 +124,14 @@ def _accounted(service: Part, outcomes: list[Outcome]) -> list[Outcome]:
 
 def _unspoken(leaf: Part) -> Outcome:
     if leaf.is_empty or not leaf.text:
-        return Carried((leaf,), how="no value, as if it were not there")
-    return Left((leaf,), "not of a form that is known here", FLAG)
+        return Carried((leaf,), how="no value, as if not set")
+    return Left((leaf,), "its form is not known", FLAG)
 
 
 def _without_second_meanings(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Return the outcomes; a setting that takes one value has the first, another one is left behind.
+    """Return the outcomes; a setting with a single value has the first one, others are left behind.
 
-    A command line of which a word is left behind is left as a whole.
+    If a word of a command line is left behind, so is the whole command line.
     """
     found: list[Outcome] = []
     values: dict[str, Carried] = {}
@@ -140,7 +141,7 @@ def _without_second_meanings(outcomes: Iterable[Outcome]) -> list[Outcome]:
             continue
         first = values.setdefault(outcome.key, outcome) if isinstance(outcome.node, Scalar) else outcome
         if first.node != outcome.node and _text(first) != _text(outcome):
-            found.append(Left(outcome.parts, f"`{outcome.key}` is {_text(first)} already"))
+            found.append(Left(outcome.parts, f"`{outcome.key}` is already {_text(first)}"))
         elif first is outcome or outcome.parts:
             found.append(outcome)
     return found
@@ -151,7 +152,7 @@ def _text(outcome: Carried) -> str:
 
 
 def _rest(root: Part, outcomes: list[Outcome]) -> list[Outcome]:
-    """Return what becomes of what is no service; a value that an alias has in a service was spoken for there."""
+    """Return the outcomes outside of services; a value that a service has by an alias is handled there."""
     spoken = {
         part.node.where
         for outcome in outcomes

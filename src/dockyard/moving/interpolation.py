@@ -11,7 +11,7 @@ _OPERATOR = re.compile(r":?[-?+]")
 
 
 class Interpolated(NamedTuple):
-    """A text with its variables replaced: which were used, which of these have no value, and what is wrong."""
+    """A text with its variables replaced: those that were used, those without a value, and what is wrong."""
 
     text: str
     used: tuple[str, ...] = ()
@@ -50,13 +50,13 @@ class _Reader:
         return "".join([*found, text[position:]])
 
     def _variable(self, text: str, start: int) -> tuple[str, int]:
-        """Return the value of what begins after a dollar, and where it ends."""
+        """Return the value of the variable that begins after a dollar, and where it ends."""
         if text[start : start + 1] == "$":
             return "$", start + 1
         if name := _NAME.match(text, start):
             return self._plain(name[0]), name.end()
         if text[start : start + 1] != "{":
-            raise _WrongError("a `$` that begins no variable: `$$` is a dollar")
+            raise _WrongError("this `$` does not begin a variable: `$$` is a dollar")
         end = _closing(text, start + 1)
         return self._braced(text[start + 1 : end]), end + 1
 
@@ -70,7 +70,7 @@ class _Reader:
         name = _NAME.match(inner)
         operator = _OPERATOR.match(inner, name.end()) if name else None
         if not name or (name.end() != len(inner) and not operator):
-            raise _WrongError("a `${…}` that is no variable")
+            raise _WrongError("this `${…}` is not a variable")
         if not operator:
             return self._plain(name[0])
         self.used[name[0]] = None
@@ -89,15 +89,15 @@ class _Reader:
 
 
 def _closing(text: str, start: int) -> int:
-    """Return where the brace ends that was opened before `start`."""
+    """Return where the brace that was opened before `start` ends."""
     depth = 1
     for position in range(start, len(text)):
         depth += (text.startswith("${", position)) - (text[position] == "}")
         if not depth:
             return position
-    raise _WrongError("a `${` without its `}`")
+    raise _WrongError("this `${` has no `}`")
 
 
 def problem_at(where: str, found: Interpolated) -> list[Problem]:
-    """Return what is wrong with an interpolated text, as a problem at its place."""
+    """Return what is wrong with an interpolated text, as a problem with its position."""
     return [Problem(where, found.problem, "set it in the environment or in .env")] if found.problem else []

@@ -1,4 +1,4 @@
-"""A launch, taken from its plan, in the form that other ways of launching are written from. Pure."""
+"""A launch, taken from its plan, in the form that exports are written from. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ OWN_LABELS = "dockyard."
 
 
 class Launched(NamedTuple):
-    """One launch: `wave` is None where it does not start by itself, `before` what is done on the host first."""
+    """One launch: `wave` is None without autostart, `before` are the commands to run on the host first."""
 
     service: str
     name: str
@@ -24,17 +24,17 @@ class Launched(NamedTuple):
     wave: int | None
 
     def last(self, flag: str) -> str:
-        """Return the value of a flag that counts once; empty where it is not there."""
+        """Return the last value of a flag; empty if it is not set."""
         return next((word.value for word in reversed(self.words) if word.flag == flag), "")
 
     @property
     def has_health_check(self) -> bool:
-        """Whether it says itself how its health is checked."""
+        """Whether its flags set a health check."""
         return bool(self.last("health-cmd"))
 
 
 def launched(plan: LaunchPlan) -> Launched:
-    """Return a launch from its plan, without what marks it as dockyard's own."""
+    """Return a launch from its plan, without dockyard's labels."""
     image, *command = plan.argv[len(plan.flags) :]
     wave = plan.settings[AUTOSTART]
     own = tuple(word for word in words_of(plan.flags[1:]) if not _is_own(word))
@@ -55,11 +55,11 @@ def _is_own(word: Word) -> bool:
 
 
 class UnsayableError(Exception):
-    """The target has no word for it; the text says why, or what comes nearest."""
+    """The target cannot express it; the text says why, or what comes nearest."""
 
 
 def earlier(one: Launched, others: Sequence[Launched]) -> list[Launched]:
-    """Return the launches that one's wave comes right after."""
+    """Return the launches of the wave before that of one."""
     before = [other for other in others if other.wave is not None and one.wave is not None and other.wave < one.wave]
     latest = max((other.wave for other in before if other.wave is not None), default=None)
     return [other for other in before if other.wave == latest]

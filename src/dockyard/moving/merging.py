@@ -1,11 +1,11 @@
-"""Merge keys, short forms made long ones, and one file's values over another's: as compose does it. Pure."""
+"""Merge keys, the long forms of short forms, and one file's values over another's: as compose does it. Pure."""
 
 from dockyard.errors import Problem, SettingsError
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
 
 MERGE = "<<"
 
-# Keys, wherever they stand in a service, whose list of texts is a map: `NAME=VALUE`, or `NAME:VALUE` for hosts.
+# Keys of a service whose list of texts is a map: `NAME=VALUE`, or `NAME:VALUE` for hosts.
 ASSIGNMENTS = {
     ("environment",): "=",
     ("labels",): "=",
@@ -15,14 +15,14 @@ ASSIGNMENTS = {
     ("build", "labels"): "=",
     ("deploy", "labels"): "=",
 }
-# Keys whose list is a map of nothing but names.
+# Keys whose list is a map with names only.
 NAMES = {("depends_on",), ("networks",)}
-# Lists that a later file replaces; all others it adds to.
+# Lists that a later file replaces; it appends to all others.
 REPLACED = {("command",), ("entrypoint",), ("healthcheck", "test")}
 
 
 def merged(node: Node, done: dict[int, Node] | None = None) -> Node:
-    """Return a tree without merge keys: each map has what it merges in, its own values winning."""
+    """Return a tree without merge keys: each map has the values that it merges in; its own take precedence."""
     known = {} if done is None else done
     if id(node) not in known:
         known[id(node)] = _merged(node, known)
@@ -49,7 +49,7 @@ def _merged(node: Node, done: dict[int, Node]) -> Node:
 
 
 def _sources(value: Node) -> tuple[Mapping, ...]:
-    """Return the maps that a merge key names, the strongest first."""
+    """Return the maps that a merge key names, in order of precedence."""
     every = value.items if isinstance(value, Sequence) else (value,)
     maps = tuple(source for source in every if isinstance(source, Mapping))
     if len(maps) != len(every):
@@ -63,12 +63,13 @@ def _refuse_twice(node: Mapping) -> None:
     seen: dict[str, str] = {}
     for key, _ in node.pairs:
         if key.text in seen:
-            raise SettingsError([Problem(key.where, f"`{key.text}` stands twice", f"the first is at {seen[key.text]}")])
+            hint = f"remove it; the first is at {seen[key.text]}"
+            raise SettingsError([Problem(key.where, f"`{key.text}` is a duplicate key", hint)])
         seen[key.text] = key.where
 
 
 def long_forms(service: Node, path: tuple[str, ...] = ()) -> Node:
-    """Return a service with lists of assignments and of names as maps; positions stay those of the items."""
+    """Return a service with lists of assignments and of names as maps, with the positions of the items."""
     if isinstance(service, Sequence) and path in ASSIGNMENTS:
         return Mapping(tuple(_assignment(item, ASSIGNMENTS[path]) for item in service.items), service.where)
     if isinstance(service, Sequence) and path in NAMES:
@@ -95,7 +96,7 @@ def _assignment(node: Node, sign: str) -> tuple[Scalar, Node]:
 
 
 def overlaid(below: Node, above: Node, path: tuple[str, ...] = ()) -> Node:
-    """Return a service, or a part of one, with later values over it: maps by key, lists one after the other."""
+    """Return a service, or a part of one, with later values over it: maps are merged by key, lists appended."""
     if isinstance(below, Mapping) and isinstance(above, Mapping):
         pairs = {key.text: (key, value) for key, value in below.pairs}
         for key, value in above.pairs:
@@ -108,7 +109,7 @@ def overlaid(below: Node, above: Node, path: tuple[str, ...] = ()) -> Node:
 
 
 def _without_replaced(below: Sequence, above: Sequence, path: tuple[str, ...]) -> tuple[Node, ...]:
-    """Return the items that stay beside later ones: mounts that have another target, else what is no repeat."""
+    """Return the items that later ones do not replace: mounts with another target, otherwise items that differ."""
     if path[-1:] in {("volumes",), ("devices",), ("secrets",), ("configs",)}:
         taken = {_target(item) for item in above.items}
         return tuple(item for item in below.items if _target(item) not in taken)

@@ -1,4 +1,4 @@
-"""Rules for what a container sees of the host: volumes, configs, secrets, devices."""
+"""Rules for what a container gets from the host: volumes, configs, secrets, devices."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +11,11 @@ from dockyard.settings.nodes import Mapping, Scalar
 from dockyard.settings.types import has_glob
 
 BEFORE = "its data"
-SHARED = "several services of the compose project write there"
+SHARED = "several services of the compose project write to it"
 
 
 def volumes(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield what stands in place of each mount: an image's file, a directory of the service's, one of the host."""
+    """Yield what replaces each mount: a file in the image, a directory of the service, or one of the host."""
     assert part.path  # noqa: S101 - the mounts are those of the context's service
     for mount in mounts_of(context.part):
         yield from _mount(mount, context)
@@ -31,7 +31,7 @@ def _mount(mount: Mount, context: Context) -> Iterator[Outcome]:
     elif mount.kind not in {"volume", "bind"} or not mount.target:
         yield Left(mount.parts, f"a mount of type `{mount.kind}` has no setting", "extra_docker: --mount=…")
     elif has_glob(mount.source) or ".." in mount.target.split("/"):
-        yield Left(mount.parts, "a path that would be read as a pattern", "rename it")
+        yield Left(mount.parts, "its path would be read as a pattern", "rename it")
     elif goes_into_image(mount, context.part, context.project):
         yield from _into_image(context.path(mount.source), mount.target, mount.parts)
     elif key:
@@ -45,7 +45,7 @@ def _mount(mount: Mount, context: Context) -> Iterator[Outcome]:
 
 
 def _key(mount: Mount, source: Path) -> str:
-    """Return which setting mounts it: a file would be empty under test if it were not copied."""
+    """Return the setting that mounts it: a file must be copied for tests, or it would be empty."""
     if mount.read_only:
         return "mount_ro"
     return "mount_persistent_test_copy_files" if source.is_file() else "mount_rw"
@@ -61,7 +61,7 @@ def _stored(store: Store, mount: Mount, context: Context) -> Iterator[Outcome]:
 
 
 def _pair(key: str, source: str, mount: Mount, context: Context) -> Carried:
-    """Return one mount; one that several services of the project write to says that they may."""
+    """Return one mount; if several services of the project write to it, it is marked as shared."""
     if mount.read_only or not has_several_writers(mount, context.project):
         return pair(key, source, mount.target, *mount.parts)
     where = mount.parts[0].node.where
@@ -84,29 +84,29 @@ def _tmpfs(mount: Mount) -> Iterator[Outcome]:
 
 
 _TOLD = {
-    "nocopy": "nothing of the image is ever copied into a directory",
-    "create_host_path": "directories of the service's own are made, others must be there",
+    "nocopy": "files of the image are never copied into a directory",
+    "create_host_path": "the service's own directories are created, others must exist",
 }
 
 
 def _rest(mount: Mount) -> Iterator[Outcome]:
-    """Yield what becomes of the finer points of a mount."""
+    """Yield the outcomes of the other options of a mount."""
     for leaf in mount.rest:
         name = leaf.path[-1]
         if name in _TOLD:
             yield Carried((leaf,), how=_TOLD[name])
         elif mount.kind != "tmpfs" or name not in {"size", "mode"}:
-            yield Left((leaf,), "no setting says this of a mount", "extra_docker: --mount=…")
+            yield Left((leaf,), "mounts have no setting for it", "extra_docker: --mount=…")
 
 
 def tmpfs(part: Part, _: Context) -> Iterator[Outcome]:
-    """Yield directories in memory."""
+    """Yield tmpfs mounts."""
     for item in part.items():
         yield setting("tmpfs", item.text, item)
 
 
 def devices(part: Part, _: Context) -> Iterator[Outcome]:
-    """Yield devices: of the same path inside and all permissions, or as a flag."""
+    """Yield devices: as a setting if the path inside is the same, with all permissions; otherwise as a flag."""
     for item in part.items():
         fields = item.pairs()
         names = ("source", "target", "permissions")
@@ -119,7 +119,7 @@ def devices(part: Part, _: Context) -> Iterator[Outcome]:
 
 
 def secrets(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield a read-only file for each secret, below the service's own data: no secret is written to its source."""
+    """Yield a read-only file for each secret, below the service's data: no secret is written to its source."""
     for name, target, item in _granted(part, context, "/run/secrets/"):
         yield pair("mount_ro", f"secrets/{name}", target, *item)
         definition = context.project.defined("secrets", name)
@@ -127,7 +127,7 @@ def secrets(part: Part, context: Context) -> Iterator[Outcome]:
         if file and context.path(file.text).exists():
             place = f"{context.base}/{context.directory}/secrets/{name}"
             yield Command(copy_of(context.path(file.text), place), "a secret")
-    yield from _owners(part, "compose itself ignores it outside of swarm")
+    yield from _owners(part, "compose ignores it outside of swarm")
 
 
 def configs(part: Part, context: Context) -> Iterator[Outcome]:
@@ -147,12 +147,12 @@ def configs(part: Part, context: Context) -> Iterator[Outcome]:
             if source and source.exists():
                 yield Command(copy_of(source, place), BEFORE)
             else:
-                yield Left(item, "what the config holds is not written", f"write it to {place}")
-    yield from _owners(part, "files in an image are root's, and everybody's to read")
+                yield Left(item, "the content of the config is not written", f"write it to {place}")
+    yield from _owners(part, "files in an image belong to root, and are readable by all users")
 
 
 def _granted(part: Part, context: Context, place: str) -> Iterator[tuple[str, str, tuple[Part, ...]]]:
-    """Yield name, target and leaves of each secret or config that a service is given."""
+    """Yield name, target and leaves of each secret or config of a service."""
     for item in part.items():
         fields = item.pairs()
         name = fields["source"].text if "source" in fields else item.text
@@ -175,4 +175,4 @@ def _owners(part: Part, why: str) -> Iterator[Outcome]:
     for item in part.items():
         for name, field in item.pairs().items():
             if name in {"uid", "gid", "mode"}:
-                yield Left((field,), why, "chown and chmod it where it lies")
+                yield Left((field,), why, "chown and chmod the file")

@@ -1,4 +1,4 @@
-"""What services of a project mount, in one form, and whose directory it will be here."""
+"""The mounts of a project's services in one form, and which service will own each directory."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ _FIELDS = {"type", "source", "target", "read_only"}
 
 
 class Mount(NamedTuple):
-    """A mount as compose has it: `kind` is volume, bind, tmpfs or what else it is called; an empty source: no name."""
+    """A mount of compose: `kind` is volume, bind, tmpfs or another type; an empty source: it has no name."""
 
     kind: str
     source: str
@@ -26,7 +26,7 @@ class Mount(NamedTuple):
     options: tuple[str, ...] = ()
 
     def store_key(self, project: Project) -> str:
-        """Return by what the services of a project share it; empty for what is nobody else's, or lies elsewhere."""
+        """Return the key by which the services of a project share it; empty if it is not shared, or outside of it."""
         if self.kind == "volume":
             place = bound(project, self.source)
             return f"path:{place}" if place else f"volume:{self.source}" if self.source else ""
@@ -61,7 +61,7 @@ def _long(item: Part) -> Mount:
 
 
 def bound(project: Project, volume: str) -> Path | None:
-    """Return the directory that a named volume is bound to by its driver's options, if it is."""
+    """Return the directory that a named volume is bound to by its driver's options, if any."""
     part = project.defined("volumes", volume)
     options = part.at("driver_opts") if part else None
     said = {name: option.text for name, option in options.pairs().items()} if options else {}
@@ -71,7 +71,7 @@ def bound(project: Project, volume: str) -> Path | None:
 
 
 def plan_stores(project: Project, wanted: Wanted, order: list[str], base: str) -> dict[str, Store]:
-    """Return whose each shared or own directory is: that of the first in `order` who mounts it."""
+    """Return the owner of each shared or own directory: the first service in `order` that mounts it."""
     found: dict[str, Store] = {}
     for name in order:
         for mount in mounts_of(project.services[name]):
@@ -84,7 +84,7 @@ def plan_stores(project: Project, wanted: Wanted, order: list[str], base: str) -
 
 
 def sharers(project: Project) -> Mapping[str, list[str]]:
-    """Return the services that mount each directory which more than one does."""
+    """Return the services that mount each directory that more than one mounts."""
     found: dict[str, list[str]] = {}
     for name, part in project.services.items():
         for key in {mount.store_key(project) for mount in mounts_of(part)} - {""}:
@@ -93,7 +93,7 @@ def sharers(project: Project) -> Mapping[str, list[str]]:
 
 
 def has_several_writers(mount: Mount, project: Project) -> bool:
-    """Return whether more than one service of a project writes to what is mounted; a socket has no writers."""
+    """Return whether more than one service of a project writes to a mount; a socket has no writers."""
     if mount.source.endswith(".sock"):
         return False
     writers = [
@@ -121,7 +121,7 @@ def _path(project: Project, key: str) -> str:
 
 
 def _free(path: str, taken: set[str]) -> str:
-    """Return a path that none of the taken ones is, or lies in."""
+    """Return a path that does not overlap with those in use."""
     number, free = 2, path
     while any(f"{free}/".startswith(f"{other}/") or f"{other}/".startswith(f"{free}/") for other in taken):
         number, free = number + 1, f"{path.replace('/', '-')}-{number}"
@@ -129,7 +129,7 @@ def _free(path: str, taken: set[str]) -> str:
 
 
 def _copy(project: Project, key: str, target: str) -> str:
-    """Return what copies the data; empty where there are none."""
+    """Return the command that copies the data; empty if there are none."""
     kind, _, rest = key.partition(":")
     there = shlex.quote(target)
     if kind == "volume":
@@ -140,7 +140,7 @@ def _copy(project: Project, key: str, target: str) -> str:
 
 
 def copy_of(source: Path, target: str) -> str:
-    """Return what copies a file or directory of the host; empty where there is none."""
+    """Return the command that copies a file or directory of the host; empty if it does not exist."""
     here, there = shlex.quote(str(source)), shlex.quote(target)
     if source.is_dir():
         return f"mkdir -p {there} && cp -a {here}/. {there}/"
@@ -149,7 +149,7 @@ def copy_of(source: Path, target: str) -> str:
 
 
 def goes_into_image(mount: Mount, service: Part, project: Project) -> bool:
-    """Return whether a mount is configuration that can be part of the image, and nobody writes to."""
+    """Return whether a mount is configuration that can be part of the image, and is never written to."""
     source = absolute(project, mount.source)
     inside = mount.kind == "bind" and source != project.directory and bool(mount.store_key(project))
     if not inside or not mount.read_only or service.at("build"):
@@ -164,7 +164,7 @@ def _is_written(path: Path, project: Project) -> bool:
 
 
 def fits_image(source: Path) -> bool:
-    """Return whether a file or directory is configuration that an image may hold: small, and everybody's to read."""
+    """Return whether a file or directory is configuration that an image may contain: small, and readable by all."""
     entries = [source, *source.rglob("*")] if source.is_dir() else [source]
     total = 0
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Rules for where a container is reached: networks, names, ports."""
+"""Rules for how a container is reached: networks, names, ports."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ ALIAS = "--network-alias"
 
 
 def real_name(project: Project, kind: str, name: str) -> str:
-    """Return what the engine calls a network or volume of a project."""
+    """Return the engine's name of a network or volume of a project."""
     part = project.defined(kind, name)
     named = part.at("name") if part else None
     external = part.at("external") if part else None
@@ -25,7 +25,7 @@ def real_name(project: Project, kind: str, name: str) -> str:
 
 
 def chosen(part: Part, project: Project) -> str:
-    """Return which of its networks a service joins: of the highest priority, shared with most others, first by name."""
+    """Return the network that a service joins: by priority, then by how many others share it, then by name."""
     said = part.at("networks")
     members = said.pairs() if said else {}
     if part.at("network_mode"):
@@ -41,7 +41,7 @@ def chosen(part: Part, project: Project) -> str:
 
 
 def joined(context: Context) -> Iterator[Outcome]:
-    """Yield the network that a service joins, and the name by which the others of its project know it."""
+    """Yield the network that a service joins, and its name for the other services of its project."""
     name = chosen(context.part, context.project)
     if not name:
         return
@@ -53,7 +53,7 @@ def joined(context: Context) -> Iterator[Outcome]:
 
 
 def networks(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield what is said of the network that is joined; the others are left, unless all are on one."""
+    """Yield the options of the joined network; other networks are left behind, unless all services are on one."""
     name = chosen(context.part, context.project)
     for other, member in part.pairs().items():
         if other == name:
@@ -67,9 +67,8 @@ def networks(part: Part, context: Context) -> Iterator[Outcome]:
 
 
 def _both(network: str, container: str) -> str:
-    return (
-        f"`d import --network NAME` has all on one; or, after each launch: docker network connect {network} {container}"
-    )
+    connect = f"docker network connect {network} {container}"
+    return f"put all on one with `d import --network NAME`, or after each launch: {connect}"
 
 
 _MEMBER = of_map(
@@ -79,14 +78,14 @@ _MEMBER = of_map(
         "ipv6_address": lambda part, _: [flag("--ip6", part.text, part)],
         "link_local_ips": lambda part, _: [flag("--link-local-ip", item.text, item) for item in part.items()],
         "mac_address": lambda part, _: [flag("--mac-address", part.text, part)],
-        "priority": lambda part, _: [Carried((part,), how="which network is joined")],
+        "priority": lambda part, _: [Carried((part,), how="decides which network is joined")],
     },
     lambda part, _: [Left(part.leaves(), "the engine's `run` has no flag for it", "docker network connect")],
 )
 
 
 def network_mode(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield a network that is none of the project's: the engine's own, or another container's."""
+    """Yield a network outside of the project: one of the engine, or another container's."""
     kind, _, name = part.text.partition(":")
     if kind == "service":
         yield setting("network", f"container:{other_container(name, context)}", part)
@@ -101,7 +100,7 @@ def other_container(name: str, context: Context) -> str:
 
 
 def namespace(name: str) -> Rule:
-    """Return a rule for a namespace that may be another service's."""
+    """Return a rule for a namespace that may belong to another service."""
 
     def rule(part: Part, context: Context) -> Iterator[Outcome]:
         kind, _, other = part.text.partition(":")
@@ -113,7 +112,7 @@ def namespace(name: str) -> Rule:
 
 
 def ports(part: Part, _: Context) -> Iterator[Outcome]:
-    """Yield published ports, on IPv6 too where no address is named, as compose does."""
+    """Yield published ports, also on IPv6 if no address is named, as compose does."""
     for item in part.items() if not part.text else [part]:
         fields = item.pairs()
         yield from _port(_short(fields), _used(fields)) if fields else _port(item.text, (item,))
@@ -146,9 +145,9 @@ def _port(text: str, parts: tuple[Part, ...]) -> Iterator[Outcome]:
 def _rest_of_port(fields: dict[str, Part]) -> Iterator[Outcome]:
     for name, field in fields.items():
         if name == "mode" and field.text in {"ingress", "host"}:
-            yield Carried((field,), how="one engine: both modes are one")
+            yield Carried((field,), how="with a single engine, both modes are the same")
         elif name in {"name", "app_protocol", "mode"}:
-            yield Left((field,), "no engine has a word for it: compose keeps it as a remark")
+            yield Left((field,), "no engine supports it: in compose it is only a comment")
 
 
 def extra_hosts(part: Part, _: Context) -> Iterator[Outcome]:
@@ -162,10 +161,11 @@ def extra_hosts(part: Part, _: Context) -> Iterator[Outcome]:
 
 
 def links(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield nothing for a link to a service by its own name, which its network tells anyway."""
+    """Accept a link to a service by its own name, which its network resolves anyway."""
     for item in part.items():
         name, _, alias = item.text.partition(":")
         if alias in {"", name} and name in context.project.services:
-            yield Carried((item,), how="services of one network find each other by name")
+            yield Carried((item,), how="services in the same network find each other by name")
         else:
-            yield Left((item,), "a service has the same name for all", f"`extra_docker: {ALIAS}={alias}` in {name}")
+            instead = f"`extra_docker: {ALIAS}={alias}` in {name}"
+            yield Left((item,), "a service has the same name for all others", instead)

@@ -15,15 +15,15 @@ SHARED_NAMESPACES = ("network_mode", "ipc", "pid")
 
 
 def waves_of(project: Project, wanted: Wanted) -> dict[str, int]:
-    """Return the wave of each service, from the first that was asked for on.
+    """Return the wave of each service, starting with `wanted.first_wave`.
 
-    Raises SettingsError for services that wait for each other, and for one that is not there.
+    Raises SettingsError for services that depend on each other, and for one that does not exist.
     """
     graph = {name: dict(_dependencies(part, project)) for name, part in project.services.items()}
     waves = _waves(graph, wanted.first_wave)
     for names in sharers(project).values():
         first, *others = sorted(names, key=lambda name: (waves[name], name))
-        for other in others:  # who owns a directory makes it
+        for other in others:  # the owner of a directory creates it
             graph[other].setdefault(first, project.services[other].where)
     return _waves(graph, wanted.first_wave)
 
@@ -41,18 +41,19 @@ def _sorted(graph: Mapping[str, Mapping[str, str]]) -> list[str]:
     except CycleError as error:
         way = error.args[1]
         where = graph[way[1]][way[0]]
-        message = f"services wait for each other: {' → '.join(reversed(way))}"
-        raise SettingsError([Problem(where, message, "take one of these out of `depends_on`")]) from None
+        message = f"services depend on each other: {' → '.join(reversed(way))}"
+        raise SettingsError([Problem(where, message, "remove one of these from `depends_on`")]) from None
 
 
 def _dependencies(service: Part, project: Project) -> Iterator[tuple[str, str]]:
-    """Yield the services that one depends on, each with where that is said. Raises SettingsError."""
+    """Yield the services that one depends on, each with the position of the dependency. Raises SettingsError."""
     said = service.at("depends_on")
     for name, part in said.pairs().items() if said else ():
         if name in project.services:
             yield name, part.where
         else:
-            raise SettingsError([Problem(part.node.where, f"no service `{name}`", "depends_on names services")])
+            problem = Problem(part.node.where, f"there is no service `{name}`", "name a service in `depends_on`")
+            raise SettingsError([problem])
     for key in SHARED_NAMESPACES:
         other = service.at(key)
         kind, _, name = other.text.partition(":") if other else ("", "", "")
@@ -65,20 +66,20 @@ def _dependencies(service: Part, project: Project) -> Iterator[tuple[str, str]]:
 
 
 def autostart(context: Context) -> Iterator[Outcome]:
-    """Yield the service's wave; one of a profile that was not asked for starts when it is told to."""
+    """Yield the service's wave; one of a profile that was not requested has no autostart."""
     profiles = context.part.at("profiles")
     names = {item.text for item in profiles.items()} if profiles else set()
     leaves = profiles.leaves() if profiles else ()
     if names and not names & context.wanted.profiles and "*" not in context.wanted.profiles:
-        yield Carried(leaves, how="no autostart: nobody asked for its profile")
+        yield Carried(leaves, how="no autostart: its profile was not requested")
     else:
         others = [name for name, _ in _dependencies(context.part, context.project)]
-        how = f"after {listed(dict.fromkeys(others))}" if others else "depends on no other"
+        how = f"after {listed(dict.fromkeys(others))}" if others else "no dependencies"
         yield setting("autostart", str(context.waves[context.name]), *leaves)._replace(how=how)
 
 
 def depends_on(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield what becomes of each dependency: the wave says it, and a wave waits for health where that is checked."""
+    """Yield the outcome of each dependency: it is expressed by the wave, which waits for health checks."""
     for name, dependency in part.pairs().items():
         if dependency.is_empty:
             yield Carried((dependency,), how=f"a wave after {name}")
@@ -88,8 +89,8 @@ def depends_on(part: Part, context: Context) -> Iterator[Outcome]:
 
 def _condition(name: str, key: str, field: Part, context: Context) -> Outcome:
     if key == "condition" and field.text == "service_completed_successfully":
-        why = f"a wave waits until `{name}` is up, not until it has ended"
-        return Left((field,), why, f"do by hand, or in the image's own start, what `{name}` does")
+        why = f"a wave waits until `{name}` is up, not until it ends"
+        return Left((field,), why, f"do what `{name}` does by hand, or in the start-up of the image")
     if key == "restart" and field.is_set:
-        return Left((field,), "a service is not restarted with another", f"d restart {context.directory}")
+        return Left((field,), "a service is not restarted together with another", f"d restart {context.directory}")
     return Carried((field,), how=f"a wave after {name}, which waits for its health check if it has one")

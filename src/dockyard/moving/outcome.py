@@ -1,4 +1,4 @@
-"""What becomes of the values of a compose file: a setting, a file, something else that is told, or nothing, and why."""
+"""Outcomes of the values of a compose file: a setting, a file, something else that is reported, or nothing, and why."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,9 +8,9 @@ from dockyard.settings.nodes import Mapping, Node, Scalar
 
 
 class Carried(NamedTuple):
-    """Values that are carried: by a setting, `key` and an item of its; or, without a key, by what `how` says.
+    """Values that are carried over: by a setting, `key` with an item; or, without a key, as `how` says.
 
-    `parts` are empty for what compose does without being told.
+    `parts` are empty for defaults of compose.
     """
 
     parts: tuple[Part, ...]
@@ -28,7 +28,7 @@ class Left(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file or directory that a service gets: below its directory, with a text or copied from a source."""
+    """A file or directory of a new service: its path below its directory, and its text or the source of a copy."""
 
     path: str
     text: str = ""
@@ -43,23 +43,23 @@ class Line(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command to run before the first launch, for whom it is meant and why."""
+    """A command to run before the first launch, and why."""
 
     text: str
     why: str
     network: str = ""
-    """The network that it creates, if it does."""
+    """The network that it creates, if any."""
 
 
 class Secret(NamedTuple):
-    """A value that is not written anywhere: by what name it is asked for, and where it stands now."""
+    """A value that is never written: the name by which it is requested, and its current location."""
 
     name: str
     value: str
     where: str
 
     def __repr__(self) -> str:
-        """Return what may be shown."""
+        """Return it without the value."""
         return f"Secret({self.name!r}, ***, {self.where!r})"
 
 

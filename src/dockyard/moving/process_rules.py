@@ -1,4 +1,4 @@
-"""Rules for what runs in a container, and how its health and its end are seen to."""
+"""Rules for what runs in a container, its health check and its stop."""
 
 import math
 import shlex
@@ -11,11 +11,11 @@ from dockyard.moving.rules import Rule, of_map
 from dockyard.moving.tree import Part, seconds
 from dockyard.settings.nodes import Scalar, Sequence
 
-IN_THE_IMAGE = "have the program read it from its environment, or from a file"
+IN_THE_IMAGE = "have the program read it from its environment or from a file"
 
 
 def words(part: Part) -> list[str]:
-    """Return the words of a command: of a list as they are, of a text by the shell's quotes; else none."""
+    """Return the words of a command: the items of a list, or a text split as in the shell; otherwise none."""
     if isinstance(part.node, Sequence):
         return [item.text for item in part.items()]
     try:
@@ -25,7 +25,7 @@ def words(part: Part) -> list[str]:
 
 
 def entrypoint(part: Part, _: Context) -> Iterator[Outcome]:
-    """Yield the flag for the first word; the others stand before the command. An empty one takes away the image's."""
+    """Yield the flag for the first word; the others precede the command. An empty one removes the image's."""
     first, *others = words(part) or [""]
     yield flag("--entrypoint", first, *part.leaves())
     for word in others:
@@ -37,7 +37,7 @@ def command(part: Part, _: Context) -> Iterator[Outcome]:
     for word in words(part):
         yield setting("cmd", word, *part.leaves())
     if part.is_empty:
-        yield Carried((part,), how="the image's command, as without it")
+        yield Carried((part,), how="the image's command, as by default")
 
 
 def _test(part: Part, _: Context) -> Iterator[Outcome]:
@@ -57,7 +57,7 @@ def _disable(part: Part, _: Context) -> Iterator[Outcome]:
     if part.is_set:
         yield Carried((part,), "healthcheck", Scalar("none", part.node.where))
     else:
-        yield Carried((part,), how="a health check, as without it")
+        yield Carried((part,), how="a health check, as by default")
 
 
 def _health(name: str) -> Rule:
@@ -65,8 +65,8 @@ def _health(name: str) -> Rule:
 
 
 def _unknown_health(part: Part, _: Context) -> Iterator[Outcome]:
-    since = "only engines from 25 on know it"
-    yield Left(part.leaves(), since, f"where yours does: `extra_docker: --health-start-interval={part.text}`")
+    since = "docker before 25 does not support it"
+    yield Left(part.leaves(), since, f"if yours does: `extra_docker: --health-start-interval={part.text}`")
 
 
 healthcheck = of_map(
@@ -80,14 +80,14 @@ healthcheck = of_map(
 
 
 def stop_grace_period(part: Part, _: Context) -> Iterator[Outcome]:
-    """Yield whole seconds; more rather than fewer."""
+    """Yield whole seconds, rounded up."""
     wanted = seconds(part.text)
     if wanted is not None:
         yield setting("stop_timeout", str(math.ceil(wanted)), part)
 
 
 def environment(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield variables; one without a value is the one of whoever imports."""
+    """Yield variables; one without a value is taken from the environment of the import."""
     for name, value in part.pairs().items():
         inherited = context.project.variables.get(name)
         if not value.is_empty:
@@ -100,7 +100,7 @@ def environment(part: Part, context: Context) -> Iterator[Outcome]:
 
 
 def variable(name: str, value: Part, context: Context, used: tuple[str, ...] = ()) -> Iterator[Outcome]:
-    """Yield one variable: a secret by its name, with the secret; another as it is, a star at its beginning escaped."""
+    """Yield one variable: a secret by its name, with the secret; another as it is, with a leading star escaped."""
     secret = context.secret(name, value, used)
     if secret:
         yield secret
@@ -110,7 +110,7 @@ def variable(name: str, value: Part, context: Context, used: tuple[str, ...] = (
 
 
 def env_file(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield the variables of files: a later file's win, those of `environment` over all. Raises UsageError."""
+    """Yield the variables of files: later ones override earlier ones, and `environment` all. Raises UsageError."""
     said = context.part.at("environment")
     own = said.pairs() if said else {}
     found: dict[str, tuple[Part, tuple[str, ...]]] = {}
@@ -133,9 +133,9 @@ def env_file(part: Part, context: Context) -> Iterator[Outcome]:
 
 
 def without_secrets(outcome: Carried, context: Context) -> Carried | Left:
-    """Return an outcome, or its parts as left behind where it would write a secret down."""
+    """Return an outcome; if it would write a secret, its parts are left behind."""
     if outcome.key == "env" or not outcome.key:
         return outcome
     secret = next(filter(None, map(context.uses_secret, outcome.parts)), "")
-    why = f"it holds a secret, {secret}, and settings.yaml holds none"
+    why = f"it contains a secret, {secret}, which does not belong into settings.yaml"
     return Left(outcome.parts, why, IN_THE_IMAGE) if secret else outcome

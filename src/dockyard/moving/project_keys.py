@@ -1,4 +1,4 @@
-"""What the top of a compose file says, and what becomes of it: networks, volumes, secrets, configs."""
+"""Rules for the top-level keys of a compose file: networks, volumes, secrets, configs."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ TopRule = Callable[[Part, Project, Wanted], Iterator[Outcome]]
 
 
 def network_commands(project: Project, wanted: Wanted) -> Iterator[Outcome]:
-    """Yield what makes the networks that services of the project join."""
+    """Yield the commands that create the networks that services of the project join."""
     joined = {chosen(part, project) for part in project.services.values()} - {""}
     if wanted.network:
         yield Command(f"docker network create {shlex.quote(wanted.network)}", NETWORK, wanted.network)
@@ -24,7 +24,7 @@ def network_commands(project: Project, wanted: Wanted) -> Iterator[Outcome]:
         part = project.defined("networks", name)
         external = part.at("external") if part else None
         if external and (external.is_set or external.pairs()):
-            continue  # somebody else makes it
+            continue  # it is created elsewhere
         flags = [word for _, word in _network_flags(part)] if part else []
         real = real_name(project, "networks", name)
         yield Command(shlex.join(("docker", "network", "create", *flags, real)), NETWORK, real)
@@ -36,7 +36,7 @@ _PAIRS = {("driver_opts",): "--opt", ("labels",): "--label", ("ipam", "options")
 
 
 def _network_flags(part: Part) -> Iterator[tuple[Part, str]]:
-    """Yield what is said of a network with the flag that says it."""
+    """Yield the values of a network, each with its flag."""
     for leaf in part.leaves():
         *above, key = leaf.path[2:] or [""]
         match above, key:
@@ -71,7 +71,7 @@ def _networks(part: Part, project: Project, wanted: Wanted) -> Iterator[Outcome]
             elif key in {"", "name", "external", "external.name"}:
                 yield Carried((leaf,), how="the network's name")
             elif not leaf.is_set and leaf.text.lower() in {"false", "no", "0"}:
-                yield Carried((leaf,), how="off, as without it")
+                yield Carried((leaf,), how="off by default")
             else:
                 yield Left((leaf,), "`docker network create` has no flag for it")
 
@@ -82,13 +82,13 @@ def _volumes(part: Part, project: Project, _: Wanted) -> Iterator[Outcome]:
         for leaf in volume.leaves():
             key = ".".join(leaf.path[2:])
             if key in {"", "name", "external", "external.name"} or (key == "driver" and leaf.text == "local"):
-                yield Carried((leaf,), how="a directory, and where its data are copied from")
+                yield Carried((leaf,), how="a directory, and the source of its data")
             elif key.startswith("driver_opts.") and is_bound:
-                yield Carried((leaf,), how="where its data are copied from")
+                yield Carried((leaf,), how="the source of its data")
             elif key.startswith("labels"):
                 yield Left((leaf,), "a directory has no labels")
             else:
-                yield Left((leaf,), "a directory has no driver", "mount it on the host, and name its path in full")
+                yield Left((leaf,), "a directory has no driver", "mount it on the host, and use its absolute path")
 
 
 def _secrets(part: Part, project: Project, _: Wanted) -> Iterator[Outcome]:
@@ -97,12 +97,12 @@ def _secrets(part: Part, project: Project, _: Wanted) -> Iterator[Outcome]:
             key = leaf.path[-1]
             place = f"VOL_BASE/SERVICE/secrets/{name}"
             if key == "file" and absolute(project, leaf.text).exists():
-                yield Carried((leaf,), how="where it is copied from")
+                yield Carried((leaf,), how="the source of the copy")
             elif key == "environment":
                 write = f"printenv {shlex.quote(leaf.text)} | install -D -m 0444 /dev/stdin {place}"
                 yield Left((leaf,), "the value is not written", write)
             elif key == "name":
-                yield Left((leaf,), "a file is called as its secret")
+                yield Left((leaf,), "the file has the name of its secret")
             else:
                 yield Left((leaf,), "there is nothing to copy", f"write it to {place}")
 
@@ -112,9 +112,10 @@ def _configs(part: Part, project: Project, _: Wanted) -> Iterator[Outcome]:
         for leaf in config.leaves():
             key = leaf.path[-1]
             if (key == "file" and absolute(project, leaf.text).exists()) or key == "content":
-                yield Carried((leaf,), how="what the file holds")
+                yield Carried((leaf,), how="the content of the file")
             else:
-                yield Left((leaf,), "there is nothing to copy", "write it where the service's settings.yaml mounts it")
+                instead = "write the file that the service's settings.yaml mounts"
+                yield Left((leaf,), "there is nothing to copy", instead)
 
 
 def _left(why: str, instead: str = "") -> TopRule:
@@ -125,7 +126,7 @@ def _left(why: str, instead: str = "") -> TopRule:
 
 
 def _name(part: Part, _: Project, __: Wanted) -> Iterator[Outcome]:
-    yield Carried((part,), how="the project's name, in those of networks, volumes and secrets")
+    yield Carried((part,), how="the project's name, as part of the names of networks, volumes and secrets")
 
 
 PROJECT_KEYS: dict[str, TopRule] = {
@@ -135,16 +136,14 @@ PROJECT_KEYS: dict[str, TopRule] = {
     "volumes": _volumes,
     "secrets": _secrets,
     "configs": _configs,
-    "include": _left("another project's file is not read", "d import it by itself, first"),
+    "include": _left("files of other projects are not read", "import that file first, with `d import`"),
 }
 
 
 def project_outcomes(project: Project, wanted: Wanted) -> Iterator[Outcome]:
-    """Yield what becomes of all that is no service."""
+    """Yield the outcomes of everything but services."""
     for key, part in project.root.pairs().items():
         if key == "services":
             continue
-        unknown = (
-            "an extension: nothing reads it but its aliases" if key.startswith("x-") else "there is nothing like it"
-        )
+        unknown = "an extension: it is only used by aliases" if key.startswith("x-") else "there is no counterpart"
         yield from PROJECT_KEYS.get(key, _left(unknown))(part, project, wanted)

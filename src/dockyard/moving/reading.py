@@ -1,4 +1,4 @@
-"""Compose files → one project: merge keys, `extends`, later files and variables worked in, as compose v2 does."""
+"""Compose files → one project: resolves merge keys, `extends`, later files and variables, as compose v2 does."""
 
 import os
 import re
@@ -25,7 +25,7 @@ OVERRIDES = (
 class Project(NamedTuple):
     """A compose project.
 
-    `used` says of values, by their positions, which variables they were made from; `unset` are those without a value.
+    `used` has the variables that values use, by their positions; `unset` are variables without a value.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Project(NamedTuple):
     unset: tuple[str, ...]
     notes: tuple[str, ...]
     sources: AbstractMapping[str, str]
-    """Where each variable of .env stands."""
+    """The position of each variable of .env."""
 
     @property
     def services(self) -> dict[str, Part]:
@@ -45,12 +45,12 @@ class Project(NamedTuple):
         return found.pairs() if found else {}
 
     def defined(self, kind: str, name: str) -> Part | None:
-        """Return what the top of the file says of a network, volume, config or secret."""
+        """Return the top-level definition of a network, volume, config or secret."""
         return self.root.at(kind, name)
 
 
 def read_project(files: list[str], environ: AbstractMapping[str, str]) -> Project:
-    """Read a project. Raises SettingsError with what is wrong with its files, UsageError for one that is not there."""
+    """Read a project. Raises SettingsError with what is wrong with its files, UsageError for a missing one."""
     directory = Path(os.path.normpath(Path(files[0]).absolute())).parent
     assignments = _dotenv(directory, environ)
     variables = {one.name: one.value for one in assignments if one.value is not None} | dict(environ)
@@ -87,14 +87,15 @@ def _dotenv(directory: Path, environ: AbstractMapping[str, str]) -> list[Assignm
 
 
 def read_env_file(path: Path, shown: str, variables: AbstractMapping[str, str], *, raw: bool) -> list[Assignment]:
-    """Return the variables of an `env_file`. Raises UsageError where it cannot be read, SettingsError."""
+    """Return the variables of an `env_file`. Raises UsageError if it cannot be read, SettingsError."""
     return read_assignments(_text_of(path, shown), shown, variables, raw=raw)
 
 
 def _notes(files: list[str], directory: Path) -> list[str]:
     given = {Path(file).name for file in files}
     beside = [name for name in OVERRIDES if (directory / name).is_file() and name not in given]
-    return [f"{name} lies beside it and was not read: name it after {files[0]} to have it count" for name in beside]
+    advice = f"to include it, add it after {files[0]}"
+    return [f"{name} is in the same directory and was not read: {advice}" for name in beside]
 
 
 def _project_name(
@@ -106,12 +107,13 @@ def _project_name(
     name = wanted or re.sub(r"^[^a-z0-9]+|[^a-z0-9_-]", "", directory.name.lower()) or "project"
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         where = said.node.where if said else "COMPOSE_PROJECT_NAME"
-        raise SettingsError([Problem(where, f"`{name}` is no project's name", "small letters, digits, `_` and `-`")])
+        hint = "use lower-case letters, digits, `_` and `-`"
+        raise SettingsError([Problem(where, f"`{name}` is not a valid name of a project", hint)])
     return name
 
 
 class _Reader:
-    """Reads files of one project; each value's variables are replaced once, wherever aliases have it."""
+    """Reads files of one project; the variables of a value are replaced once, even if aliases repeat it."""
 
     def __init__(self, variables: AbstractMapping[str, str]) -> None:
         self._variables = variables
@@ -121,7 +123,7 @@ class _Reader:
         self._roots: dict[Path, Mapping] = {}
 
     def read(self, path: Path, shown: str) -> Mapping:
-        """Return a file's tree, services extended and in their long forms. Raises SettingsError."""
+        """Return a file's tree, with `extends` resolved and services in their long forms. Raises SettingsError."""
         root = self._tree(path, shown)
         pairs: list[tuple[Scalar, Node]] = []
         for key, value in root.pairs:
@@ -165,7 +167,7 @@ class _Reader:
         return node._replace(text=found.text, plain=node.plain and not found.used)
 
     def _extended(self, body: Node, path: Path, shown: str, way: tuple[str, ...]) -> Node:
-        """Return a service with what it extends below it."""
+        """Return a service merged over the one that it extends."""
         service = long_forms(body)
         extends = Part((), service).at("extends")
         if not extends or not isinstance(service, Mapping):
@@ -179,11 +181,11 @@ class _Reader:
             )
         shown_there = fields["file"].text if "file" in fields else shown
         if other.absolute().parent != path.absolute().parent:
-            hint = "let compose put the files together: docker compose config > one.yaml"
-            raise SettingsError([Problem(extends.node.where, "extends a service of another directory", hint)])
+            hint = "merge the files with compose: docker compose config > one.yaml"
+            raise SettingsError([Problem(extends.node.where, "it extends a service of another directory", hint)])
         base = Part((), self._tree(other, shown_there)).at("services", name)
         if not base:
-            raise SettingsError([Problem(extends.node.where, f"no service `{name}` in {shown_there}")])
+            raise SettingsError([Problem(extends.node.where, f"there is no service `{name}` in {shown_there}")])
         below = self._extended(base.node, other, shown_there, (*way, name))
         own = Mapping(tuple(pair for pair in service.pairs if pair[0].text != "extends"), service.where)
         kept = Mapping(tuple(pair for pair in service.pairs if pair[0].text == "extends"), service.where)
@@ -191,7 +193,7 @@ class _Reader:
 
 
 def _over(below: Mapping, above: Mapping) -> Mapping:
-    """Return a file's tree with a later one's over it."""
+    """Return a file's tree with a later one merged over it."""
     tops = {key.text: (key, value) for key, value in below.pairs}
     for key, value in above.pairs:
         old = tops.get(key.text)
@@ -201,7 +203,7 @@ def _over(below: Mapping, above: Mapping) -> Mapping:
 
 
 def _by_name(below: Node, above: Node) -> Node:
-    """Return the services, or networks and the like, of both files; of one in both, one over the other."""
+    """Return the services, networks and so on of both files; one that is in both is merged."""
     assert isinstance(below, Mapping)  # noqa: S101 - see the caller
     assert isinstance(above, Mapping)  # noqa: S101
     pairs = {key.text: (key, value) for key, value in below.pairs}
@@ -211,7 +213,7 @@ def _by_name(below: Node, above: Node) -> Node:
 
 
 def _refuse_tags(text: str, name: str) -> None:
-    """Raise SettingsError for `!reset` and `!override`, which say how files are put together."""
+    """Raise SettingsError for `!reset` and `!override`, which control how files are merged."""
     if "!" not in text:
         return
     import ruamel.yaml
@@ -221,10 +223,13 @@ def _refuse_tags(text: str, name: str) -> None:
     try:
         tokens = [token for token in ruamel.yaml.YAML(typ="safe", pure=True).scan(text) if isinstance(token, TagToken)]
     except YAMLError:
-        return  # told, with its place, by who reads it
-    hint = "let compose put the files together: docker compose config > one.yaml"
+        return  # reported with its position when it is parsed
+    hint = "merge the files with compose: docker compose config > one.yaml"
     marks = [(token.start_mark, token) for token in tokens]
     if marks:
         raise SettingsError(
-            [Problem(f"{name}:{mark.line + 1}:{mark.column + 1}", "a tag `!…` is not read", hint) for mark, _ in marks]
+            [
+                Problem(f"{name}:{mark.line + 1}:{mark.column + 1}", "tags `!…` are not supported", hint)
+                for mark, _ in marks
+            ]
         )

@@ -1,4 +1,4 @@
-"""What a key of a service becomes, where that takes no more than a word: rules to write the table with."""
+"""Simple rules for keys of a service, to write the table with."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,58 +8,58 @@ from dockyard.moving.tree import Part, size
 
 Rule = Callable[[Part, Context], Iterable[Outcome]]
 
-FLAG = "if the engine has a flag for it, write it in `extra_docker`"
-SWARM = "only swarm reads it, compose does not"
+FLAG = "if the engine has a flag for it, use `extra_docker`"
+SWARM = "only swarm uses it, compose does not"
 
 
 def one(key: str, read: Callable[[str], str] = str) -> Rule:
-    """Return a rule: the value is that of a setting."""
+    """Return a rule: the value becomes a setting."""
     return lambda part, _: [setting(key, read(part.text), part)] if part.text else []
 
 
 def each(key: str) -> Rule:
-    """Return a rule: each value of a list is one of a setting's."""
+    """Return a rule: each value of a list becomes an item of a setting."""
     return lambda part, _: [setting(key, item.text, item) for item in part.items() if item.text]
 
 
 def pairs(key: str) -> Rule:
-    """Return a rule: each pair of a map is one of a setting's."""
+    """Return a rule: each pair of a map becomes a pair of a setting."""
     return lambda part, _: [pair(key, name, value.text, value) for name, value in part.pairs().items()]
 
 
 def switch(key: str) -> Rule:
-    """Return a rule: a switch is a setting."""
+    """Return a rule: a switch becomes a setting."""
     return lambda part, _: [setting(key, str(part.is_set).lower(), part)] if part.text else []
 
 
 def as_flag(name: str, read: Callable[[str], str] = str) -> Rule:
-    """Return a rule: the value is that of a flag of the engine."""
+    """Return a rule: the value becomes a flag of the engine."""
     return lambda part, _: [flag(name, read(part.text), part)] if part.text else []
 
 
 def as_size(name: str) -> Rule:
-    """Return a rule: the value is a size, for a flag of the engine."""
+    """Return a rule: the value is a size and becomes a flag of the engine."""
     return as_flag(name, size)
 
 
 def as_flags(name: str) -> Rule:
-    """Return a rule: each value of a list gets a flag of the engine."""
+    """Return a rule: each value of a list becomes a flag of the engine."""
     return lambda part, _: [flag(name, item.text, item) for item in part.items() if item.text]
 
 
 def as_pair_flags(name: str) -> Rule:
-    """Return a rule: each pair of a map gets a flag of the engine."""
+    """Return a rule: each pair of a map becomes a flag of the engine."""
     return lambda part, _: [flag(name, f"{key}={value.text}", value) for key, value in part.pairs().items()]
 
 
 def as_switch(name: str) -> Rule:
-    """Return a rule: a switch that is on is a flag of the engine."""
+    """Return a rule: a switch that is on becomes a flag of the engine."""
 
     def rule(part: Part, _: Context) -> Iterator[Outcome]:
         if part.is_set:
             yield setting("extra_docker", name, part)
         elif part.text:
-            yield Carried((part,), how="off, as without it")
+            yield Carried((part,), how="off by default")
 
     return rule
 
@@ -70,7 +70,7 @@ def left(why: str, instead: str = "") -> Rule:
 
 
 def told(how: str) -> Rule:
-    """Return a rule: it is carried by something else than a setting."""
+    """Return a rule: it is carried over by something other than a setting."""
     return lambda part, _: [Carried(part.leaves(), how=how)]
 
 

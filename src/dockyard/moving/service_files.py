@@ -14,11 +14,11 @@ from dockyard.settings.nodes import Mapping, Node, Scalar
 PROGRAM = 0o755
 MAPS = {"env", "labels", "ulimits", "healthcheck"}
 PRODUCTION_ONLY = (f"{ALIAS}=", "--mac-address=", "--ip6=", "--link-local-ip=")
-"""Flags for a network that instances under test are not on."""
+"""Flags for a network that test instances do not join."""
 
 TEST = """\
 #!/usr/bin/env dockyard-python
-"{name} comes up. Say here what it means that it works: see docs/how-to/write-a-test.md."
+"{name} starts. Test here that it works: see docs/how-to/write-a-test.md."
 
 from dockyard.testing import Container, main
 
@@ -39,7 +39,7 @@ def service_files(context: Context, outcomes: list[Outcome]) -> dict[str, File]:
     files["settings.yaml"] = File("settings.yaml", settings_text(context, outcomes))
     outside = [path for path in files if ".." in path.split("/")]
     if outside:
-        problem = f"`{outside[0]}` leads out of the service's directory"
+        problem = f"`{outside[0]}` is outside of the service's directory"
         raise SettingsError([Problem(context.part.node.where, problem, "write its target without `..`")])
     test = TEST.format(name=context.directory).replace('"', '"""', 2)
     files["Test"] = File("Test", test, mode=PROGRAM)
@@ -56,16 +56,14 @@ def _dockerfile(context: Context, outcomes: list[Outcome]) -> str:
 
 
 def settings_text(context: Context, outcomes: Iterable[Outcome]) -> str:
-    """Return settings.yaml: each value with the line of the compose file that it comes from."""
+    """Return settings.yaml: each value with its line in the compose file."""
     every = list(outcomes)
     found: dict[str, list[Carried]] = {}
     for outcome in every:
         if isinstance(outcome, Carried) and outcome.key:
             found.setdefault(outcome.key, []).append(outcome)
     extra = found.get(EXTRA_DOCKER.name, [])
-    lines = [
-        f"# {context.name} of compose project {context.project.name}; what a comment names is where a value is from"
-    ]
+    lines = [f"# {context.name} of compose project {context.project.name}; comments name the source of each value"]
     commands = [outcome.text for outcome in every if isinstance(outcome, Command)]
     if commands:
         lines += [
@@ -77,7 +75,7 @@ def settings_text(context: Context, outcomes: Iterable[Outcome]) -> str:
             lines += _setting(key, found[key])
     if any(_text(one).startswith(PRODUCTION_ONLY) for one in extra):
         kept = [one for one in extra if not _text(one).startswith(PRODUCTION_ONLY)]
-        lines += _setting(f"test_{EXTRA_DOCKER.name}", kept, "without what only production's network can do")
+        lines += _setting(f"test_{EXTRA_DOCKER.name}", kept, "without flags that need production's network")
     return "\n".join(lines) + "\n"
 
 
@@ -128,6 +126,6 @@ def _remark(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """Return a text as YAML: plain where nothing could take it for something else, otherwise in quotes."""
+    """Return a text as YAML: plain if it is unambiguous, otherwise in quotes."""
     is_plain = re.fullmatch(r"(-{0,2}[A-Za-z0-9_./])[A-Za-z0-9_./@%+,:=-]*", text) and not text.endswith(":")
     return text if is_plain and text not in {"~", "null", "Null", "NULL"} else json.dumps(text, ensure_ascii=False)

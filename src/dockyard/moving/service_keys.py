@@ -1,6 +1,6 @@
-"""THE table of what compose may say of a service: each key, and the rule for what it becomes here.
+"""THE table of the keys of compose services: each key with the rule for what it becomes here.
 
-To have another key carried, add its entry. What no rule speaks for is told as left behind.
+To support another key, add its entry. A value without a rule is reported as left behind.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def _security(part: Part, _: Context) -> Iterator[Outcome]:
 
 
 def _logging(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield the driver as a flag: `log` would add options of its own, and give others in development."""
+    """Yield the driver as a flag: `log` would add its own options, and use others in development."""
     yield setting("log", "passthrough")
     yield from of_map({"driver": as_flag("--log-driver"), "options": as_pair_flags("--log-opt")}, left("", FLAG))(
         part, context
@@ -54,11 +54,11 @@ def _logging(part: Part, context: Context) -> Iterator[Outcome]:
 def _replicas(part: Part, context: Context) -> Iterable[Outcome]:
     if part.text == "1":
         return [Carried((part,), how="a service is one container")]
-    return [Left((part,), "a service is one container", f"a directory for each, linked to {context.directory}")]
+    return [Left((part,), "a service is one container", f"create a directory for each, linked to {context.directory}")]
 
 
 def _restart_policy(part: Part, context: Context) -> Iterator[Outcome]:
-    """Yield compose's reading of swarm's restart policy, where `restart` does not say otherwise."""
+    """Yield compose's reading of swarm's restart policy, unless `restart` is set."""
     fields = part.pairs()
     policy = {"none": "no", "any": "always", "on-failure": "on-failure"}.get(
         fields["condition"].text if "condition" in fields else "any"
@@ -68,14 +68,14 @@ def _restart_policy(part: Part, context: Context) -> Iterator[Outcome]:
     if policy and not context.part.at("restart"):
         yield setting("restart", f"{policy}:{attempts.text}" if attempts and policy == "on-failure" else policy, *used)
     else:
-        yield Left(tuple(used), "`restart` says it already")
+        yield Left(tuple(used), "`restart` overrides it")
     for name, field in fields.items():
         if name in {"delay", "window"}:
             yield Left((field,), "the engine decides how long it waits")
 
 
 def _gpus(part: Part, _: Context) -> Iterator[Outcome]:
-    """Yield `--gpus` for what asks the nvidia driver for graphics cards."""
+    """Yield `--gpus` for devices of the nvidia driver."""
     for item in part.items():
         fields = item.pairs()
         driver = fields["driver"].text if "driver" in fields else "nvidia"
@@ -126,7 +126,7 @@ SERVICE_KEYS: dict[str, Rule] = {
     "stdin_open": as_switch("--interactive"),
     "platform": as_flag("--platform"),
     "pull_policy": left("`d build` pulls what a Dockerfile names", "build_params: --pull"),
-    "extends": told("its values are taken over"),
+    "extends": told("its values are merged in"),
     # --------------------------------------------------------------------------------------------- start, stop, health
     "depends_on": ordering.depends_on,
     "healthcheck": process_rules.healthcheck,
@@ -157,7 +157,7 @@ SERVICE_KEYS: dict[str, Rule] = {
     "secrets": mount_rules.secrets,
     "configs": mount_rules.configs,
     "read_only": switch("read_only"),
-    "volumes_from": left("a service has mounts of its own", "write the same mounts, with the other's path in full"),
+    "volumes_from": left("a service cannot use the mounts of another", "write the same mounts with absolute paths"),
     # ----------------------------------------------------------------------------------------------- limits and rights
     "mem_limit": one("memory", size),
     "mem_reservation": as_size("--memory-reservation"),
@@ -191,19 +191,17 @@ SERVICE_KEYS: dict[str, Rule] = {
     # ----------------------------------------------------------------------------------------------- labels and logging
     "labels": pairs("labels"),
     "logging": _logging,
-    "annotations": left("only engines from 25 on know it", "where yours does: `extra_docker: --annotation=…`"),
-    # --------------------------------------------------------------------------------------------- what compose is told
+    "annotations": left("docker before 25 does not support it", "if yours does: `extra_docker: --annotation=…`"),
+    # ------------------------------------------------------------------------------------------------ compose's options
     "attach": left("`d up` attaches to nothing", "d logs"),
-    "develop": left("there is no watching of sources", "d-run -D launches a development instance"),
-    "post_start": left(
-        "nothing runs in a container after its start but its own program", "put it in the image's start"
-    ),
-    "pre_stop": left("nothing runs in a container before its end but its own program", "have the program do it"),
+    "develop": left("sources are not watched", "launch a development instance with `d-run -D`"),
+    "post_start": left("there are no commands after the start of a container", "put it into the start-up of the image"),
+    "pre_stop": left("there are no commands before the stop of a container", "have the program do it"),
 }
 
 
 def rule_for(key: str) -> Rule:
-    """Return the rule for a key; one for extensions, and one for what no table has."""
+    """Return the rule for a key, also for extensions and unknown keys."""
     if key.startswith("x-"):
-        return left("an extension: compose reads nothing of it either")
+        return left("an extension: compose does not use it either")
     return SERVICE_KEYS.get(key) or left("there is no setting for it", FLAG)

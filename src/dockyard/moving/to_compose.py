@@ -1,6 +1,6 @@
 """Launches → a compose file. Pure.
 
-THE table of what a flag of the engine is called there: to have another one said, add its entry.
+THE table of the compose keys for the engine's flags: to support another one, add its entry.
 """
 
 import json
@@ -18,7 +18,7 @@ _WORDS = re.compile(r"true|false|yes|no|on|off|y|n|null|~|\.inf|\.nan|[-+.0-9xob
 
 
 class Verbatim(str):
-    """A text in which a `$` means what it means to compose."""
+    """A text in which compose interprets `$`."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ def _network(service: Service, value: str) -> None:
 def _of_network(key: str, *, many: bool = False) -> Add:
     def add(service: Service, value: str) -> None:
         if "networks" not in service:
-            raise UnsayableError("only a network of one's own has it")
+            raise UnsayableError("it needs a user-defined network")
         network = next(iter(service["networks"].values()))
         if many:
             network.setdefault(key, []).append(value)
@@ -91,9 +91,9 @@ def _mount(service: Service, value: str) -> None:
     mount: dict[str, Any] = {name: fields.pop(name) for name in ("type", "source", "target") if name in fields}
     mount["read_only"] = fields.pop("readonly", "false") == "true"
     if fields:
-        raise UnsayableError(f"options {', '.join(sorted(fields))} of a mount")
+        raise UnsayableError(f"a mount cannot have the options {', '.join(sorted(fields))}")
     if mount.get("type") == "bind":
-        mount["bind"] = {"create_host_path": False}  # dockyard never makes a source that is not the service's own
+        mount["bind"] = {"create_host_path": False}  # dockyard only creates the service's own sources
     service.setdefault("volumes", []).append(mount)
 
 
@@ -201,7 +201,7 @@ FLAGS: dict[str, Add] = {
     "publish": _item("ports"),
     "read-only": _switch("read_only"),
     "restart": _text("restart"),
-    "rm": _unsayable("compose keeps a container that has ended"),
+    "rm": _unsayable("compose keeps containers that have ended"),
     "runtime": _text("runtime"),
     "security-opt": _security,
     "shm-size": _text("shm_size"),
@@ -221,7 +221,7 @@ FLAGS: dict[str, Add] = {
 
 
 def compose_file(launches: Sequence[Launched]) -> tuple[str, list[str]]:
-    """Return a compose file for some launches, and what it cannot say."""
+    """Return a compose file for some launches, and what it cannot express."""
     left: list[str] = []
     services: dict[str, Service] = {}
     for one in launches:
@@ -249,19 +249,19 @@ def _service(one: Launched, others: Sequence[Launched]) -> tuple[Service, list[s
     dependencies = earlier(one, others)
     if dependencies:
         service["depends_on"] = {other.service: {"condition": _condition(other)} for other in dependencies}
-    left += [f"made before the launch: {text}" for text in one.before]
+    left += [f"run before the launch: {text}" for text in one.before]
     left += [_command(one, secret) for secret in one.secrets]
     return service, left
 
 
 def _added(service: Service, word: Word) -> list[str]:
-    """Add a flag; return what cannot be said."""
+    """Add a flag; return what cannot be expressed."""
     try:
         FLAGS.get(word.flag, _unsayable("compose has no key for it"))(service, word.value)
     except UnsayableError as error:
         return [f"left behind: {word.text}: {error}"]
     except ValueError:
-        return [f"left behind: {word.text}: compose wants a number"]
+        return [f"left behind: {word.text}: compose requires a number"]
     return []
 
 
@@ -270,7 +270,7 @@ def _condition(other: Launched) -> str:
 
 
 def variable(one: Launched, name: str) -> str:
-    """Return the variable of compose's environment that stands for a service's secret: without it nothing starts."""
+    """Return the variable of compose's environment for a service's secret: compose fails without it."""
     return re.sub(r"[^A-Z0-9_]", "_", f"{one.service}_{name}".upper())
 
 

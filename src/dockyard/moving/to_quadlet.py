@@ -1,6 +1,6 @@
 """Launches → podman's quadlet units: a `.container` each, a `.network` for each network. Pure.
 
-THE table of what a flag of the engine is called there; what has no key of its own is given to podman as a flag.
+THE table of the quadlet keys for the engine's flags; a flag without a key is passed to podman.
 """
 
 import shlex
@@ -13,7 +13,7 @@ from dockyard.plan.values import Secret
 
 Sections = dict[str, list[str]]
 Add = Callable[[Sections, str], None]
-MOST_STARTING = 900  # seconds that systemd waits for a container to get healthy
+MOST_STARTING = 900  # seconds that systemd waits for a container to become healthy
 STOP_SLACK = 10  # seconds that systemd waits for podman, after podman has waited for the container
 
 
@@ -25,7 +25,7 @@ class Quadlet(NamedTuple):
 
 
 def literal(text: str) -> str:
-    """Return a text in which systemd finds nothing to replace."""
+    """Return a text with systemd's specifiers and variables escaped."""
     return text.replace("%", "%%").replace("$", "$$")
 
 
@@ -62,7 +62,7 @@ _WITHOUT_UNIT = {"none", "host", "podman", "bridge", "container", "ns", "pasta",
 
 
 def network_unit(value: str) -> str:
-    """Return the unit's name for a network that needs one; empty for those that podman has by itself."""
+    """Return the unit's name for a network that needs one; empty for podman's predefined networks."""
     return "" if value.partition(":")[0] in _WITHOUT_UNIT else f"{value}.network"
 
 
@@ -76,7 +76,7 @@ def _mount(sections: Sections, value: str) -> None:
     read_only = fields.pop("readonly", "false") == "true"
     source, target, kind = (fields.pop(name, "") for name in ("source", "target", "type"))
     if kind != "bind" or fields or set(":\n") & set(source + target):
-        raise UnsayableError("a mount like this has no key")
+        raise UnsayableError("quadlet has no key for such a mount")
     sections["Container"].append(f"Volume={literal(':'.join([source, target, *(['ro'] if read_only else [])]))}")
 
 
@@ -141,7 +141,7 @@ FLAGS: dict[str, Add] = {
     "publish": _key("PublishPort"),
     "read-only": _switch("ReadOnly"),
     "restart": _restart,
-    "rm": _unsayable("quadlet removes every container that has ended"),
+    "rm": _unsayable("quadlet removes all containers that have ended"),
     "security-opt": _security,
     "shm-size": _key("ShmSize"),
     "stop-timeout": _stop,
@@ -154,13 +154,13 @@ FLAGS: dict[str, Add] = {
     "workdir": _key("WorkingDir"),
 }
 _LISTED = {"env", "label", "annotation", "sysctl", "mount"}
-"""Flags whose keys take words in quotes."""
+"""Flags whose keys take quoted words."""
 NOT_PODMANS = {"runtime", "domainname", "storage-opt", "link-local-ip"}
-"""Flags of docker's `run` that podman's lacks, or means otherwise."""
+"""Flags of docker's `run` that podman does not have, or interprets differently."""
 
 
 def quadlets(launches: Sequence[Launched]) -> tuple[list[Quadlet], list[str]]:
-    """Return the units for some launches, and what they cannot say."""
+    """Return the units for some launches, and what they cannot express."""
     left: list[str] = []
     units: list[Quadlet] = []
     for one in launches:
@@ -199,7 +199,7 @@ def _container(one: Launched, others: Sequence[Launched]) -> tuple[str, list[str
         sections["Unit"] += [f"Wants={other.service}.service", f"After={other.service}.service"]
     if one.wave is not None:
         sections["Install"].append("WantedBy=multi-user.target default.target")
-    left += [f"made before the launch: {text}" for text in one.before]
+    left += [f"run before the launch: {text}" for text in one.before]
     left += [_command(one, secret) for secret in one.secrets]
     remarks = [f"# {line}" for text in left for line in text.splitlines()]
     parts = ["\n".join([f"[{name}]", *lines]) for name, lines in sections.items() if lines]
@@ -207,7 +207,7 @@ def _container(one: Launched, others: Sequence[Launched]) -> tuple[str, list[str
 
 
 def _added(sections: Sections, word: Word) -> list[str]:
-    """Add a flag; return what cannot be said."""
+    """Add a flag; return what cannot be expressed."""
     try:
         unknown = _unsayable("podman has no flag for it") if word.flag in NOT_PODMANS else _argument(word.flag)
         has_key = word.flag in FLAGS and (word.flag in _LISTED or _fits_line(word.value))
@@ -218,13 +218,13 @@ def _added(sections: Sections, word: Word) -> list[str]:
 
 
 def _qualified(image: str) -> str:
-    """Return an image's name with `localhost/` before it where no registry is named: podman would ask which."""
+    """Return an image's name, with `localhost/` if it has no registry: podman would ask for one."""
     first, slash, _ = image.partition("/")
     return image if slash and (set(".:") & set(first) or first == "localhost") else f"localhost/{image}"
 
 
 def _fits_line(value: str) -> bool:
-    """Return whether a value can follow a key: quadlet takes quotes and blanks off its ends."""
+    """Return whether a value can follow a key: quadlet strips quotes and blanks."""
     return bool(value) and value.strip("\"' \t\\") == value and "\n" not in value
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 from dockyard.errors import DockyardError
 from dockyard.settings.nodes import Mapping, Node, Scalar, Sequence
 
-MOST_LEAVES = 100_000  # more than any project has: aliases of aliases of aliases end here
+MOST_LEAVES = 100_000  # more than any project has: a limit for nested aliases
 TRUE = {"true", "1", "t", "y", "yes", "on"}
 
 
 class Part(NamedTuple):
-    """A piece of a compose file: the keys that lead to it, and what stands there."""
+    """A part of a compose file: its path of keys, and its node."""
 
     path: tuple[str, ...]
     node: Node
@@ -24,12 +24,12 @@ class Part(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its path, as people write it."""
+        """Its path with dots."""
         return ".".join(self.path)
 
     @property
     def text(self) -> str:
-        """What it says; empty for a list, a map, and what has no value."""
+        """Its value; empty for a list, a map, and an empty value."""
         return self.node.text if isinstance(self.node, Scalar) and not self.node.empty else ""
 
     @property
@@ -39,35 +39,35 @@ class Part(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing stands there."""
+        """Whether it has no value."""
         return isinstance(self.node, Scalar) and self.node.empty
 
     def pairs(self) -> dict[str, "Part"]:
-        """Return the parts of a map by their keys; none of anything else."""
+        """Return the parts of a map by their keys; empty for anything else."""
         if not isinstance(self.node, Mapping):
             return {}
         return {key.text: Part((*self.path, key.text), value) for key, value in self.node.pairs}
 
     def items(self) -> list["Part"]:
-        """Return the parts of a list; a text stands for a list of one, a map for none."""
+        """Return the parts of a list; a text counts as a list of one, a map as an empty one."""
         if isinstance(self.node, Sequence):
             return [Part((*self.path, str(number)), item) for number, item in enumerate(self.node.items)]
         return [self] if self.text else []
 
     def at(self, *path: str) -> "Part | None":
-        """Return what the keys lead to from here."""
+        """Return the part at a path of keys below this one."""
         found: Part | None = self
         for key in path:
             found = found.pairs().get(key) if found else None
         return found
 
     def leaves(self) -> tuple["Part", ...]:
-        """Return all values in it; an empty list or map is one. Raises DockyardError where there is no end of them."""
+        """Return all values in it; an empty list or map is one. Raises DockyardError if there are too many."""
         found: list[Part] = []
         for leaf in self._leaves():
             found.append(leaf)
             if len(found) > MOST_LEAVES:
-                raise DockyardError(f"{self.where}: more than {MOST_LEAVES} values", hint="see what its aliases do")
+                raise DockyardError(f"{self.where}: more than {MOST_LEAVES} values", hint="look for nested aliases")
         return tuple(found)
 
     def _leaves(self) -> Iterator["Part"]:
@@ -80,13 +80,13 @@ class Part(NamedTuple):
 
 
 def size(text: str) -> str:
-    """Return a size of compose's as the engine's flags have it: `1.5GB` and `1.5 GiB` are `1.5g`."""
+    """Return a size of compose in the form of the engine's flags: `1.5GB` and `1.5 GiB` are `1.5g`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg]?)(?:i?b)?", text.strip().lower())
     return found[1] + found[2] if found else text
 
 
 def seconds(text: str) -> float | None:
-    """Return how long `1m30s` is; None for what is no duration."""
+    """Return the seconds of a duration such as `1m30s`; None for anything else."""
     units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
     found = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)", text)
     whole = "".join(number + unit for number, unit in found)

@@ -1,4 +1,4 @@
-"""Writes new services: all of them or none, and never over one that is there."""
+"""Writes new services: all of them or none, and never over an existing one."""
 
 import os
 import shutil
@@ -12,17 +12,19 @@ from dockyard.moving.outcome import File, Secret
 
 
 def refuse_existing(services: Sequence[NewService], directory: Path, others: Iterable[Path]) -> None:
-    """Raise UsageError for services that are there already, where they would be written or elsewhere."""
+    """Raise UsageError for services that exist already, in the target directory or elsewhere."""
     names = {service.name for service in services}
     there = [directory / name for name in sorted(names) if os.path.lexists(directory / name)]
     there += [path for path in others if path.name in names and path not in there]
     if there:
         listed = ", ".join(str(path) for path in there)
-        raise UsageError(f"{listed}: there already", hint="`--prefix` gives the new ones other names")
+        raise UsageError(
+            f"{listed} already exist{'s' * (len(there) == 1)}", hint="give the new ones other names with `--prefix`"
+        )
 
 
 def write_services(services: Sequence[NewService], directory: Path) -> None:
-    """Write all services, beside the others and then under their names. Raises DockyardError; nothing is left then."""
+    """Write all services to a temporary directory, then rename them. Raises DockyardError; then nothing is left."""
     done: list[Path] = []
     with tempfile.TemporaryDirectory(prefix=".import-", dir=directory) as draft:
         for service in services:
@@ -39,7 +41,7 @@ def write_services(services: Sequence[NewService], directory: Path) -> None:
 
 def _publish(draft: Path, target: Path) -> None:
     if os.path.lexists(target):
-        raise DockyardError(f"{target}: there already", hint="somebody else has just made it")
+        raise DockyardError(f"{target} already exists", hint="try again: another process has just created it")
     draft.rename(target)
 
 
@@ -62,10 +64,12 @@ def _write_file(file: File, target: Path) -> None:
 
 
 def refuse_other_secrets(secrets: Iterable[Secret], directory: Path) -> None:
-    """Raise UsageError where a secret of another value is kept under the same name."""
+    """Raise UsageError if a secret with another value is stored under the same name."""
     others = [secret.name for secret in secrets if _kept(directory / secret.name) not in {None, secret.value}]
     if others:
-        raise UsageError(f"{directory}: other values for {', '.join(others)}", hint="keep these in another directory")
+        raise UsageError(
+            f"{directory} has other values for {', '.join(others)}", hint="store these in another directory"
+        )
 
 
 def _kept(path: Path) -> str | None:
@@ -73,7 +77,7 @@ def _kept(path: Path) -> str | None:
 
 
 def write_secrets(secrets: Iterable[Secret], directory: Path) -> list[str]:
-    """Write each secret to a file of its own that only its owner may read. Returns the names of those that are new."""
+    """Write each secret to its own file that only its owner may read. Returns the names of the new ones."""
     written = []
     for secret in secrets:
         path = directory / secret.name

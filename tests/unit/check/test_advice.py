@@ -32,7 +32,7 @@ MAY_CHANGE = {
     "chmod o+x {…}": "host",  # lets users pass a directory, and neither list nor read it
     "chmod 600 {…}": "dockyard",  # the file with the secret of dockyard's own
     "chown it to uid {…}, and remove the permissions of others": "dockyard",  # the quarantine
-    "chown and chmod it where it lies": "new",  # a secret that an import has just copied
+    "chown and chmod the file": "new",  # a secret that an import has just copied
     "chmod +x {…}": "new",  # a script of the service
     "chown it to the user that writes to it": "setting",  # in a Dockerfile
     "… && rm -rf /var/lib/apt/lists/*": "setting",  # in a Dockerfile

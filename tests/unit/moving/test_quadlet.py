@@ -140,7 +140,7 @@ def test_what_has_no_key_is_told():
         "--runtime=runsc",
         "echo ''",
     ]
-    assert "made before the launch: [ -d /rw/dv/web/data ]" in left[3]
+    assert "run before the launch: [ -d /rw/dv/web/data ]" in left[3]
     assert all(f"# {line.removeprefix('web: ')}" in units[0].text for line in left)
 
 

@@ -120,22 +120,22 @@ def test_a_later_file_counts_over_an_earlier_one(tmp_path: Path):
 
 
 FAULTS = {
-    "services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}": "services wait for each other",
+    "services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}": "services depend on each other",
     "services: {a: {image: x, depends_on: [c]}}": "no service `c`",
     "services: {a: {extends: b}, b: {extends: a}}": "services extend each other",
     "services: {a: {extends: {service: c}}}": "no service `c`",
     "services: {a: {command: x}}": "neither `image` nor `build`",
-    "services: {TMP: {image: x}}": "`TMP` is a name that is taken",
+    "services: {TMP: {image: x}}": "the name `TMP` is reserved",
     "services: {}": "no services",
     "version: '3'": "no services",
     "- a": "expected a compose file",
-    "services: {a: {image: x, image: y}}": "`image` stands twice",
+    "services: {a: {image: x, image: y}}": "`image` is a duplicate key",
     "services: {a: {<<: 1, image: x}}": "`<<` needs a map",
     "services: {a: {image: '${X:?set it}'}}": "`X` has no value: set it",
-    "services: {a: {image: x, ports: !reset []}}": "a tag",
+    "services: {a: {image: x, ports: !reset []}}": "tags `!…` are not supported",
     "services: {a: {image: x, env_file: gone.env}}": "gone.env",
-    "name: Ä\nservices: {a: {image: x}}": "is no project's name",
-    "services: {a: {image: x, configs: [{source: c, target: /../../x}]}}\nconfigs: {c: {content: x}}": "leads out",
+    "name: Ä\nservices: {a: {image: x}}": "is not a valid name of a project",
+    "services: {a: {image: x, configs: [{source: c, target: /../../x}]}}\nconfigs: {c: {content: x}}": "is outside of",
 }
 
 
@@ -168,7 +168,7 @@ def test_waves_follow_dependencies():
         "backup": "4",
         "tool": "",
     }
-    reason = "several services of the compose project write there"
+    reason = "several services of the compose project write to it"
     both = f'mount_rw:\n  - /rw/dv/backup/d: {{target: /d, shared: true, reason: "{reason}"}}'
     assert both in _settings(plan, "db")
 
@@ -178,7 +178,7 @@ def test_a_prefix_keeps_the_names_by_which_services_find_each_other():
     """With other names, the service's own is an alias in its network; not under test, which has another."""
     text = _settings(_imported("services: {a: {image: x, init: true}}", wanted=Wanted(prefix="p-")), "p-a")
     assert "extra_docker:\n  - --network-alias=a # as compose does\n  - --init # compose.yaml:1\n" in text
-    assert "test_extra_docker: # without what only production's network can do\n  - --init # compose.yaml:1\n" in text
+    assert "test_extra_docker: # without flags that need production's network\n  - --init # compose.yaml:1\n" in text
 
 
 @pytest.mark.parametrize(

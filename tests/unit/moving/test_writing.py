@@ -27,7 +27,7 @@ def test_none_is_written_where_one_cannot_be(tmp_path: Path):
     """A service that has come to be there meanwhile stays as it is, and those that were written before it go."""
     (tmp_path / "b").mkdir()
     (tmp_path / "b/settings.yaml").touch()
-    with pytest.raises(DockyardError, match="there already"):
+    with pytest.raises(DockyardError, match="already exists"):
         write_services(SERVICES, tmp_path)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["b", "b/settings.yaml"]
 
@@ -36,7 +36,7 @@ def test_a_service_that_is_there_is_refused_wherever_it_lies(tmp_path: Path):
     """In the directory itself, even as a link that leads nowhere, or in the second directory of services."""
     refuse_existing(SERVICES, tmp_path, [])
     (tmp_path / "a").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="/a, /elsewhere/b: there already"):
+    with pytest.raises(UsageError, match="/a, /elsewhere/b already exist"):
         refuse_existing(SERVICES, tmp_path, [Path("/elsewhere/b"), Path("/elsewhere/c")])
 
 
