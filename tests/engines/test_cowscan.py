@@ -363,11 +363,11 @@ def test_wrong_rules(engine: World) -> None:
     wrong = {
         "- path: '/**'\n  reason: x": "covers everything",
         "- path: log\n  reason: x": "does not begin with `/`",
-        "- path: /x": "no `reason`",
+        "- path: /x": "`reason` is missing",
         "- path: /x\n  reason: x\n  whot: new": "unknown key `whot`",
         "- path: /x\n  reason: x\n  what: gone": "not `gone`",
         "- path: /x\n  reason: x\n  until: soon": "must be a day",
-        "path: /x": "not a list",
+        "path: /x": "expected a list",
         "- [": "not valid YAML",
     }
     rules = engine.root / "wrong.yaml"

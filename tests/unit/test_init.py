@@ -122,7 +122,7 @@ def test_an_answer_that_cannot_be_is_asked_for_again(tmp_path: Path):
         "/srv/services: no such program",
         "`d_src_dir` must be an absolute path, not `relative`",
         "/dev/null: no directory",
-        "`network` must be a network's name",
+        "`network` must be a network name",
     ):
         assert complaint in asked
     assert [asked.count(question) for question in ("Which engine", "Where are", "data, each", "which network")] == [

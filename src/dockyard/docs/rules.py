@@ -1,4 +1,4 @@
-"""The reference of the rules of what d-cowscan expects, from the table of their keys."""
+"""The reference of the rules for d-cowscan, from the table of their keys."""
 
 from dockyard.docs.table import NONE, page, table, words
 from dockyard.settings.rule_type import FIELDS, KINDS, WHAT, Rule
@@ -7,13 +7,13 @@ from dockyard.settings.rule_type import FIELDS, KINDS, WHAT, Rule
 def rules_page() -> str:
     """Return the reference of d-cowscan's rules."""
     rows = ([f"`{name}`", field.help, field.type.expected, _default(name)] for name, field in FIELDS.items())
-    head = ("key", "means", "is", "without it")
+    head = ("key", "meaning", "value", "default")
     return page("Rules of d-cowscan", _INTRODUCTION, table(head, rows), _words_page())
 
 
 def _default(name: str) -> str:
     if FIELDS[name].needed:
-        return "an error"
+        return "required"
     value = Rule._field_defaults[name]
     if isinstance(value, tuple):
         return words(value)
@@ -21,11 +21,11 @@ def _default(name: str) -> str:
 
 
 def _words_page() -> str:
-    return f"`what` is of {words(WHAT)}.\n\n`kinds` is of {words(KINDS)}.\n"
+    return f"Values of `what`: {words(WHAT)}.\n\nValues of `kinds`: {words(KINDS)}.\n"
 
 
 _INTRODUCTION = """\
-A file of rules is a list of maps: `/etc/dockyard/cowscan.yaml`, or what `DOCKYARD_COWSCAN` names, and what `-i` names.
-A service's own stand in its settings.yaml, under `cowscan:`. [Scan for changes](../how-to/scan-for-changes.md) tells
-how to write them, and what no rule covers.
+A file of rules is a list of maps: `/etc/dockyard/cowscan.yaml`, or the file that `DOCKYARD_COWSCAN` names, and the
+file that `-i` names. Rules of one service are in its settings.yaml, under `cowscan:`. [Scan for
+changes](../how-to/scan-for-changes.md) explains how to write them, and what no rule can cover.
 """

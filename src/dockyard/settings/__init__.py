@@ -1,1 +1,1 @@
-"""What a service is to be launched with: read, checked, and traced to where each value was written."""
+"""Settings of a service: reading, checking, and the source of each value."""

@@ -1,4 +1,4 @@
-"""Points of `d check` that somebody accepts: what one says; how it is read, in settings and in a file for all."""
+"""Accepted findings of `d check`: their keys, and how to read them, in settings and in a file for all services."""
 
 import datetime as dt
 from fnmatch import fnmatchcase
@@ -11,9 +11,9 @@ from dockyard.settings.types import Text, Type
 
 
 class Acceptance(NamedTuple):
-    """One point that is accepted, until a day perhaps, the last on which it counts; `where` names its line.
+    """One accepted finding; `until` is the last day on which it applies, if there is one; `where` names its line.
 
-    `about` is a part of the point's message, where not every point of that id is meant.
+    `about` is a part of the finding's message, if not every finding of that id is accepted.
     """
 
     id: str
@@ -25,31 +25,31 @@ class Acceptance(NamedTuple):
     until: dt.date | None = None
 
     def covers(self, id_: str, service: str, message: str) -> bool:
-        """Return whether it is about a point, whatever day it is."""
+        """Return whether it covers a finding, regardless of the date."""
         is_for = any(fnmatchcase(service, pattern) for pattern in self.services)
         return self.id == id_ and is_for and self.about in message
 
     def is_past(self, today: dt.date) -> bool:
-        """Return whether it counts no more."""
+        """Return whether it has expired."""
         return self.until is not None and self.until < today
 
 
-_OF_WHAT = "an acceptance says of what: `d check` shows each point's name in brackets"
+_OF_WHAT = "add the finding's name, which `d check` prints in brackets"
 _OWN = Form(
     "acceptance",
     {
-        "id": Field(Text("a check's name such as `no-memory-limit`", "[a-z0-9-]+"), "the point", _OF_WHAT),
-        "about": Field(Text("a part of the point's text"), "which of that name, where not all are meant"),
+        "id": Field(Text("a check's name such as `no-memory-limit`", "[a-z0-9-]+"), "the finding", _OF_WHAT),
+        "about": Field(Text("a part of the finding's text"), "the findings of that name that are accepted, if not all"),
         **account("acceptance"),
     },
-    "such as `- {id: no-health-check, reason: it answers only now and then}`",
+    "write it like `- {id: no-health-check, reason: it answers only now and then}`",
 )
-_SERVICES = Field(Words("a name with `*` perhaps, or a list of such"), "the services that it is for")
+_SERVICES = Field(Words("a name, optionally with `*`, or a list of names"), "the services to which it applies")
 _OF_HOST = _OWN._replace(fields={**_OWN.fields, "services": _SERVICES})
 
 
 class Acceptances(Type[tuple[Acceptance, ...]]):
-    """A list of acceptances, or one. Raises SettingsError, with all that is wrong and hints, in place of UnfitError."""
+    """A list of acceptances, or one. Raises SettingsError, with all errors and hints, instead of UnfitError."""
 
     expected = "a list of acceptances"
     nothing = ()
@@ -62,7 +62,7 @@ class Acceptances(Type[tuple[Acceptance, ...]]):
 
 
 def read_acceptances(node: Node) -> list[Acceptance]:
-    """Return what a file for all services accepts. Raises SettingsError with everything that is wrong."""
+    """Return the acceptances of a file for all services. Raises SettingsError with all errors."""
     return _read(node, _OF_HOST)
 
 

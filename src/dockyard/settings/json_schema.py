@@ -1,7 +1,7 @@
-"""Pieces of JSON Schema (2020-12), as the types of keys are put together from them.
+"""Parts of JSON Schema (2020-12) from which the types of keys build their schemas.
 
-dockyard reads a settings file as it is written (nodes.py), editors what YAML makes of it: to them `32` is a number and
-`true` a truth. So what may be written without quotes is allowed as what YAML makes of it, too.
+dockyard reads the text of a settings file (nodes.py), but editors read the YAML values: to them, `32` is a number and
+`true` a boolean. So a value that may be written without quotes is also allowed as its YAML type.
 """
 
 import re
@@ -24,7 +24,7 @@ _ANYTHING = r"(?s)[^\0]*"
 
 
 def either(*schemas: Schema) -> Schema:
-    """Return what any of these accepts; alternatives of alternatives are alternatives."""
+    """Return a schema that accepts what any of these accepts, with nested alternatives flattened."""
     flat: list[Schema] = []
     for schema in schemas:
         flat += schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]
@@ -33,12 +33,12 @@ def either(*schemas: Schema) -> Schema:
 
 
 def string(pattern: str) -> Schema:
-    """Return a text that matches a pattern as a whole; the pattern is one that JavaScript knows too."""
+    """Return the schema of a text that matches a pattern as a whole; the pattern must be valid in JavaScript too."""
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
 
 def scalar(pattern: str) -> Schema:
-    """Return a scalar whose text matches: what editors offer for completion is what it names in full."""
+    """Return the schema of a scalar whose text matches; editors complete the words that the pattern spells out."""
     if pattern == _ANYTHING:
         return SCALAR
     parts = pattern.split("|") if "(" not in pattern.split("|", maxsplit=1)[0] else [pattern]
@@ -49,12 +49,12 @@ def scalar(pattern: str) -> Schema:
 
 
 def one_or_list(item: Schema) -> Schema:
-    """Return a list of such items, or one that stands alone."""
+    """Return the schema of a list of such items, or of one item."""
     return either(item, {"type": "array", "items": item})
 
 
 def pairs(name: str = r"[\s\S]+", value: str = "") -> Schema:
-    """Return a map of scalars, at least one, whose names match as a whole, and whose values do if they are texts."""
+    """Return the schema of a nonempty map of scalars. Names match as a whole, and so do values that are texts."""
     values = {**SCALAR, "pattern": f"^(?:{value})$"} if value else SCALAR
     return {
         "type": "object",
@@ -65,6 +65,6 @@ def pairs(name: str = r"[\s\S]+", value: str = "") -> Schema:
 
 
 def closed(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> Schema:
-    """Return a map of these names and no others."""
+    """Return the schema of a map with these names only."""
     needed = {"required": list(required)} if required else {}
     return {"type": "object", "properties": dict(properties), "additionalProperties": False, **needed}

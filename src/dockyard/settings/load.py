@@ -1,7 +1,7 @@
-"""From flags, files and environment to one value for each key, with its source; all that is wrong, at once.
+"""Load flags, files and environment into one value for each key, with its source; report all errors together.
 
-First hit wins: flag, settings.yaml, environment, host file, default. Within a layer `test_K` and `dev_K` win over `K`
-in their modes. Whatever stands in a file is checked, whether this mode needs it or not.
+The first source that sets a key wins: flag, settings.yaml, environment, host file, default. Within a layer, `test_K`
+and `dev_K` win over `K` in their modes. Everything in a file is checked, even if this mode does not use it.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ from dockyard.text import did_you_mean
 
 T = TypeVar("T")
 Flags = Mapping[str, str | bool | tuple[str, ...]]
-"""What flags say, by key name: a list for the keys that take one, a truth for booleans, text for all others."""
+"""Values of flags by key name: a list for the keys that take one, a bool for booleans, text for all others."""
 
 SETTINGS_FILE = "settings.yaml"
 
 
 @cache
 def _spellings() -> dict[str, tuple[str, Key[Any]]]:
-    """Return every word that a file may use as a key, with its canonical spelling and its key."""
+    """Return every name that a key may have in a file, with its canonical spelling and its key."""
     overrides = {f"{p}{n}": (f"{p}{key.name}", key) for key in KEYS.values() for n in key.names for p in OVERRIDES}
     return overrides | {name: (key.name, key) for key in KEYS.values() for name in key.names}
 
@@ -49,9 +49,9 @@ def _read(key: Key[T], spelling: str, node: Node) -> T:
 
 
 def read_file(text: str, name: str, scope: Scope) -> Layer:
-    """Return what the text of a settings or host file says; `name` is what positions call it.
+    """Return the values in the text of a settings or host file; `name` is the file's name in error messages.
 
-    Raises SettingsError with everything that is wrong.
+    Raises SettingsError with all errors of the file.
     """
     layer: dict[str, Value[Any]] = {}
     problems: list[Problem] = []
@@ -69,24 +69,25 @@ def read_file(text: str, name: str, scope: Scope) -> Layer:
 
 
 def _known(node: Scalar, scope: Scope) -> tuple[str, Key[Any]]:
-    """Return the canonical spelling and the key that a word of a file stands for; raises SettingsError."""
+    """Return the canonical spelling and the key of a name in a file; raises SettingsError."""
     if node.text not in _spellings():
-        hint = did_you_mean(node.text, _spellings()) or "`d-run --explain` shows all keys"
+        hint = did_you_mean(node.text, _spellings()) or "list all keys with `d-run --explain`"
         raise SettingsError([Problem(node.where, f"unknown key `{node.text}`", hint)])
     spelling, key = _spellings()[node.text]
     if key.scope not in {Scope.ANYWHERE, scope}:
         raise SettingsError(
-            [Problem(node.where, f"`{node.text}` has no place here", f"it belongs in the {key.scope.value}")]
+            [Problem(node.where, f"`{node.text}` is not allowed here", f"put it into the {key.scope.value}")]
         )
     return spelling, key
 
 
 def _refuse_two_meanings(before: Value[Any] | None, value: Value[Any], node: Scalar) -> None:
     if before and before.spelling == node.text:
-        raise SettingsError([Problem(node.where, f"`{node.text}` stands twice", f"the first is at {before.source}")])
+        hint = f"remove one of them; the first is at {before.source}"
+        raise SettingsError([Problem(node.where, f"duplicate key `{node.text}`", hint)])
     if before and before.value != value.value:
-        message = f"`{node.text}` and `{before.spelling}` are one key, and say two things"
-        raise SettingsError([Problem(node.where, message, f"the other is at {before.source}")])
+        message = f"`{node.text}` and `{before.spelling}` are the same key with different values"
+        raise SettingsError([Problem(node.where, message, f"remove one of them; the other is at {before.source}")])
 
 
 def _without_column(where: str) -> str:
@@ -94,7 +95,7 @@ def _without_column(where: str) -> str:
 
 
 def environment_layer(environ: Mapping[str, str]) -> Layer:
-    """Return what the environment says. A variable that is empty says nothing; a list is written `[a, b]`."""
+    """Return the values from the environment. Empty variables are ignored; a list is written `[a, b]`."""
     layer: dict[str, Value[Any]] = {}
     problems: list[Problem] = []
     for key in KEYS.values():
@@ -118,7 +119,7 @@ def _environment_node(text: str, name: str) -> Node:
 
 
 def flag_layer(flags: Flags) -> Layer:
-    """Return what flags say, by key name. A list stands in place of the file's, it does not add to it."""
+    """Return the values of flags by key name. A list replaces the one in the file, it does not add to it."""
     layer: dict[str, Value[Any]] = {}
     problems: list[Problem] = []
     for name, given in flags.items():
@@ -138,13 +139,13 @@ def flag_layer(flags: Flags) -> Layer:
 
 
 class HostLayers(NamedTuple):
-    """What does not depend on the service: the environment and the host file."""
+    """The layers that do not depend on the service: the environment and the host file."""
 
     environment: Layer
     host_file: Layer
 
     def settings(self) -> Settings:
-        """Return the settings of the host alone."""
+        """Return the settings of the host without a service."""
         return resolve([{}, self.environment, self.host_file], Mode.PROD, {})
 
 
@@ -158,13 +159,13 @@ def read_host(environ: Mapping[str, str]) -> HostLayers:
     candidates = [named] if named else [f"{home}/.config/dockyard/host.yaml", "/etc/dockyard/host.yaml"]
     path = next((Path(name) for name in candidates if _is_there(name)), None)
     if named and not path:
-        raise UsageError(f"{named}: no such file", hint="DOCKYARD_HOST names the host file; `d init` creates it")
+        raise UsageError(f"{named}: no such file", hint="correct DOCKYARD_HOST, or create the file with `d init`")
     host_file = read_file(_text_of(path), str(path), Scope.HOST) if path else {}
     return HostLayers(environment_layer(environ), host_file)
 
 
 def _is_there(path: str) -> bool:
-    """Return whether a path exists; one that may not be looked at does not, such as root's home under sudo."""
+    """Return whether a path exists and is accessible; root's home under sudo may not be."""
     try:
         return Path(path).exists()
     except OSError:
@@ -181,7 +182,7 @@ def load(
 ) -> Settings:
     """Return a service's settings in a mode; `file` names another file than settings.yaml.
 
-    Raises SettingsError with everything that is wrong with file and flags, UsageError for a named file that is missing.
+    Raises SettingsError with all errors in file and flags, UsageError if a named file is missing.
     """
     problems: list[Problem] = []
     layers: list[Layer] = []
@@ -207,20 +208,21 @@ def _service_layer(service: Service, file: str) -> Layer:
 
 
 def settings_path(service: Service, file: str = "") -> Path | None:
-    """Return the path of a service's settings, if it has any; a named file is sought there, then here.
+    """Return the path of a service's settings, if any; a named file is searched there, then in the current directory.
 
-    Raises UsageError for a named file that is missing.
+    Raises UsageError if a named file is missing.
     """
     if not file:
         return service.file(SETTINGS_FILE)
     for path in (service.directory / file, Path(file)):
         if path.is_file():
             return path
-    raise UsageError(f"{file}: no such settings file", hint=f"looked in {service.directory} and here")
+    hint = f"check the name; it was searched in {service.directory} and in the current directory"
+    raise UsageError(f"{file}: no such settings file", hint=hint)
 
 
 def _legacy_autostart(service: Service) -> Layer:
-    """Return what an `autostart` file says; an empty one means wave 5. Raises SettingsError."""
+    """Return the wave of an `autostart` file; an empty file means wave 5. Raises SettingsError."""
     path = service.file("autostart")
     if not path:
         return {}
@@ -238,9 +240,9 @@ def _text_of(path: Path) -> str:
 
 
 def shown(path: Path) -> str:
-    """Return the path as the user would write it from here."""
+    """Return the path relative to the current directory, if it is below it."""
     try:
         here = Path.cwd()
-    except FileNotFoundError:  # it was deleted under our feet
+    except FileNotFoundError:  # the current directory was deleted
         return str(path)
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,4 +1,4 @@
-"""What the mount keys accept."""
+"""The type of the mount keys."""
 
 import re
 from typing import Any
@@ -10,12 +10,12 @@ from dockyard.settings.types import Boolean, Text, Type, UnfitError, has_glob, r
 from dockyard.settings.values import Mount
 
 OPTIONS = "a map of target, shared and reason"
-_REASON = Text("words that say why", r"[\s\S]*\S[\s\S]*")
+_REASON = Text("text that says why", r"[\s\S]*\S[\s\S]*")
 _TYPES: dict[str, Type[Any]] = {"target": Text("an absolute path"), "shared": Boolean(), "reason": _REASON}
 
 
 def _options_of(node: Mapping) -> dict[str, Any]:
-    """Return the options of one mount. Raises UnfitError with all that is wrong, a missing reason included."""
+    """Return the options of one mount. Raises UnfitError with all errors, including a missing reason."""
     options: dict[str, Any] = {}
     faults = repeated(node)
     for key, value in node.pairs:
@@ -39,7 +39,7 @@ class Mounts(Type[tuple[Mount, ...]]):
     Instead of the target there may be a map of `target`, `shared` and `reason`.
     """
 
-    expected = "`source: target`, the target absolute or left out"
+    expected = "`source: target` with an absolute target, or only a source"
     nothing = ()
 
     def read(self, node: Node) -> tuple[Mount, ...]:
@@ -63,7 +63,7 @@ class Mounts(Type[tuple[Mount, ...]]):
             mount = self._mount(source, options.get("target", ""))
             return mount._replace(shared=options.get("reason", "") if options.get("shared") else "")
         if not isinstance(value, Scalar):
-            unfit(value, f"one text for each name, or {OPTIONS}")
+            unfit(value, f"a single value for each name, or {OPTIONS}")
         return self._mount(source, "" if value.empty else value.text.strip())
 
     def _mount(self, source: Scalar, target: str) -> Mount:

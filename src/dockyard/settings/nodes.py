@@ -1,7 +1,6 @@
 """YAML as written: scalars keep their text and every item its position, so that a key's type decides what a text means.
 
-YAML 1.1 would make 80022 of `2222:22`, and YAML 1.2 makes 755 of `0755`. Here both stay what the user wrote until a
-type reads them.
+YAML 1.1 reads `2222:22` as 80022, and YAML 1.2 reads `0755` as 755. Here both remain text until a type reads them.
 """
 
 import re
@@ -11,7 +10,7 @@ from dockyard.errors import Problem, SettingsError
 
 
 class Scalar(NamedTuple):
-    """A text; `plain` where it stood without quotes, so that an empty one, `~` and `null` mean nothing."""
+    """A text; `plain` if it was written without quotes, so that an empty one, `~` and `null` mean no value."""
 
     text: str
     where: str = ""
@@ -19,7 +18,7 @@ class Scalar(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether the user wrote no value at all."""
+        """Whether the user wrote no value."""
         return self.plain and self.text in {"", "~", "null", "Null", "NULL"}
 
 
@@ -35,14 +34,14 @@ class Mapping(NamedTuple):
 
 Node: TypeAlias = Scalar | Sequence | Mapping
 
-# Deeper than any key needs; ten thousand brackets end here.
+# Deeper than any key needs; limits input such as ten thousand brackets.
 DEEPEST = 8
 
 
 def parse(text: str, name: str) -> Mapping:
-    """Parse the text of a settings file; `name` is what positions call it.
+    """Parse the text of a settings file; `name` is the file's name in positions.
 
-    Raises SettingsError where the text is not YAML or not a mapping of keys.
+    Raises SettingsError if the text is not YAML or not a mapping of keys.
     """
     node = document(text, name)
     if isinstance(node, Scalar) and node.empty:
@@ -53,9 +52,9 @@ def parse(text: str, name: str) -> Mapping:
 
 
 def document(text: str, name: str, deepest: int = DEEPEST) -> Node:
-    """Parse a text; one that holds nothing is an empty scalar.
+    """Parse a text; an empty text is an empty scalar.
 
-    Raises SettingsError where it is not YAML, or nested more than `deepest`.
+    Raises SettingsError if it is not YAML, or nested more deeply than `deepest`.
     """
     from ruamel.yaml.composer import MaxDepthExceededError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -69,13 +68,13 @@ def document(text: str, name: str, deepest: int = DEEPEST) -> Node:
         where = _where(name, mark) if mark else name
         reason = " ".join(part for part in (error.context, error.problem) if part)
         raise SettingsError([Problem(where, f"not valid YAML: {reason}", _hint(reason))]) from None
-    except (YAMLError, ValueError, OverflowError) as error:  # a character that may not be
+    except (YAMLError, ValueError, OverflowError) as error:  # an invalid character
         raise SettingsError([Problem(name, f"not valid YAML: {_first_line(error)}")]) from None
     return Scalar("", name, plain=True) if root is None else _Converter(name, deepest).node(root)
 
 
 def value_span(text: str, key: str) -> tuple[int, int] | None:
-    """Return where the scalar value of a key begins and ends in a settings file; None if it has none.
+    """Return the start and end of the scalar value of a key in a settings file; None if it has none.
 
     Raises SettingsError as `parse` does.
     """
@@ -87,12 +86,12 @@ def value_span(text: str, key: str) -> tuple[int, int] | None:
 
 
 def _compose(text: str, deepest: int) -> object:
-    """Return the library's own nodes."""
+    """Return the nodes of the library."""
     import ruamel.yaml
 
     reader = ruamel.yaml.YAML(typ="safe", pure=True)
     reader.max_depth = deepest
-    reader.composer.warn_double_anchors = False  # an anchor may be set anew
+    reader.composer.warn_double_anchors = False  # an anchor may be redefined
     return reader.compose(text)
 
 
@@ -101,16 +100,16 @@ def _where(name: str, mark: Any) -> str:  # noqa: ANN401 - the library's
 
 
 def _too_deep(name: str, mark: object) -> SettingsError:
-    return SettingsError([Problem(_where(name, mark), "nested too deeply")])
+    return SettingsError([Problem(_where(name, mark), "the value is nested too deeply")])
 
 
 def _hint(reason: str) -> str:
-    """Return what most often is behind an error of the library's."""
+    """Return a hint for the most likely cause of an error of the library."""
     if r"'\t'" in reason:
-        return "indent with blanks, not with tabs"
+        return "indent with spaces, not tabs"
     if "another document" in reason:
-        return "a file holds one set of settings: leave out `---`"
-    return "see that indentation, quotes and brackets are right, here and in the line above"
+        return "remove `---`: a file contains one set of settings"
+    return "check indentation, quotes and brackets in this line and the one above"
 
 
 def _first_line(error: Exception) -> str:
@@ -118,7 +117,7 @@ def _first_line(error: Exception) -> str:
 
 
 class _Converter:
-    """Makes our nodes of the library's; one that has several aliases is converted once, however many those are."""
+    """Converts nodes of the library to ours; a node with several aliases is converted once."""
 
     def __init__(self, name: str, deepest: int) -> None:
         self.name = name
@@ -133,7 +132,7 @@ class _Converter:
     def _made(self, raw: Any, depth: int) -> Node:  # noqa: ANN401 - the library's
         from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-        if depth >= self._deepest:  # an alias within what it stands for
+        if depth >= self._deepest:  # an alias inside its own anchor
             raise _too_deep(self.name, raw.start_mark)
         where = _where(self.name, raw.start_mark)
         if isinstance(raw, ScalarNode):
@@ -146,13 +145,13 @@ class _Converter:
 
     @staticmethod
     def _scalar(text: str, where: str, *, plain: bool) -> Scalar:
-        """Return a scalar; raises SettingsError for what YAML can write as an escape, but nothing else can take."""
+        """Return a scalar; raises SettingsError for characters that YAML can escape, but other programs cannot take."""
         if re.search(r"[\0\ud800-\udfff]", text):
-            raise SettingsError([Problem(where, "text holds a character that no program can be given")])
+            raise SettingsError([Problem(where, "the text contains a character that cannot be passed to a program")])
         return Scalar(text, where, plain)
 
     def _pair(self, raw_key: object, raw_value: object, depth: int) -> tuple[Scalar, Node]:
-        """Return a key and its value; one that was left out stands where its key does, not where the next begins."""
+        """Return a key and its value; a missing value has the position of its key."""
         key, value = self.node(raw_key, depth), self.node(raw_value, depth)
         if not isinstance(key, Scalar):
             raise SettingsError([Problem(key.where, "a key must be a word, not a list or a map")])

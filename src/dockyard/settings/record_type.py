@@ -1,4 +1,4 @@
-"""Lists of maps that say what is expected or accepted, why, by whom and until when; how one is read."""
+"""Lists of maps that declare what is expected or accepted, why, by whom and until when, and how to read them."""
 
 import datetime as dt
 import re
@@ -14,7 +14,7 @@ from dockyard.text import did_you_mean, listed
 
 
 class Words(Type[tuple[str, ...]]):
-    """One word, or a list of some; of the `known` ones, where there are any."""
+    """One word or a list of words; only `known` ones, if there are any."""
 
     def __init__(self, expected: str, known: tuple[str, ...] = ()) -> None:
         self.expected = expected
@@ -56,7 +56,7 @@ class Reason(Text):
 
 
 class Field(NamedTuple):
-    """One key of such a map; `needed`: why none is without it."""
+    """One key of such a map; `needed` is the hint if a required key is missing."""
 
     type: Type[Any]
     help: str
@@ -64,7 +64,7 @@ class Field(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What one map of a list may say; `noun` is what people call it."""
+    """The keys that one map of a list may have; `noun` is the name of such a map."""
 
     noun: str
     fields: Table[str, Field]
@@ -82,23 +82,23 @@ class Form(NamedTuple):
 
 
 def account(noun: str) -> dict[str, Field]:
-    """Return what every such map may say of itself."""
-    why = f"{_a(noun)} says why: whoever reads it next year wants to know"
+    """Return the keys that every such map may have."""
+    why = f"say why this {noun} is needed"
     return {
-        "reason": Field(Reason("words that say why"), "why", why),
-        "by": Field(Text("who says so"), "who answers for it"),
-        "until": Field(Day(), "the last day on which it counts"),
+        "reason": Field(Reason("text that says why"), f"why this {noun} is needed", why),
+        "by": Field(Text("a name"), "the person who is responsible"),
+        "until": Field(Day(), f"the last day on which this {noun} applies"),
     }
 
 
 Record = tuple[str, dict[str, Any]]
-"""Where a map stands, and what it says."""
+"""The position of a map, and its values."""
 
 
 def read_records(node: Node, form: Form) -> list[Record]:
-    """Return what the maps of a list say. Raises SettingsError with everything that is wrong."""
+    """Return the values of the maps of a list. Raises SettingsError with all errors."""
     if not isinstance(node, Sequence):
-        raise SettingsError([Problem(node.where, f"not a list of {form.noun}s", form.example)])
+        raise SettingsError([Problem(node.where, f"expected a list of {form.noun}s", form.example)])
     problems: list[Problem] = []
     records: list[Record] = []
     for item in node.items:
@@ -112,14 +112,14 @@ def read_records(node: Node, form: Form) -> list[Record]:
 
 
 def one_or_more(node: Node) -> Node:
-    """Return a list; one map by itself is a list of one."""
+    """Return a list; a single map becomes a list of one."""
     return Sequence((node,), node.where) if isinstance(node, Mapping) else node
 
 
 def read_record(node: Node, form: Form) -> dict[str, Any]:
-    """Return what one map says; raises SettingsError."""
+    """Return the values of one map; raises SettingsError."""
     if not isinstance(node, Mapping):
-        raise SettingsError([Problem(node.where, f"not {_a(form.noun)}", form.example)])
+        raise SettingsError([Problem(node.where, f"expected {_a(form.noun)}", form.example)])
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for key, value in node.pairs:
@@ -131,7 +131,7 @@ def read_record(node: Node, form: Form) -> dict[str, Any]:
             problems += error.problems
     written = {key.text for key, _ in node.pairs}
     problems += [
-        Problem(node.where, f"no `{name}`", field.needed)
+        Problem(node.where, f"`{name}` is missing", field.needed)
         for name, field in form.fields.items()
         if field.needed and name not in written
     ]
@@ -145,19 +145,19 @@ def _a(noun: str) -> str:
 
 
 def _refuse_unknown(key: Scalar, values: dict[str, Any], form: Form) -> None:
-    """Raise SettingsError for a word that no such map has, or that stands there again."""
+    """Raise SettingsError for an unknown or duplicate key."""
     if key.text not in form.fields:
-        hint = did_you_mean(key.text, form.fields) or f"there are {listed(form.fields)}"
-        raise SettingsError([Problem(key.where, f"unknown key `{key.text}` of {_a(form.noun)}", hint)])
+        hint = did_you_mean(key.text, form.fields) or f"choose from {listed(form.fields)}"
+        raise SettingsError([Problem(key.where, f"unknown key `{key.text}` in {_a(form.noun)}", hint)])
     if key.text in values:
-        raise SettingsError([Problem(key.where, f"`{key.text}` stands twice")])
+        raise SettingsError([Problem(key.where, f"duplicate key `{key.text}`")])
 
 
 def _value(name: str, node: Node, form: Form) -> Any:  # noqa: ANN401 - as many types as there are keys
     """Return a value; raises SettingsError."""
     field = form.fields[name]
     if field.needed and isinstance(node, Scalar) and not node.text.strip():
-        raise SettingsError([Problem(node.where, f"no `{name}`", field.needed)])
+        raise SettingsError([Problem(node.where, f"`{name}` is missing", field.needed)])
     try:
         return field.type.read(node)
     except UnfitError as error:

@@ -1,4 +1,4 @@
-"""Layers of what was written → one value for each key. Pure: what is read, load.py reads."""
+"""Resolve layers of values into one value for each key. Pure: load.py reads the files."""
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Value(NamedTuple, Generic[T]):
-    """A key's value; `source` as people say it, `spelling` as it was written (`test_network`), empty for a default."""
+    """A key's value; `source` in words, `spelling` as written (`test_network`), empty for a default."""
 
     value: T
     source: str
@@ -20,12 +20,12 @@ class Value(NamedTuple, Generic[T]):
 
     @property
     def for_this_mode(self) -> bool:
-        """Whether it was given for the mode that is launched: by a flag, or as `test_K` or `dev_K`."""
+        """Whether it was set for the mode that is launched: by a flag, or as `test_K` or `dev_K`."""
         return self.source.startswith("flag ") or self.spelling.startswith(OVERRIDES)
 
 
 Layer = Mapping[str, Value[Any]]
-"""What one source says: values by canonical spelling, such as `foreground` or `test_foreground`."""
+"""The values of one source by canonical spelling, such as `foreground` or `test_foreground`."""
 
 
 class Settings:
@@ -48,7 +48,7 @@ class Settings:
 
 
 def resolve(layers: Iterable[Layer], mode: Mode, defaults: Mapping[str, Value[Any]]) -> Settings:
-    """Return each key's value: the first layer's that has it in this mode. The first layer is the flags."""
+    """Return each key's value, from the first layer that has it in this mode. The first layer is the flags."""
     flags, *others = layers
     values = {}
     for name, key in KEYS.items():
@@ -59,7 +59,7 @@ def resolve(layers: Iterable[Layer], mode: Mode, defaults: Mapping[str, Value[An
 
 
 def _combined(layers: Iterable[Layer], key: Key[Any], mode: Mode) -> Value[Any] | None:
-    """Return what all layers say together, the first the strongest, with all their sources."""
+    """Return the merged value of all layers, the first the strongest, with all their sources."""
     found = [value for layer in layers if (value := _first_in([layer], key, mode))]
     if not key.combine or len(found) < 2:  # noqa: PLR2004 - two are combined
         return next(iter(found), None)
@@ -68,7 +68,7 @@ def _combined(layers: Iterable[Layer], key: Key[Any], mode: Mode) -> Value[Any] 
 
 
 def _first_in(layers: Iterable[Layer], key: Key[Any], mode: Mode) -> Value[Any] | None:
-    """Return the first layer's value that counts; of the values of `K` where it does not count, only the first may."""
+    """Return the first value that counts. If `K` itself does not count, only its first value may, if it is shared."""
     counts = True
     for layer in layers:
         for prefix in key.spellings(mode):

@@ -1,9 +1,9 @@
-r"""Patterns of rules: the wildcards of .gitignore, over whole paths, in time that no name can make long.
+r"""Patterns of rules: the wildcards of .gitignore, on whole paths, without backtracking that a name could make slow.
 
-`*` and `?` stay within a name, `[a-z]` is one character, `**` is any number of directories, a `/` or `/**` at the end
-is all that is below, and without one a pattern is that path alone. A backslash takes the next character as it is, and
-`\x1b` is a byte, so that a path may be written as it is reported. Nothing else is left out: names that begin with a dot
-match, case counts, and a line break is a character like any other.
+`*` and `?` match within a name, `[a-z]` is one character, `**` is any number of directories. A `/` or `/**` at the end
+matches everything below; without it, a pattern matches only that path. A backslash makes the next character literal,
+and `\x1b` is a byte, so that a path can be written as it is reported. There are no other exceptions: names that begin
+with a dot match, case is significant, and a line break is an ordinary character.
 """
 
 import re
@@ -14,7 +14,7 @@ WIDEST = "name the directory that changes"
 
 
 class PatternError(ValueError):
-    """No pattern; `hint` says what may be meant."""
+    """The text is not a pattern; `hint` says how to write one."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -22,10 +22,10 @@ class PatternError(ValueError):
 
 
 class Pattern(NamedTuple):
-    """A pattern, read: `anchor` is the text that each of its paths begins with.
+    """A parsed pattern: `anchor` is the text with which each of its paths begins.
 
-    `components` are those before a `/` or `/**` at the end, each as a regular expression, or `**`; `literals` says of
-    the first how many are names without wildcards. `below`: there was such an end.
+    `components` are those before a `/` or `/**` at the end, each as a regular expression, or `**`; `literals` is the
+    number of leading ones without wildcards. `below`: the pattern had such an end.
     """
 
     expression: "re.Pattern[str]"
@@ -39,12 +39,12 @@ class Pattern(NamedTuple):
 
     @property
     def is_wild(self) -> bool:
-        """Whether it is more than one path."""
+        """Whether it can match more than one path."""
         return self.below or self.literals < len(self.components)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that its first names hold is covered, such as by `/etc/` and `/etc/*`."""
+        """Whether it covers everything in its leading directory, as `/etc/` and `/etc/*` do."""
         return self.is_wild and all(part in {_ANY, "**"} for part in self.components[self.literals :])
 
 
@@ -57,7 +57,7 @@ _TOKEN = re.compile(
 
 @cache
 def read(text: str) -> Pattern:
-    """Return a pattern; raises PatternError."""
+    """Parse a pattern; raises PatternError."""
     _refuse_others(text)
     parts = text[1:].split("/")
     below = False
@@ -65,7 +65,7 @@ def read(text: str) -> Pattern:
         below = True
         parts.pop()
     if wrong := [part for part in parts if part in {"", ".", ".."}]:
-        raise PatternError(f"`{text}` matches nothing: no path has `{wrong[0] or '//'}` in it", "leave it out")
+        raise PatternError(f"`{text}` matches nothing: no path contains `{wrong[0] or '//'}`", "remove it")
     read_parts = [_component(part, text) for part in parts]
     if not any(has_text for _, _, has_text in read_parts):
         raise PatternError(f"`{text}` covers everything", WIDEST)
@@ -82,17 +82,18 @@ def read(text: str) -> Pattern:
 def _refuse_others(text: str) -> None:
     if text.startswith("!"):
         raise PatternError(
-            f"`{text}`: a rule cannot take back another", "make the other one narrower: what no rule covers is told"
+            f"`{text}`: a rule cannot exclude paths from another rule",
+            "make the other rule narrower: changes that no rule covers are reported",
         )
     if not text.startswith("/"):
-        raise PatternError(f"`{text}` does not begin with `/`", f"/{text}, or /**/{text} for anywhere")
+        raise PatternError(f"`{text}` does not begin with `/`", f"write /{text}, or /**/{text} for any directory")
 
 
 def _expression(components: tuple[str, ...], *, below: bool) -> str:
-    """Return the regular expression of all.
+    """Return the regular expression of all components.
 
-    What stands between two `**` is taken where it is first found and nowhere else: if the rest fits anywhere, then it
-    fits after that too. So there is nothing to go back to, however long the path is.
+    The components between two `**` match at their first occurrence only: if the rest matches anywhere, it matches after
+    that occurrence too. So the expression never backtracks, however long the path is.
     """
     blocks: list[list[str]] = [] if components[0] == "**" else [[]]
     for part in components:
@@ -111,7 +112,7 @@ def _expression(components: tuple[str, ...], *, below: bool) -> str:
 
 
 def _component(part: str, text: str) -> tuple[str, str | None, bool]:
-    """Return a name's regular expression, itself if it has no wildcards, and whether it asks for any character."""
+    """Return a name's regular expression, the name if it has no wildcards, and whether it requires any character."""
     if part == "**":
         return "**", None, False
     pieces, literal, is_wild = [""], "", False
@@ -134,7 +135,7 @@ def _component(part: str, text: str) -> tuple[str, str | None, bool]:
 
 
 def _starred(pieces: list[str]) -> str:
-    """Return what matches the pieces with a star between each two, each piece where it is first found."""
+    """Return an expression for the pieces with a star between each two; each piece matches at its first occurrence."""
     if not any(pieces):
         return _ANY
     first, *rest = pieces
@@ -152,7 +153,8 @@ def _tokens(part: str, text: str) -> list[str | tuple[str]]:
         match = _TOKEN.match(part, place)
         if not match:
             if part[place] in "[\\":
-                raise PatternError(f"`{text}`: `{part[place]}` has no end", f"\\{part[place]} for the character itself")
+                hint = f"write \\{part[place]} for the character itself"
+                raise PatternError(f"`{text}`: `{part[place]}` is not closed", hint)
             found.append(part[place])
             place += 1
             continue
@@ -173,26 +175,30 @@ def _token(match: "re.Match[str]", text: str) -> str | tuple[str]:
 
 
 def _set(inside: str, text: str) -> str:
-    """Return the regular expression of `[…]`, which never is a `/`."""
+    """Return the regular expression of `[…]`, which never matches `/`."""
     negated = inside[:1] in {"!", "^"}
     characters = inside[1:] if negated else inside
     if not characters or any(word in characters for word in ("[", "\\", "--")):
-        raise PatternError(f"`{text}`: `[{inside}]` is no set of characters", "such as `[a-z0-9]` or `[!a-z]`")
+        raise PatternError(
+            f"`{text}`: `[{inside}]` is not a set of characters", "write a set such as `[a-z0-9]` or `[!a-z]`"
+        )
     escaped = "".join(c if c == "-" else re.escape(c) for c in characters)
     try:
         re.compile(f"[{escaped}]")
     except re.error:
-        raise PatternError(f"`{text}`: `[{inside}]` is no set of characters", "such as `[a-z0-9]`") from None
+        raise PatternError(
+            f"`{text}`: `[{inside}]` is not a set of characters", "write a set such as `[a-z0-9]`"
+        ) from None
     return f"(?!/)[{'^' * negated}{escaped}]"
 
 
 def _joined(literal: str) -> str:
-    """Return characters as a path has them: bytes that are UTF-8 together are one character."""
+    """Return characters as in a path: bytes that form UTF-8 become one character."""
     return literal.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def literal(path: str) -> str:
-    r"""Return the pattern of one path, or of a part of one; all of it can be printed.
+    r"""Return the pattern of one path or of a part of one, in printable characters.
 
     >>> literal("/a*b\n")
     '/a\\*b\\x0a'

@@ -1,4 +1,4 @@
-"""Rules of what d-cowscan expects: what one says, and how it is read, in a service's settings and in files alike."""
+"""Rules of changes that d-cowscan expects: their keys, and how to read them, in a service's settings and in files."""
 
 import datetime as dt
 import re
@@ -14,20 +14,20 @@ from dockyard.settings.types import Boolean, Integer, Type, unfit
 from dockyard.text import listed
 
 WHAT = ("new", "replaced", "edited", "metadata", "deleted", "type", "runs", "undeclared")
-"""What may be expected: the changes of a layer, what processes run, and what settings do not declare."""
+"""What a rule may expect: changes of a layer, running programs, and what settings do not declare."""
 KINDS = ("file", "directory", "link", "pipe", "socket", "device", "process", "mount", "image", "container")
 
-_MOST_HELD = 10_000  # a scan holds back that many entries before it tells them
+_MOST_HELD = 10_000  # a scan holds back that many entries before it reports them
 _LARGEST_ID = 2**32 - 1
 
 
 class Rule(NamedTuple):
-    """One expectation: a pattern (see rule_pattern.py), and what a change has to be besides; `where` names its line.
+    """One rule: a pattern (see rule_pattern.py), and conditions that a change must also meet; `where` names its line.
 
-    `executable` allows files that can be run, and programs by their first bytes; nothing allows what gives rights.
-    `append_only`: of files of the image only those that still begin with what the image has. `max_count` is for each
-    container. `until` is the last day on which it counts. `only` are names of containers, where a service's settings
-    hold the rule; owners are as the container sees them.
+    `executable` allows executable files, and programs by their first bytes; no rule allows files that grant privileges.
+    `append_only`: files of the image must still begin with their content in the image. `max_count` applies to each
+    container. `until` is the last day on which the rule applies. `only` are names of containers, if the rule is in a
+    service's settings; owners are as the container sees them.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Size(Type[int]):
 
 
 class PathPattern(Type[str]):
-    """A pattern of paths. Raises SettingsError with a hint, in place of UnfitError, for one that cannot be."""
+    """A pattern of paths. Raises SettingsError with a hint, instead of UnfitError, for an invalid one."""
 
     expected = "a path or pattern that begins with `/`"
 
@@ -78,27 +78,27 @@ class PathPattern(Type[str]):
 
 
 FIELDS: dict[str, Field] = {
-    "path": Field(PathPattern(), "the paths that it covers", "a rule says what it covers"),
-    "containers": Field(Words("a name with `*` perhaps, or a list of such"), "the containers that it is for"),
-    "what": Field(Words(f"of {listed(WHAT)}", WHAT), "which changes it expects"),
-    "kinds": Field(Words(f"of {listed(KINDS)}", KINDS), "of which kinds of entries"),
-    "owner": Field(Integer(0, _LARGEST_ID), "the owner's id, as the container sees it"),
-    "group": Field(Integer(0, _LARGEST_ID), "the group's id, as the container sees it"),
-    "executable": Field(Boolean(), "whether it may be a program"),
-    "append_only": Field(Boolean(), "of files of the image, only those that still begin with what the image has"),
-    "max_size": Field(Size(), "bytes of the largest"),
+    "path": Field(PathPattern(), "the paths that it covers", "add the paths that the rule covers"),
+    "containers": Field(Words("a name, optionally with `*`, or a list of names"), "the containers to which it applies"),
+    "what": Field(Words(f"one or more of {listed(WHAT)}", WHAT), "the changes that it expects"),
+    "kinds": Field(Words(f"one or more of {listed(KINDS)}", KINDS), "the kinds of entries that it covers"),
+    "owner": Field(Integer(0, _LARGEST_ID), "the owner's UID, as the container sees it"),
+    "group": Field(Integer(0, _LARGEST_ID), "the group's GID, as the container sees it"),
+    "executable": Field(Boolean(), "whether entries may be programs"),
+    "append_only": Field(Boolean(), "cover a file of the image only if it still begins with its content in the image"),
+    "max_size": Field(Size(), "maximum size of an entry in bytes"),
     "max_count": Field(
-        Integer(1, _MOST_HELD), "how many entries of one container; with one more, all of them are told"
+        Integer(1, _MOST_HELD), "maximum number of entries in one container; if there are more, all are reported"
     ),
     **account("rule"),
 }
-"""Every key of a rule: reading, complaints and docs/reference/cowscan-rules.md come from here."""
+"""Every key of a rule; reading, errors and docs/reference/cowscan-rules.md use this table."""
 
-_FORM = Form("rule", FIELDS, "such as `- {path: /var/log/web/*.log, reason: its logs}`")
+_FORM = Form("rule", FIELDS, "write it like `- {path: /var/log/web/*.log, reason: its logs}`")
 
 
 class Rules(Type[tuple[Rule, ...]]):
-    """A list of rules, or one. Raises SettingsError, with all that is wrong and hints, in place of UnfitError."""
+    """A list of rules, or one. Raises SettingsError, with all errors and hints, instead of UnfitError."""
 
     expected = "a list of rules"
     nothing = ()
@@ -111,5 +111,5 @@ class Rules(Type[tuple[Rule, ...]]):
 
 
 def read_rules(node: Node) -> list[Rule]:
-    """Return the rules that a list holds. Raises SettingsError with everything that is wrong."""
+    """Return the rules of a list. Raises SettingsError with all errors."""
     return [Rule(where=where, **values) for where, values in read_records(node, _FORM)]

@@ -1,4 +1,4 @@
-"""What a key accepts: each type reads one YAML node into a value, or says what it expected instead."""
+"""The types of values: each reads a YAML node into a value, or reports what it expected instead."""
 
 import ipaddress
 import re
@@ -18,7 +18,7 @@ _PROTOCOLS = "[tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]"
 
 
 class UnfitError(Exception):
-    """A node is not what its key accepts: `faults` are (where, what was expected, what stood there)."""
+    """A node does not fit its key: `faults` are (place, what was expected, what was found)."""
 
     def __init__(self, faults: list[tuple[str, str, str]]) -> None:
         super().__init__(faults)
@@ -27,23 +27,29 @@ class UnfitError(Exception):
 
 def unfit(node: Node, expected: str) -> NoReturn:
     """Raise UnfitError for one node."""
-    scalar = f"`{node.text}`" if isinstance(node, Scalar) and node.text else "empty"
-    shown = scalar if isinstance(node, Scalar) else "a list" if isinstance(node, Sequence) else "a map"
-    raise UnfitError([(node.where, expected, shown)])
+    raise UnfitError([(node.where, expected, _shown(node))])
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node, Scalar):
+        return f"`{node.text}`" if node.text else "empty"
+    if isinstance(node, Sequence):
+        return "a list" if node.items else "an empty list"
+    return "a map" if node.pairs else "an empty map"
 
 
 class Type(Generic[T_co]):
     """A kind of value. `expected` completes the sentence "must be …"."""
 
     expected: str
-    nothing: object = None  # the value of a key that is written with no value
+    nothing: object = None  # the value of a key that has none in the file
 
     def read(self, node: Node) -> T_co:
-        """Return the node's value, or raise UnfitError; SettingsError where there are hints how to fix it."""
+        """Return the node's value, or raise UnfitError; SettingsError if there are hints."""
         raise NotImplementedError
 
     def schema(self) -> Schema:
-        """Return what JSON Schema can say of the node: never less than `read` accepts."""
+        """Return the JSON Schema of the node, which accepts everything that `read` accepts."""
         raise NotImplementedError
 
     def text(self, node: Node) -> str:
@@ -121,7 +127,7 @@ class OrWord(Type[int | str]):
 
 
 class Words(Type[tuple[str, ...]]):
-    """A command line: one string with the shell's quoting rules, or a list of words."""
+    """A command line: one string with shell quoting, or a list of words."""
 
     expected = "a string with balanced quotes, or a list of words"
     nothing = ()
@@ -139,7 +145,7 @@ class Words(Type[tuple[str, ...]]):
 
 
 class ListOf(Type[tuple[T, ...]]):
-    """A list of items of one type; a single item may stand alone."""
+    """A list of items of one type; a single item needs no list."""
 
     nothing = ()
 
@@ -164,7 +170,7 @@ class ListOf(Type[tuple[T, ...]]):
 
 
 class Flattened(Type[tuple[T, ...]]):
-    """A list whose items may each stand for several values, and may together be written as one map."""
+    """A list whose items may each yield several values; one map may contain them all."""
 
     nothing = ()
 
@@ -180,14 +186,14 @@ class Flattened(Type[tuple[T, ...]]):
 
 
 def repeated(node: Mapping) -> list[tuple[str, str, str]]:
-    """Return as faults the names that a map holds again: one of the two values would be lost."""
+    """Return a fault for each duplicate name of a map, because one of its values would be lost."""
     names = [key.text for key, _ in node.pairs]
     again = [key for number, (key, _) in enumerate(node.pairs) if key.text in names[:number]]
-    return [(key.where, "a map with each name once", f"`{key.text}` twice") for key in again]
+    return [(key.where, "a map without duplicate names", f"`{key.text}` twice") for key in again]
 
 
 def scalar_pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
-    """Return the pairs of a map; a value that is missing is an empty scalar."""
+    """Return the pairs of a map; a missing value is an empty scalar."""
     if not isinstance(node, Mapping) or not node.pairs:
         unfit(node, expected)
     if faults := repeated(node):
@@ -195,7 +201,7 @@ def scalar_pairs(node: Node, expected: str) -> list[tuple[Scalar, Scalar]]:
     pairs = []
     for key, value in node.pairs:
         if not isinstance(value, Scalar):
-            unfit(value, "one text for each name")
+            unfit(value, "a single value for each name")
         pairs.append((key, Scalar("", value.where) if value.empty else value))
     return pairs
 
@@ -205,7 +211,7 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
 
     expected = "`NAME=VALUE`, or a map"
     nothing = ()
-    _own = ""  # what its names may not be, as a regular expression
+    _own = ""  # a lookahead that excludes reserved names
 
     def read(self, node: Node) -> tuple[tuple[str, str], ...]:
         if isinstance(node, Scalar):
@@ -217,7 +223,7 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
             pairs = scalar_pairs(node, self.expected)
         for key, _ in pairs:
             if not re.fullmatch(r"[^=\s\0]+", key.text):
-                unfit(node if isinstance(node, Scalar) else key, "`NAME=VALUE`, with no blank in NAME")
+                unfit(node if isinstance(node, Scalar) else key, "`NAME=VALUE` without spaces in NAME")
         return tuple((key.text, value.text) for key, value in pairs)
 
     def schema(self) -> Schema:
@@ -226,14 +232,14 @@ class Assignments(Type[tuple[tuple[str, str], ...]]):
 
 
 class Labels(Assignments):
-    """Assignments; names that begin with `dockyard.` are taken."""
+    """Assignments; names that begin with `dockyard.` are reserved."""
 
     _own = r"(?!dockyard\.)"
 
     def read(self, node: Node) -> tuple[tuple[str, str], ...]:
         pairs = super().read(node)
         if any(name.startswith("dockyard.") for name, _ in pairs):
-            unfit(node, "a label of your own: dockyard tells its containers by those that begin with `dockyard.`")
+            unfit(node, "a label that does not begin with `dockyard.` (reserved for dockyard)")
         return pairs
 
 
@@ -243,13 +249,13 @@ class Environment(Type[tuple[Variable, ...]]):
     expected = "`NAME=VALUE`, or a map"
     nothing = ()
 
-    # A secret reaches the engine's client through its environment, so it may not be one of these.
+    # A secret is passed through the environment of the engine's client, so it must not be one of these.
     _of_the_client = re.compile(r"PATH|HOME|LD_.*|DOCKER_(HOST|CONFIG|CONTEXT|TLS.*|CERT_PATH)|CONTAINERS?_.*")
 
     def read(self, node: Node) -> tuple[Variable, ...]:
         variables = tuple(self._variable(name, value) for name, value in Assignments().read(node))
         if any(variable.secret and self._of_the_client.fullmatch(variable.name) for variable in variables):
-            unfit(node, "a secret by another name: the engine's own client obeys this variable")
+            unfit(node, "a secret under another name (the engine's client itself reads this variable)")
         return variables
 
     def schema(self) -> Schema:
@@ -263,9 +269,9 @@ class Environment(Type[tuple[Variable, ...]]):
 
 
 class BuildSecrets(Type[tuple[BuildSecret, ...]]):
-    """`ID` or `ID=NAME`, or a map of ids and names; without a name it is the id."""
+    """`ID` or `ID=NAME`, or a map of IDs and names; the default name is the ID."""
 
-    expected = "`ID`, `ID=NAME` or a map, ids of letters, digits, `_`, `.` and `-`"
+    expected = "`ID`, `ID=NAME` or a map, with IDs of letters, digits, `_`, `.` and `-`"
     nothing = ()
     _id, _name = r"[A-Za-z0-9_.-]+", r"\S*"
 
@@ -287,9 +293,9 @@ class BuildSecrets(Type[tuple[BuildSecret, ...]]):
 
 
 class Ports(Type[tuple[Port, ...]]):
-    """`host:container`, `ip:host:container`, with `/udp`; ranges of one length stand for their ports in turn."""
+    """`host:container`, `ip:host:container`, with `/udp`; ranges of the same length are paired."""
 
-    expected = "`host:container` or `ip:host:container`, perhaps with `/udp`, ports from 1 to 65535"
+    expected = "`host:container` or `ip:host:container`, optionally with `/udp`, with ports from 1 to 65535"
     nothing = ()
 
     _pattern = re.compile(
@@ -315,12 +321,12 @@ class Ports(Type[tuple[Port, ...]]):
         if protocol not in {"tcp", "udp", "sctp"} or not host or not container or not _is_address(ip):
             unfit(node, self.expected)
         if len(host) != len(container):
-            unfit(node, "a pair of ranges of one length")
+            unfit(node, "two ranges of the same length")
         return [Port(ip, *pair, protocol) for pair in zip(host, container, strict=True)]
 
     @staticmethod
     def _range(text: str) -> list[int]:
-        """Return the ports of `80` or `80-82`; none where one is no port."""
+        """Return the ports of `80` or `80-82`; none if one is not a port."""
         first, _, last = text.partition("-")
         ports = range(int(first), int(last or first) + 1)
         return list(ports) if ports and ports[0] >= 1 and ports[-1] <= LAST_PORT else []
@@ -339,7 +345,7 @@ def _is_address(text: str) -> bool:
 
 
 def has_glob(path: str) -> bool:
-    """Return whether the path stands for all that match it."""
+    """Return whether the path contains wildcards."""
     return any(character in path for character in "*?[")
 
 
@@ -374,7 +380,7 @@ class Log(Type[LogDriver]):
 
 
 class Autostart(Type[Wave]):
-    expected = "a wave's number, perhaps with a host: `4` or `4,host=NAME`"
+    expected = "a wave number, optionally with a host: `4` or `4,host=NAME`"
     _pattern = r"\s*(\d{1,6})\s*(?:[,;]\s*host\s*=\s*([\w.-]+)\s*)?"
 
     def read(self, node: Node) -> Wave:
@@ -388,7 +394,7 @@ class Autostart(Type[Wave]):
 
 
 class Address(Type[str]):
-    r"""`-` (look the name up), a name, an address; empty where the engine is to pick."""
+    r"""`-` (look the name up), a name, an address; empty if the engine chooses."""
 
     expected = "`-`, an IPv4 or IPv6 address, a host name, or `0`"
 
@@ -410,7 +416,7 @@ class Address(Type[str]):
 
 
 class Health(Type[HealthCheck]):
-    """A map of `cmd`, `interval`, `timeout`, `retries`, `start_period`; a string is a `cmd`; `none` switches it off."""
+    """A map of `cmd`, `interval`, `timeout`, `retries`, `start_period`; a string is a `cmd`; `none` disables it."""
 
     expected = "a map of cmd, interval, timeout, retries and start_period, a command, or `none`"
     _options = {  # noqa: RUF012

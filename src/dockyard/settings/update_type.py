@@ -1,4 +1,4 @@
-"""What `updates` says: which versions of an image may be applied, and when."""
+"""The type of `updates`: which versions of an image may be applied, and when."""
 
 import re
 from typing import NamedTuple
@@ -15,7 +15,7 @@ ALWAYS = "always"
 
 
 class Updates(NamedTuple):
-    """What a file says, as text; None for what it does not say. `images` says more of images by their names."""
+    """The fields of one file, as text; None for a missing field. `images` has fields for single images by name."""
 
     track: str | None = None
     hold: str | None = None
@@ -27,12 +27,12 @@ class Updates(NamedTuple):
     images: "tuple[tuple[str, Updates], ...]" = ()
 
     def of_image(self, name: str) -> "Updates":
-        """Return what is said of one image; what is only said of all holds for it, too."""
+        """Return the policy of one image; fields that it does not set are those of all images."""
         return complete(dict(self.images).get(name, Updates()), self._replace(images=()))
 
 
 def complete(stronger: Updates, weaker: Updates) -> Updates:
-    """Return what two files say together: a field counts as the stronger one says it, of an image or else of all."""
+    """Merge the policies of two files: the stronger file wins, for a single image before all images."""
     said = {
         name: value if value is not None else getattr(weaker, name)
         for name, value in stronger._asdict().items()
@@ -89,7 +89,7 @@ class Duration(Text):
     """Hours, days or weeks; 0 is written without a unit."""
 
     def __init__(self) -> None:
-        super().__init__("a time such as `3d`, `12h`, `2w` or `0`", r"0|[1-9][0-9]{0,4}[hdw]")
+        super().__init__("a duration such as `3d`, `12h`, `2w` or `0`", r"0|[1-9][0-9]{0,4}[hdw]")
 
     def schema(self) -> Schema:
         return json_schema.either({"const": 0}, super().schema())
@@ -100,25 +100,25 @@ _HELD = Text(
     r"major|all|none|v?[0-9]{1,9}(\.[0-9]{1,9}){0,4}",
 )
 _FIELDS: dict[str, Field] = {
-    "track": Field(Track(), "the versions that are followed; without it only the tag itself is"),
-    "hold": Field(_HELD, "what is not applied"),
+    "track": Field(Track(), "the versions to follow; by default, only the tag itself"),
+    "hold": Field(_HELD, "versions that are not applied"),
     "cooldown": Field(Duration(), "how long a new digest waits"),
     "window": Field(ListOf(TimeOfWeek()), "when updates are applied"),
     "notes": Field(
         Text("an address that begins with `http://` or `https://`", r"https?://[^\s/]+\S*"),
-        "where release notes are; `{version}` in it is replaced",
+        "the address of release notes; `{version}` in it is replaced",
     ),
-    "remind": Field(Duration(), "when it is reported again"),
+    "remind": Field(Duration(), "time after which a pending update is reported again"),
     "rebuild": Field(Duration(), "how often packages are fetched again; 0 for never"),
 }
-_EXAMPLE = "such as `{track: ^16, hold: major, window: Sun 03:00-05:00}`"
+_EXAMPLE = "write it like `{track: ^16, hold: major, window: Sun 03:00-05:00}`"
 _OF_IMAGE = Form("update policy", _FIELDS, _EXAMPLE)
 
 
 class _Images(Type[tuple[tuple[str, Updates], ...]]):
-    """A map of names of images and what is said of them."""
+    """A map of image names and their policies."""
 
-    expected = "a map of names of images and their policies"
+    expected = "a map of image names and their policies"
     nothing = ()
     _name = r"[a-zA-Z0-9][a-zA-Z0-9_.-]*((:[0-9]+)?(/[a-zA-Z0-9_.-]+)+)?"
 
@@ -140,10 +140,10 @@ class _Images(Type[tuple[tuple[str, Updates], ...]]):
         return tuple(found)
 
     def _check_name(self, key: Scalar) -> None:
-        """Raise SettingsError for what is not the name of an image."""
+        """Raise SettingsError if it is not the name of an image."""
         if not re.fullmatch(self._name, key.text, re.ASCII):
-            problem = f"`{key.text}` is not the name of an image without its tag"
-            raise SettingsError([Problem(key.where, problem, "write it as in `postgres` or `host:5000/web`")])
+            problem = f"`{key.text}` is not an image name without a tag"
+            raise SettingsError([Problem(key.where, problem, "write it as `postgres` or `host:5000/web`")])
 
     def schema(self) -> Schema:
         names = {"pattern": f"^(?:{self._name})$"}
@@ -151,12 +151,12 @@ class _Images(Type[tuple[tuple[str, Updates], ...]]):
 
 
 _OF_ALL = _OF_IMAGE._replace(
-    fields={**_FIELDS, "images": Field(_Images(), "the same for images by their names, where they differ")}
+    fields={**_FIELDS, "images": Field(_Images(), "the same fields for single images, by name")}
 )
 
 
 class UpdatePolicy(Type[Updates]):
-    """A map. Raises SettingsError, with all that is wrong and hints, instead of UnfitError."""
+    """A map. Raises SettingsError, with all errors and hints, instead of UnfitError."""
 
     expected = "a map of track, hold, cooldown, window, notes, remind, rebuild and images"
     nothing = Updates()

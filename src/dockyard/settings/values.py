@@ -1,4 +1,4 @@
-"""The kinds of values that settings hold. Plain data: no parsing, no looking up."""
+"""The kinds of values in settings. Plain data: no parsing, no lookups."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Mode(Enum):
-    """What an instance is launched as."""
+    """The mode in which an instance is launched."""
 
     PROD = "prod"
     DEV = "dev"
@@ -15,7 +15,7 @@ class Mode(Enum):
 
     @property
     def isolated(self) -> bool:
-        """Whether the instance gets other names, networks, ports and data than production."""
+        """Whether the instance has names, networks, ports and data of its own, apart from production."""
         return self in {Mode.DEV, Mode.TEST}
 
     @property
@@ -25,7 +25,7 @@ class Mode(Enum):
 
 
 class Port(NamedTuple):
-    """A published port. `ip` is empty where the user named none; `host` is 0 where the engine is to pick one."""
+    """A published port. `ip` is empty if none is given; `host` is 0 if the engine chooses one."""
 
     ip: str
     host: int
@@ -34,9 +34,9 @@ class Port(NamedTuple):
 
 
 class Mount(NamedTuple):
-    """A pair of a mount key: `target` is empty where it is the source's own path; `where` names its line.
+    """A pair of a mount key: `target` is empty if it is the same path as the source; `where` names its line.
 
-    `shared` is the reason why other containers may write there too; empty if they must not.
+    `shared` is the reason why other containers may write there too; empty if they may not.
     """
 
     source: str
@@ -46,7 +46,7 @@ class Mount(NamedTuple):
 
 
 class Volume(NamedTuple):
-    """A directory or file to be made: `kind` is empty where nothing was said, `perm` a number; None: not said."""
+    """A directory or file to create. Options that are not set are None, or empty for `kind`; `perm` is a number."""
 
     path: str
     where: str
@@ -58,7 +58,7 @@ class Volume(NamedTuple):
 
 
 class VolumeDefaults(NamedTuple):
-    """Who owns what is made, unless it says otherwise itself."""
+    """Default owner and permissions of everything that is created."""
 
     owner: str | None = None
     group: str | None = None
@@ -66,7 +66,7 @@ class VolumeDefaults(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """An environment variable. With `secret`, the name of a secret, in place of a value."""
+    """An environment variable. With `secret`, the name of a secret, instead of a value."""
 
     name: str
     value: str
@@ -88,14 +88,14 @@ class Wave(NamedTuple):
 
 
 class LogDriver(NamedTuple):
-    """What `log` asks for: `none`, `syslog`, `json`, `journald`, `passthrough`, or a driver by its own name."""
+    """The value of `log`: `none`, `syslog`, `json`, `journald`, `passthrough`, or the name of another driver."""
 
     name: str
     address: str = ""
 
 
 class HealthCheck(NamedTuple):
-    """The engine's health check; durations as the user wrote them (`10s`). `command` None: the image's own."""
+    """The engine's health check; durations as the user wrote them (`10s`). `command` None: the image's."""
 
     command: str | None = None
     disabled: bool = False

@@ -1,4 +1,4 @@
-"""What `vols` and `vol_defaults` accept."""
+"""The types of `vols` and `vol_defaults`."""
 
 import re
 from collections.abc import Callable
@@ -32,11 +32,11 @@ def _matching(node: Node, pattern: str, expected: str) -> str:
 
 
 def _owner(node: Node) -> str:
-    return _matching(node, _OWNER, "`user/NAME`, a user of this host, or a uid")
+    return _matching(node, _OWNER, "`user/NAME`, a user of this host, or a UID")
 
 
 def _group(node: Node) -> str:
-    return _matching(node, _GROUP, "`group/NAME`, a group of this host, or a gid")
+    return _matching(node, _GROUP, "`group/NAME`, a group of this host, or a GID")
 
 
 def _permissions(node: Node) -> int:
@@ -65,7 +65,7 @@ _LIMITS: dict[str, Schema] = {
     "type": {"enum": list(_KINDS)},
     "contents": {**json_schema.SCALAR, "pattern": r"^(?!file:(?:/|$)|file:(?:[\s\S]*/)?\.\.(?:/|$))"},
 }
-"""What JSON Schema can say of each option."""
+"""The JSON Schema of each option."""
 
 
 def _limits(*names: str) -> dict[str, Schema]:
@@ -73,7 +73,7 @@ def _limits(*names: str) -> dict[str, Schema]:
 
 
 def _option(key: Scalar, value: Node, known: dict[str, Callable[[Node], str | int]]) -> dict[str, Any]:
-    """Return an option with its value; none where it has none: `contents: ""` is an empty file, `contents:` nothing."""
+    """Return an option with its value, if it has one: `contents: ""` is an empty file, `contents:` sets nothing."""
     if key.text not in known:
         unfit(key, f"one of {listed(known)}")
     if isinstance(value, Scalar) and value.empty:
@@ -99,7 +99,7 @@ class Volumes(Type[tuple[Volume, ...]]):
         return (Volume(path, node.where, **options),)
 
     def _parts(self, node: Mapping) -> tuple[str, dict[str, Any]]:
-        """Return the path and the options that have a value. Raises UnfitError with all that is wrong."""
+        """Return the path and the options that have a value. Raises UnfitError with all errors."""
         faults = repeated(node)
         nested = [(key, value) for key, value in node.pairs if self._is_path(key, value)]
         options: dict[str, Any] = {}
@@ -120,7 +120,7 @@ class Volumes(Type[tuple[Volume, ...]]):
 
     @staticmethod
     def _is_path(key: Scalar, value: Node) -> bool:
-        """Return whether a pair names the path: `path: P`, or `P:` with nothing, or with a map of all the rest."""
+        """Return whether a pair names the path: `path: P`, or `P:` with no value or with a map of the options."""
         has_options = isinstance(value, Mapping) or (isinstance(value, Scalar) and (value.empty or not value.text))
         return key.text == "path" or (key.text not in _OPTIONS and has_options)
 
@@ -131,7 +131,7 @@ class Volumes(Type[tuple[Volume, ...]]):
         if ".." in text.split("/"):
             unfit(node, "a path without `..`")
         if has_glob(text):
-            unfit(node, "a path that is no pattern")
+            unfit(node, "a path without wildcards")
         if not text.strip("/."):
             unfit(node, "a path below `/`")
         return text

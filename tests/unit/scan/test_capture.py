@@ -100,7 +100,7 @@ def test_nothing_stops_a_stop(web: Container, told: list[str], monkeypatch: pyte
     """Wrong rules, no layers, no time, an engine that refuses, a fault of our own: each is told, and none raised."""
     (tmp_path / "rules.yaml").write_text("no list")
     capture.before_stop(Quiet(), [web])
-    assert "not a list of rules" in told[0]
+    assert "expected a list of rules" in told[0]
     capture.before_stop(Quiet(), [web._replace(layer="/nowhere")])
     assert "not fully scanned" in told[-1]
     with capture.looked_at(Quiet(), ["web"]):

@@ -137,7 +137,7 @@ def test_nothing_is_proposed_for_what_gives_rights(change: Change):
 @given(FOUND)
 def test_a_proposal_without_a_reason_is_refused(change: Change):
     """A person has to say why."""
-    with tempfile.TemporaryDirectory() as directory, pytest.raises(SettingsError, match="no `reason`"):
+    with tempfile.TemporaryDirectory() as directory, pytest.raises(SettingsError, match="`reason` is missing"):
         load(write(Path(directory) / "rules.yaml", "".join(suggest("web", [change]))))
 
 

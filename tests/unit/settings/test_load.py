@@ -197,9 +197,9 @@ def test_both_names_of_a_key_are_one(text: str):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fg: true\nforeground: false", "`foreground` and `fg` are one key, and say two things"),
-        ("test_fg: true\ntest_foreground: 0", "`test_foreground` and `test_fg` are one key, and say two things"),
-        ("dns: a\ndns: a", "`dns` stands twice"),
+        ("fg: true\nforeground: false", "`foreground` and `fg` are the same key with different values"),
+        ("test_fg: true\ntest_foreground: 0", "`test_foreground` and `test_fg` are the same key with different values"),
+        ("dns: a\ndns: a", "duplicate key `dns`"),
     ],
 )
 def test_one_key_with_two_meanings_is_an_error(text: str, message: str):
@@ -215,14 +215,12 @@ def test_an_alias_with_and_without_override_are_two_keys():
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.SERVICE])
 def test_what_belongs_in_settings_yaml_is_refused_in_the_host_file(key: Key[Any]):
-    assert [problem.hint for problem in problems_of(f"{key.name}: x", Scope.HOST)] == [
-        "it belongs in the settings.yaml"
-    ]
+    assert [problem.hint for problem in problems_of(f"{key.name}: x", Scope.HOST)] == ["put it into the settings.yaml"]
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.HOST])
 def test_what_belongs_in_the_host_file_is_refused_in_settings_yaml(key: Key[Any]):
-    assert [problem.hint for problem in problems_of(f"{key.name}: x")] == ["it belongs in the host file"]
+    assert [problem.hint for problem in problems_of(f"{key.name}: x")] == ["put it into the host file"]
 
 
 @pytest.mark.parametrize(
@@ -491,7 +489,7 @@ def test_a_file_autostart_counts_only_where_settings_say_nothing(service: Servic
 
 def test_a_wrong_file_autostart_is_an_error(service: Service):
     (service.directory / "autostart").write_text("soon")
-    with pytest.raises(SettingsError, match="autostart: `autostart` must be a wave's number"):
+    with pytest.raises(SettingsError, match="autostart: `autostart` must be a wave number"):
         _load(service)
 
 

@@ -92,14 +92,14 @@ SYNTAX = [
     ("%YAML 3.0\n---\na: 1", "f:1:1", "not valid YAML: found incompatible YAML document"),
     ("a: \x00", "f", "not valid YAML: unacceptable character #x0000"),
     ('a: "\\UFFFFFFFF"', "f", "not valid YAML: "),
-    ('a: "\\0"', "f:1:4", "text holds a character that no program can be given"),
-    ('a: "\\ud800"', "f:1:4", "text holds a character that no program can be given"),
+    ('a: "\\0"', "f:1:4", "the text contains a character that cannot be passed to a program"),
+    ('a: "\\ud800"', "f:1:4", "the text contains a character that cannot be passed to a program"),
     ("- a", "f:1:1", "expected `key: value` lines"),
     ("word", "f:1:1", "expected `key: value` lines"),
     ("? [a]\n: 1", "f:1:3", "a key must be a word, not a list or a map"),
-    ("a: &x [*x]", "f:1:4", "nested too deeply"),
-    ("[" * 3000, "f:1:9", "nested too deeply"),
-    ("a: " + "{a: " * 3000, "f:1:29", "nested too deeply"),
+    ("a: &x [*x]", "f:1:4", "the value is nested too deeply"),
+    ("[" * 3000, "f:1:9", "the value is nested too deeply"),
+    ("a: " + "{a: " * 3000, "f:1:29", "the value is nested too deeply"),
 ]
 
 

@@ -221,7 +221,8 @@ def test_all_faulty_parts_of_a_healthcheck_are_told():
 
 
 def test_a_name_that_a_map_holds_twice_is_told_at_its_second_place():
-    assert _faults(ENVIRONMENT, "\n  A: 1\n  B: 2\n  A: 3\n") == [("f:4:3", "a map with each name once", "`A` twice")]
+    found = _faults(ENVIRONMENT, "\n  A: 1\n  B: 2\n  A: 3\n")
+    assert found == [("f:4:3", "a map without duplicate names", "`A` twice")]
 
 
 def test_a_mount_knows_its_line():

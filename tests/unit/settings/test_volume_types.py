@@ -83,18 +83,18 @@ def test_what_is_accepted_is_read_as(written: str, volumes: list[dict[str, Any]]
     ("written", "expected"),
     [
         *((path, "a path without `..`") for path in ("../a", "[a/../b]", "[{path: ..}]", "[{../a: }]")),
-        *((path, "a path that is no pattern") for path in ("a*", "[{path: 'a?'}]", "['a[b]']")),
+        *((path, "a path without wildcards") for path in ("a*", "[{path: 'a?'}]", "['a[b]']")),
         *((path, "a path below `/`") for path in ("/", ".", "//", "[{path: /}]")),
         *((path, Volumes.expected) for path in ('"a\\nb"', '"a\\u0007"', "[[a]]", "[' ']", "[{path: [a]}]")),
         *((node, Volumes.expected) for node in ("[{}]", "[{owner: x}]", "[{a: , b: }]", "[{path: a, b: }]")),
-        ("[{path: a, owner: 'x y'}]", "`user/NAME`, a user of this host, or a uid"),
-        ("[{path: a, owner: group/x}]", "`user/NAME`, a user of this host, or a uid"),
-        ("[{path: a, owner: user/}]", "`user/NAME`, a user of this host, or a uid"),
-        ("[{path: a, owner: x:y}]", "`user/NAME`, a user of this host, or a uid"),
-        ("[{path: a, owner: [x]}]", "`user/NAME`, a user of this host, or a uid"),
-        ("[{path: a, owner: -x}]", "`user/NAME`, a user of this host, or a uid"),
-        ("[{path: a, group: user/x}]", "`group/NAME`, a group of this host, or a gid"),
-        ("[{path: a, group: ٣}]", "`group/NAME`, a group of this host, or a gid"),
+        ("[{path: a, owner: 'x y'}]", "`user/NAME`, a user of this host, or a UID"),
+        ("[{path: a, owner: group/x}]", "`user/NAME`, a user of this host, or a UID"),
+        ("[{path: a, owner: user/}]", "`user/NAME`, a user of this host, or a UID"),
+        ("[{path: a, owner: x:y}]", "`user/NAME`, a user of this host, or a UID"),
+        ("[{path: a, owner: [x]}]", "`user/NAME`, a user of this host, or a UID"),
+        ("[{path: a, owner: -x}]", "`user/NAME`, a user of this host, or a UID"),
+        ("[{path: a, group: user/x}]", "`group/NAME`, a group of this host, or a GID"),
+        ("[{path: a, group: ٣}]", "`group/NAME`, a group of this host, or a GID"),
         *(
             (f"[{{path: a, perm: {perm}}}]", "permissions such as `0750`")
             for perm in ("99", "7", "0888", "77777", "rwx", "0o755")
@@ -107,9 +107,9 @@ def test_what_is_accepted_is_read_as(written: str, volumes: list[dict[str, Any]]
         ("[{path: a, contents: x, type: dir}]", "a map without `contents`, or with `type: file`"),
         ("[{path: a, contents: '', type: dir}]", "a map without `contents`, or with `type: file`"),
         ("[{path: a, onwer: x}]", "one of path, owner, group, perm, type and contents"),
-        ("[{path: a, path: b}]", "a map with each name once"),
-        ("[{a: , a: }]", "a map with each name once"),
-        ("[{a: {owner: x, owner: y}}]", "a map with each name once"),
+        ("[{path: a, path: b}]", "a map without duplicate names"),
+        ("[{a: , a: }]", "a map without duplicate names"),
+        ("[{a: {owner: x, owner: y}}]", "a map without duplicate names"),
     ],
 )
 def test_what_is_refused_is_told_with_its_place_and_what_was_expected(written: str, expected: str):
