@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# What the scripts in this directory share; they set `repository` before they read it.
+# Shared by the scripts in this directory; they set `repository` before they source it.
 
 : "${repository:?}"
-# shellcheck disable=SC2034 # for those who read this file in
+# shellcheck disable=SC2034 # used by the scripts that source this file
 state=$repository/.state
 log=$state/setup.log
-PATH=$PATH:/usr/sbin:/sbin # where the daemons are, also for users whose PATH lacks it
+PATH=$PATH:/usr/sbin:/sbin # contains the daemons; the PATH of some users lacks it
 
 say() {
     echo "dockyard: $1" >&2
@@ -28,18 +28,18 @@ systemd_runs() {
 
 # ---- packages of the distribution
 
-# apt_get ARGUMENT...: its output goes to the log. --no-remove: whatever is there stays.
+# apt_get ARGUMENT...: writes its output to the log. --no-remove: never removes an installed package.
 apt_get() {
     DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-remove --no-install-recommends \
         -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null
 }
 
-# install_packages WHY PACKAGE...: refreshes the package lists only if it does not work without.
+# install_packages WHY PACKAGE...: refreshes the package lists only if the installation fails without.
 install_packages() {
     why=$1
     shift
     command -v apt-get >/dev/null ||
-        fail "missing: $why" "this script knows Debian and Ubuntu only; install by hand what they call: $*"
+        fail "missing: $why" "this script supports only Debian and Ubuntu; install the equivalents of these packages: $*"
     [ "$(id -u)" = 0 ] || fail "missing: $why" "as root: apt-get install $*"
     say "installing $* ($why)"
     mkdir -p "$state"
@@ -54,7 +54,7 @@ install_packages() {
 
 # ---- Python
 
-# The newest Python is not always called python3. Prints nothing where there is none that will do.
+# The newest Python is not always called python3. Prints nothing if none is new enough.
 find_python() {
     for name in python3 python3.14 python3.13 python3.12 python3.11; do
         if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -64,16 +64,16 @@ find_python() {
     done
 }
 
-# make_venv DIRECTORY: installs Python where there is none.
+# make_venv DIRECTORY: installs Python if there is none.
 make_venv() {
     python=$(find_python)
     if [ -z "$python" ]; then
         install_packages "Python" python3-venv
         python=$(find_python)
     fi
-    [ -n "$python" ] || fail "Python 3.11 or later is needed" "install it (python3.11, say) and try again"
+    [ -n "$python" ] || fail "Python 3.11 or later is needed" "install it, for example python3.11, and try again"
     "$python" -c 'import venv, ensurepip' 2>/dev/null || install_packages "Python environments" "$python-venv"
-    say "making ${1#"$repository"/} (with $("$python" --version))"
+    say "creating ${1#"$repository"/} (with $("$python" --version))"
     "$python" -m venv --clear "$1"
 }
 
