@@ -1,12 +1,13 @@
-"""Twenty upstream events beside `podman auto-update`, and beside what watchtower does: what is live, what is down.
+"""Compare twenty upstream events with `podman auto-update` and watchtower's steps: what is live, and the downtime.
 
     scripts/world enter trixie:updates --init systemd -- .venv/bin/python bench/auto_update.py [EVENTS [SEED]]
 
-As root, in a world whose process 1 is systemd, with podman, and docker-registry on PATH. One service, three times:
-with dockyard; as a Quadlet unit with `AutoUpdate=registry`, `Notify=healthy` and podman's rollback; and stopped,
-removed and created again from whatever the tag names, as watchtower and its forks do: no registry of packages here has
-them, so these steps stand for them. Each event publishes an image under the tag that all of them follow; then each
-updates in turn, while a client fetches a page every 20 ms. Downtime is counted until SETTLE seconds after the command.
+Run as root, in a world whose process 1 is systemd, with podman, and docker-registry on PATH. One service runs three
+times: with dockyard; as a Quadlet unit with `AutoUpdate=registry`, `Notify=healthy` and podman's rollback; and as a
+container that is stopped, removed and created again from the tag's image, as watchtower and its forks do (no package of
+Debian, PyPI or npm contains them, so their steps are repeated here). Each event publishes an image under the tag that
+all of them follow; then each updates in turn, while a client fetches a page every 20 ms. Downtime is counted until
+SETTLE seconds after the command.
 """
 
 import random
@@ -65,7 +66,7 @@ done
 
 
 class Version(NamedTuple):
-    """What was published."""
+    """A published image."""
 
     number: int
     kind: str
@@ -73,7 +74,7 @@ class Version(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """One way to keep a service up to date: its container, its port, and what updates it and returns what it said."""
+    """One way to update a service: its container, its port, and a function that updates it and returns its output."""
 
     title: str
     container: str
@@ -82,7 +83,7 @@ class Peer(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How an event ended for a peer: the page that is served now, and for how long none was as it should be."""
+    """The result of an event for a peer: the page that is served now, and how long no correct page was served."""
 
     page: str
     down: float
@@ -91,7 +92,7 @@ class Outcome(NamedTuple):
 
 
 def publish(upstream: Upstream, number: int, kind: str) -> Version:
-    """Publish a version of the service's image under the tag that everybody follows."""
+    """Publish a version of the service's image under the tag that all peers follow."""
     page = "an error" if kind == "wrong" else f"version {number}"
     files = {"bin/serve": SERVE.format(extra=EXTRA.get(kind, ""), page=page)}
     return Version(number, kind, upstream.publish(REPOSITORY, "1", files))
@@ -99,7 +100,7 @@ def publish(upstream: Upstream, number: int, kind: str) -> Version:
 
 @contextmanager
 def polling(port: int) -> Iterator[list[tuple[float, str]]]:
-    """Fetch the page every 20 ms; yields when, and what came."""
+    """Fetch the page every 20 ms; yields the time and the page."""
     found: list[tuple[float, str]] = []
     over = threading.Event()
 
@@ -117,12 +118,12 @@ def polling(port: int) -> Iterator[list[tuple[float, str]]]:
 
 
 def time_down(found: list[tuple[float, str]]) -> float:
-    """Return for how many seconds no page said its version."""
+    """Return for how many seconds no page contained its version."""
     return sum(end - begin for (begin, page), (end, _) in pairwise(found) if "version" not in page)
 
 
 def tell(world: World, peer: Peer) -> Outcome:
-    """Have a peer update its service, and watch."""
+    """Let a peer update its service, and watch the page."""
     before = world.container_id(peer.container)
     with polling(peer.port) as found:
         said = peer.update()
@@ -131,9 +132,9 @@ def tell(world: World, peer: Peer) -> Outcome:
     return Outcome(found[-1][1], time_down(found), is_replaced, said)
 
 
-# ---- the three
+# ---- the three peers
 def with_dockyard(world: World, image: str) -> Peer:
-    """Make a service, and launch it."""
+    """Create a service, and launch it."""
     port = free_port()
     settings = {
         "ports": [f"{port}:8080"],
@@ -155,7 +156,7 @@ def with_dockyard(world: World, image: str) -> Peer:
 
 
 def with_podman(world: World, image: str) -> Peer:
-    """Make a Quadlet unit as podman's documentation recommends, and start it."""
+    """Create a Quadlet unit as podman's documentation recommends, and start it."""
     name, port = f"{NAME}-podman", free_port()
     data = world.root / "data-podman"
     data.mkdir()
@@ -189,7 +190,7 @@ TimeoutStartSec=30
 
 
 def as_watchtower(world: World, image: str) -> Peer:
-    """Run a container, and replace it whenever the tag names another image."""
+    """Run a container, and replace it when the tag points to another image."""
     name, port = f"{NAME}-watchtower", free_port()
     data = world.root / "data-watchtower"
     data.mkdir()
@@ -215,7 +216,7 @@ def as_watchtower(world: World, image: str) -> Peer:
 
 
 def remove(world: World) -> None:
-    """Remove what was made."""
+    """Remove the containers, units and images of the bench."""
     for unit in QUADLETS.glob(f"{NAME}*.container"):
         world.run("systemctl", "stop", f"{unit.stem}.service", expect=None)
         unit.unlink()
@@ -225,7 +226,7 @@ def remove(world: World) -> None:
 
 
 def happen(upstream: Upstream, kind: str, named: list[Version]) -> None:
-    """Publish what an event is; `named` is what the tag has named."""
+    """Publish the image of an event; `named` is the tag's former image."""
     if kind == "back":
         upstream.move(REPOSITORY, "1", named[-2].digest)
         del named[-1]
@@ -244,13 +245,13 @@ def describe(expected: str, outcome: Outcome) -> str:
 
 
 def said(outcome: Outcome) -> str:
-    """Return the last lines of what a peer said."""
+    """Return the last lines of a peer's output."""
     lines = [line for line in outcome.said.strip().splitlines() if line.strip()]
     return " | ".join(lines[-3:])[:300]
 
 
 def main(events: int = 20, seed: int = 1) -> None:
-    """Let it all happen, and print a table."""
+    """Run the events, and print a table."""
     kinds = KINDS[:]
     random.Random(seed).shuffle(kinds)  # noqa: S311 - an order
     with tempfile.TemporaryDirectory(prefix="dybench-") as place:

@@ -1,4 +1,4 @@
-"""What the benches that compare with compose share."""
+"""Shared by the benches that compare with compose."""
 
 import compileall
 import os
@@ -14,7 +14,7 @@ HIDDEN = "BENCH_HAS_OWN_STATE"
 
 
 def with_own_state() -> None:
-    """Begin anew where the state of this host's dockyard is hidden: what a bench does is none of its history."""
+    """Restart with the state of this host's dockyard hidden, so that the bench is not in its history."""
     if os.environ.pop(HIDDEN, ""):
         return
     hide = 'mkdir -p "$0" && mount -t tmpfs none "$0" && exec "$@"'
@@ -23,7 +23,7 @@ def with_own_state() -> None:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Return what all commands get: services below `root`, and nothing of the user's dockyard."""
+    """Return the environment of all commands: services below `root`, and none of the user's settings."""
     left_out = ("PYTHON", "D_", "DOCKER_VOL", "KTOOLS_", "DBUILD_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     own = {"D_SRC_DIR": str(root / "src"), "DOCKER_VOL_BASE": str(root / "vol"), "DOCKER_EXEC": DOCKER}
@@ -31,7 +31,7 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def run(*argv: str, root: Path, check: bool = True) -> str:
-    """Run a command and return its stdout; unless told otherwise it must succeed."""
+    """Run a command and return its stdout; by default it must succeed."""
     done = subprocess.run(argv, env=environment(root), cwd=root, capture_output=True, text=True, check=False)
     if done.returncode and check:
         sys.exit(f"{' '.join(argv)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -39,9 +39,9 @@ def run(*argv: str, root: Path, check: bool = True) -> str:
 
 
 def prepare(root: Path) -> None:
-    """Compile our modules, as an installation has them, and build the image that the services are made from.
+    """Compile our modules, as in an installation, and build the services' base image.
 
-    From here on SIGTERM ends a bench as an interrupt does: what it made is removed.
+    From here on SIGTERM ends a bench like an interrupt: it removes what it has created.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     compileall.compile_dir(REPOSITORY / "src", quiet=2)
@@ -49,5 +49,5 @@ def prepare(root: Path) -> None:
 
 
 def report(what: str, ratio: float, other: str, bar: float | None = None) -> None:
-    """Print a ratio of medians, with the bar that it has to pass."""
+    """Print a ratio of medians, with its limit."""
     print(f"{what}: {ratio:.2f} x {other} ({f'bar {bar}' if bar else 'no bar'})")

@@ -12,12 +12,12 @@ COMPOSE = (DOCKER, "--config", str(CONFIG), "compose")
 
 
 def version() -> str:
-    """Return compose's version, fetching it first where need be. Raises MissingError."""
+    """Return compose's version; downloads it first if necessary. Raises MissingError."""
     return trixie.run(*trixie.compose(DOCKER), "version", "--short").strip()
 
 
 def ready() -> str:
-    """Return compose's version; where it cannot be had, say so and end the bench: that is not a pass."""
+    """Return compose's version. If it is not available, report that and exit: the bench has not passed."""
     try:
         return version()
     except MissingError as error:

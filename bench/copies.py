@@ -1,11 +1,11 @@
-"""Launching a test instance on a copy of production's data, small and large, beside what one would do by hand.
+"""Compare launching a test instance on a copy of production's data, small and large, with doing it by hand.
 
     .venv/bin/python bench/copies.py [ROUNDS [LARGE-MB [DIRECTORY]]]
 
-As root, with an engine that answers. Makes two services whose data is mounted with `mount_persistent_test_copy_files`,
-10 MB of one and LARGE-MB (5120) of the other, below DIRECTORY (a temporary one); launches each in turn by
-`d-run -DT`. By hand that is `cp -a` and `docker run`, on the same data. Prints medians in seconds, the ratio of
-large to small, and the disk that a copy takes.
+Run as root, with a running engine. Creates two services whose data is mounted with `mount_persistent_test_copy_files`,
+10 MB for one and LARGE-MB (5120) for the other, below DIRECTORY (default: a temporary one), and launches each in turn
+with `d-run -DT`. By hand means `cp -a` and `docker run`, on the same data. Prints medians in seconds, the ratio of
+large to small, and the disk space of a copy.
 """
 
 import json
@@ -24,12 +24,12 @@ ENGINE = os.environ.get("DOCKER_EXEC", "docker")
 IMAGE = "ktools/base:latest"
 SMALL = 10  # MB
 BY_HAND = 3  # rounds: they take minutes
-FILE = 8  # MB that one file holds
+FILE = 8  # MB of one file
 NAME = "dockyard-bench-{}"
 
 
 def fill(directory: Path, megabytes: int) -> None:
-    """Write files that share no block with each other."""
+    """Write files that share no blocks with each other."""
     directory.mkdir(parents=True)
     block = os.urandom(1024 * 1024)
     for number in range(0, megabytes, FILE):
@@ -39,7 +39,7 @@ def fill(directory: Path, megabytes: int) -> None:
 
 
 def make_service(root: Path, size: int) -> str:
-    """Make a service with so many MB of data, and return its name."""
+    """Create a service with this many MB of data, and return its name."""
     name = NAME.format(size)
     (root / "src" / name).mkdir(parents=True)
     settings = {
@@ -55,7 +55,7 @@ def make_service(root: Path, size: int) -> str:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long a piece of work takes."""
+    """Return the duration of a function."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -68,14 +68,14 @@ def run(*argv: str, root: Path) -> None:
 
 
 def free(root: Path) -> int:
-    """Return the free bytes of the file system, everything written."""
+    """Return the free bytes of the file system after a sync."""
     os.sync()
     status = os.statvfs(root)
     return status.f_bfree * status.f_frsize
 
 
 def launched(root: Path, name: str) -> tuple[float, int]:
-    """Launch a test instance and end it; returns seconds until it is up, and the bytes of disk that it took."""
+    """Launch a test instance and stop it; returns the seconds until it is up, and its bytes on disk."""
     before = free(root)
     took = seconds(lambda: run(str(PROGRAMS / "d-run"), "-DT", "--no-fg", "--cd", name, root=root))
     used = before - free(root)
@@ -84,7 +84,7 @@ def launched(root: Path, name: str) -> tuple[float, int]:
 
 
 def by_hand(root: Path, name: str) -> tuple[float, int]:
-    """Copy and launch as one would by hand; returns the same."""
+    """Copy and launch by hand; returns the same."""
     copy = root / "vol" / "by-hand"
     before = free(root)
     mount = f"type=bind,source={copy},target=/data"
@@ -103,7 +103,7 @@ def by_hand(root: Path, name: str) -> tuple[float, int]:
 
 
 def main(rounds: int, large: int, place: str | None) -> None:
-    """Measure, in turns so that noise falls on all alike, and print."""
+    """Measure in turns, so that noise affects all alike, and print."""
     with tempfile.TemporaryDirectory(prefix="dockyard-bench-", dir=place) as directory:
         root = Path(directory)
         names = [make_service(root, size) for size in (SMALL, large)]

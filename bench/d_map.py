@@ -1,9 +1,9 @@
-"""d-map as a multiple of `docker ps`, with some containers up.
+"""Measure d-map as a multiple of `docker ps`, with some running containers.
 
     .venv/bin/python bench/d_map.py [ROUNDS [CONTAINERS]]
 
-As root, with docker. The program is run by its own first line, as an installation has it. Prints medians in ms, their
-range, and the ratio with its bar.
+Run as root, with docker. The program is started through its first line, as in an installation. Prints medians in ms,
+their range, and the ratio with its limit.
 """
 
 import statistics
@@ -23,7 +23,7 @@ COMMANDS = {THEM: (DOCKER, "ps", "--format", "{{.ID}} {{.Names}}"), US: (str(PRO
 
 
 def lines(command: tuple[str, ...], root: Path) -> set[str]:
-    """Return what a command prints."""
+    """Return the output of a command."""
     return set(run(*command, root=root).splitlines())
 
 
@@ -35,7 +35,7 @@ def milliseconds(command: tuple[str, ...], root: Path) -> float:
 
 
 def main(rounds: int, containers: int) -> None:
-    """Measure in turns, so that noise falls on both alike, and print."""
+    """Measure in turns, so that noise affects both alike, and print."""
     with tempfile.TemporaryDirectory(prefix="dybench-") as directory:
         root = Path(directory)
         prepare(root)

@@ -1,4 +1,4 @@
-"""State as it is after years: very many alerts, ten years of history, failure reports and saved changes."""
+"""Create the state of many years: very many alerts, ten years of history, failure reports and saved changes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ DAYS_AT_ONCE = 100
 
 
 def fill_alerts(count: int, there: list[str], share: float = 0.5) -> None:
-    """Store so many raised alerts, reported long ago: a share of them of existing containers, but with causes gone."""
+    """Store this many raised alerts, reported long ago: some of existing containers, but with causes gone."""
     with alert_store.opened():
         pass
     with closing(sqlite3.connect(alert_store.path())) as database, database:
@@ -60,11 +60,11 @@ def _alerts(count: int, there: list[str], share: float) -> Iterator[tuple[object
 
 
 def fill_history(services: list[str], years: int = YEARS) -> None:
-    """Record four events a day of each service, as an upgrade each night leaves."""
+    """Record four events a day for each service, like an upgrade each night."""
     days = years * 365
     for first in range(0, days, DAYS_AT_ONCE):
         for service in services:
-            history.record(service, "start", "ok")  # removes what is too old
+            history.record(service, "start", "ok")  # removes events that are too old
         with closing(sqlite3.connect(history.path())) as database, database:
             database.executemany(
                 "INSERT INTO events (at, service, action, result, image, detail, user, command) VALUES "
@@ -84,7 +84,7 @@ def _events(services: list[str], days: range, began: float) -> Iterator[tuple[st
 
 
 def fill_reports(service: str, count: int) -> None:
-    """Leave so many failure reports and saved changes of a service, as failures and upgrades do."""
+    """Store this many failure reports and saved changes of a service, like failures and upgrades."""
     place = dossier.place(service)
     for number in range(count):
         dossier.write_report(service, {"reason.txt": f"failure {number}", "log-new.txt": "a line of a log\n" * 20_000})
@@ -94,6 +94,6 @@ def fill_reports(service: str, count: int) -> None:
 
 
 def size(place: Path) -> float:
-    """Return how many MB a file or directory takes."""
+    """Return the size of a file or directory in MB."""
     files = [place, *place.rglob("*")] if place.is_dir() else [place]
     return sum(file.stat().st_size for file in files) / 1e6

@@ -1,13 +1,13 @@
-"""A fleet up and down: `d up-all` and `d down-all` beside `docker compose up -d` and `down`, in turns in one run.
+"""Compare starting and stopping a fleet: `d up-all` and `d down-all` with `docker compose up -d` and `down`, in turns.
 
     .venv/bin/python bench/fleet.py [ROUNDS [SERVICES]]
 
-As root, with docker. Thirty services of one wave, each an idle busybox that obeys SIGTERM at once; image, command and
-grace time (1 s) are the same on both sides, and both begin with no container there. `compose` has a file as people
-write it, with the network that compose makes; `compose (bridge)` has the engine's own bridge in it, which is where d
-launches what does not name a network. Prints medians in seconds, their range, and ratios of medians with their bars.
-`again` is up once more from stopped containers, without a bar: compose starts what it finds, d makes new ones of the
-settings as they are now. Compose comes from compose.py.
+Run as root, with docker. Thirty services of one wave, each an idle busybox that ends immediately on SIGTERM; image,
+command and stop timeout (1 s) are the same on both sides, and both begin without containers. `compose` uses a typical
+file, with the network that compose creates; `compose (bridge)` uses the engine's default bridge, as d does for services
+without `network`. Prints medians in seconds, their range, and ratios of medians with their limits. `again` starts the
+stopped containers once more, without a limit: compose starts the existing ones, d creates new ones from the current
+settings. Compose comes from compose.py.
 """
 
 import json
@@ -22,14 +22,14 @@ import compose
 from common import DOCKER, PROGRAMS, prepare, report, run, with_own_state
 
 IMAGE = "ktools/base:latest"
-IDLE = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]  # as process 1, `sleep` itself would not obey
+IDLE = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]  # as process 1, `sleep` itself would ignore SIGTERM
 NAME, PROJECT = "dybench-{:02}", "dybench-compose"
 BARS = {"up": 0.7, "down": 1.0}
 US, THEM, THEM_ON_BRIDGE = "d", "compose", "compose (bridge)"
 
 
 class Way(NamedTuple):
-    """One way to do it: a command for each of `up`, `stop` and `down`."""
+    """A tool under test: a command for each of `up`, `stop` and `down`."""
 
     name: str
     up: tuple[str, ...]
@@ -38,13 +38,13 @@ class Way(NamedTuple):
 
 
 def composed(name: str, file: Path) -> Way:
-    """Return the way of a compose file."""
+    """Return the commands for a compose file."""
     argv = (*compose.COMPOSE, "--project-name", PROJECT, "--file", str(file))
     return Way(name, (*argv, "up", "--detach"), (*argv, "stop"), (*argv, "down"))
 
 
 def make_services(root: Path, count: int) -> None:
-    """Write so many services."""
+    """Write this many services."""
     settings = {"image": IMAGE, "autostart": 1, "cmd": IDLE, "stop_timeout": 1}
     for number in range(count):
         directory = root / "src" / NAME.format(number)
@@ -53,7 +53,7 @@ def make_services(root: Path, count: int) -> None:
 
 
 def make_compose_file(file: Path, count: int, **more: str) -> Path:
-    """Write a compose file that says the same."""
+    """Write an equivalent compose file."""
     service = {"image": IMAGE, "command": IDLE, "stop_grace_period": "1s", **more}
     text = json.dumps({"services": {NAME.format(number): service for number in range(count)}})
     file.write_text(text, encoding="utf-8")
@@ -61,7 +61,7 @@ def make_compose_file(file: Path, count: int, **more: str) -> Path:
 
 
 def ways(root: Path, count: int) -> list[Way]:
-    """Return all ways."""
+    """Return all tools."""
     d = str(PROGRAMS / "d")
     plain = make_compose_file(root / "compose.yaml", count)
     bridge = make_compose_file(root / "bridge.yaml", count, network_mode="bridge")
@@ -70,7 +70,7 @@ def ways(root: Path, count: int) -> list[Way]:
 
 
 def seconds(argv: tuple[str, ...], root: Path, expected: int) -> float:
-    """Run a command, after which so many of our containers must be up; returns how long it took."""
+    """Run a command, after which this many of our containers must be up; returns its duration."""
     began = time.perf_counter()
     told = run(*argv, root=root)
     took = time.perf_counter() - began
@@ -80,12 +80,12 @@ def seconds(argv: tuple[str, ...], root: Path, expected: int) -> float:
 
 
 def containers(root: Path, *options: str) -> list[str]:
-    """Return our containers that are up; with `--all`, all of them."""
+    """Return our running containers; with `--all`, all of them."""
     return run(DOCKER, "ps", "--quiet", "--filter", "name=^dybench-", *options, root=root).split()
 
 
 def clear(root: Path) -> None:
-    """Remove our containers, and compose's network if it is still there."""
+    """Remove our containers, and compose's network if it still exists."""
     if there := containers(root, "--all"):
         run(DOCKER, "rm", "--force", *there, root=root)
     run(DOCKER, "network", "rm", f"{PROJECT}_default", root=root, check=False)
@@ -102,7 +102,7 @@ def round_of(way: Way, root: Path, count: int) -> dict[str, float]:
 
 
 def tell(found: dict[tuple[str, str], list[float]]) -> None:
-    """Print the table, then each ratio with its bar."""
+    """Print the table, then each ratio with its limit."""
     medians = {which: statistics.median(times) for which, times in found.items()}
     for (what, way), times in sorted(found.items()):
         print(f"{what:6} {way:17} {medians[what, way]:6.2f} s  ({min(times):.2f} to {max(times):.2f})")
@@ -112,7 +112,7 @@ def tell(found: dict[tuple[str, str], list[float]]) -> None:
 
 
 def main(rounds: int, count: int) -> None:
-    """Measure, in turns so that noise falls on all alike, and print."""
+    """Measure in turns, so that noise affects all alike, and print."""
     version = compose.ready()
     found: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="dybench-") as directory:

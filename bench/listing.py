@@ -1,11 +1,11 @@
-"""`d ls` with many services defined and some up, as a multiple of a bare interpreter and `docker ps` together.
+"""Measure `d ls` with many services, some of them up, as a multiple of a bare interpreter and `docker ps` together.
 
     .venv/bin/python bench/listing.py [ROUNDS [SERVICES [CONTAINERS]]]
 
-As root, with docker. Fifty services are defined, ten of them run. Modules are compiled first, as an installation has
-them. Prints medians in ms, their range, and the ratio of `d ls` to the sum of `python -c pass` and `docker ps`, with
-its bar. Then ten years of history, failure reports, saved changes and alerts are added, and each command is measured
-again, as a multiple of what it took before; also in processor time, which other work on the host hardly changes.
+Run as root, with docker. Fifty services are defined, ten of them run. Modules are compiled first, as in an
+installation. Prints medians in ms, their range, and the ratio of `d ls` to the sum of `python -c pass` and `docker ps`,
+with its limit. Then ten years of history, failure reports, saved changes and alerts are added, and each command is
+measured again, as a multiple of its former time; also in processor time, which other work on the host hardly affects.
 """
 
 import json
@@ -40,7 +40,7 @@ COMMANDS = {
 
 
 def make_services(root: Path, count: int) -> None:
-    """Define so many services, each with some settings."""
+    """Define this many services, each with some settings."""
     for number in range(count):
         directory = root / "src" / NAME.format(number)
         directory.mkdir(parents=True)
@@ -49,7 +49,7 @@ def make_services(root: Path, count: int) -> None:
 
 
 class Times(NamedTuple):
-    """What a run of a command took, in ms: elapsed, and of the processors."""
+    """The duration of a command in ms: elapsed, and processor time."""
 
     elapsed: float
     processor: float
@@ -69,7 +69,7 @@ def milliseconds(command: tuple[str, ...], variables: dict[str, str]) -> Times:
 
 
 def measured(root: Path, rounds: int) -> dict[str, list[Times]]:
-    """Measure, in turns so that noise falls on all alike."""
+    """Measure in turns, so that noise affects all alike."""
     variables = environment(root)
     times: dict[str, list[Times]] = {name: [] for name in COMMANDS}
     for _ in range(rounds):
@@ -79,7 +79,7 @@ def measured(root: Path, rounds: int) -> dict[str, list[Times]]:
 
 
 def tell(times: dict[str, list[Times]]) -> None:
-    """Print the table, then the ratio with its bar."""
+    """Print the table, then the ratio with its limit."""
     medians = {name: statistics.median(one.elapsed for one in values) for name, values in times.items()}
     for name, found in times.items():
         values = [one.elapsed for one in found]
@@ -88,7 +88,7 @@ def tell(times: dict[str, list[Times]]) -> None:
 
 
 def fill(services: list[str]) -> None:
-    """Add what ten years of daily use leave."""
+    """Add the state of ten years of daily use."""
     fill_history(services)
     fill_alerts(ALERTS, [])
     for service in services:
@@ -96,7 +96,7 @@ def fill(services: list[str]) -> None:
 
 
 def tell_growth(empty: dict[str, list[Times]], filled: dict[str, list[Times]]) -> None:
-    """Print how much longer each command of ours takes after ten years, and how much is stored."""
+    """Print how much longer each of our commands takes after ten years, and the size of the state."""
     print(f"after ten years, with {size(state_directory()):.0f} MB of state:")
     for name, values in filled.items():
         if name.startswith("d "):
@@ -119,7 +119,7 @@ def main(rounds: int, services: int, containers: int) -> None:
             for name in names:
                 run(str(PROGRAMS / "d-run"), "--cd", name, root=root)
             print(f"{services} services, {containers} containers up, {rounds} rounds")
-            fill_reports(names[0], 1)  # for `d why` to print as much as later
+            fill_reports(names[0], 1)  # so that `d why` prints as much as later
             empty = measured(root, rounds)
             fill([NAME.format(number) for number in range(services)])
             filled = measured(root, rounds)

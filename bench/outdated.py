@@ -1,10 +1,10 @@
-"""`d outdated`, and `d upgrade-all` with nothing new, for fifty services on ten repositories of a registry on loopback.
+"""Measure `d outdated`, and `d upgrade-all` without updates, for fifty services on ten repositories of a registry.
 
     .venv/bin/python bench/outdated.py [ROUNDS [SERVICES]]
 
-As root, with docker, and docker-registry on PATH (`scripts/setup registry` fetches it). Prints medians in ms:
-`d outdated` cold (nothing known of the registry), warm and `--offline`; `d upgrade-all` with nothing new, and the same
-`--offline`; how many requests the registry got for each; and the ratio of both upgrades, with its bar.
+Run as root, with docker, and docker-registry on PATH (`scripts/setup registry` downloads it). Prints medians in ms: `d
+outdated` cold (nothing cached), warm and `--offline`; `d upgrade-all` without updates, and the same `--offline`; the
+number of requests that the registry got for each; and the ratio of both upgrades, with its limit.
 """
 
 import json
@@ -29,7 +29,7 @@ D = str(PROGRAMS / "d")
 
 
 def free_port() -> int:
-    """Return a port that nothing has."""
+    """Return an unused port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -69,10 +69,10 @@ def requests(log: Path, since: int) -> dict[str, int]:
     return found
 
 
-def measure(  # noqa: PLR0913 - what to run, where, and how often
+def measure(  # noqa: PLR0913 - the command, its place, and its count
     name: str, command: tuple[str, ...], root: Path, log: Path, rounds: int, *, cold: bool = False
 ) -> float:
-    """Run a command some times, print its median and the requests of one run, and return the median in ms."""
+    """Run a command several times, print its median and the requests of one run, and return the median in ms."""
     times, asked = [], {}
     for _ in range(rounds):
         if cold:
@@ -90,7 +90,7 @@ def measure(  # noqa: PLR0913 - what to run, where, and how often
 
 
 def main(rounds: int = 5, services: int = 50) -> None:
-    """Make the services, and measure."""
+    """Create the services, and measure."""
     with_own_state()
     with tempfile.TemporaryDirectory(prefix="dybench-") as place, registry(Path(place)) as (address, log):
         root = Path(place)

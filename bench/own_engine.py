@@ -1,7 +1,7 @@
-"""An engine of a bench's own: in its own network and process namespaces, with its own data; nothing of the host's.
+"""A separate engine for a bench, in its own network and process namespaces, with its own data.
 
-A Docker Engine that does not answer is asked for its goroutines (SIGUSR1), killed with all that it started, and begins
-again without containers.
+If a Docker Engine does not answer, its goroutines are dumped (SIGUSR1), it is killed with its child processes, and
+started again without containers.
 """
 
 import os
@@ -22,7 +22,7 @@ WORDS = ("dockerd", "containerd", "docker-proxy", "docker", "busybox", "runc")
 
 
 def enter_namespaces() -> None:
-    """Run this program again in namespaces of its own, where it is process 1: all that it starts ends with it."""
+    """Run this program again in new namespaces, in which it is process 1: all its child processes end with it."""
     if os.environ.get(INSIDE):
         subprocess.run(("ip", "link", "set", "lo", "up"), check=True)  # noqa: S607
         subprocess.run(("mount", "-t", "tmpfs", "none", "/dev/shm"), check=True)  # noqa: S108, S607 - podman's locks
@@ -32,7 +32,7 @@ def enter_namespaces() -> None:
 
 
 class Docker:
-    """A dockerd of our own; `argv` begins a command of its client."""
+    """A separate dockerd; `argv` begins a command of its client."""
 
     name, bridge = "docker", "bridge"
     probes = (("info", "--format", "{{.ServerVersion}}"), ("network", "inspect", "dybench"))
@@ -65,7 +65,7 @@ class Docker:
         )
 
     def stop(self) -> None:
-        """End it as it ends by itself, or else kill it."""
+        """Stop it, or kill it if it does not end."""
         if self._daemon:
             self._daemon.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -81,7 +81,7 @@ class Docker:
         return Path(shutil.copy(found[-1], target)) if found else None
 
     def begin_again(self) -> None:
-        """Kill it with all that it started, and start it without containers and networks."""
+        """Kill it with its child processes, and start it without containers and networks."""
         self._kill_all()
         with suppress(FileNotFoundError):
             (self.root / "dockerd.pid").unlink()
@@ -104,7 +104,7 @@ class Docker:
 
 
 class Podman:
-    """Podman with storage of its own."""
+    """Podman with separate storage."""
 
     name, bridge = "podman", "podman"
     probes = (("info", "--format", "{{.Version.Version}}"), ("network", "inspect", "dybench"))
@@ -121,7 +121,7 @@ class Podman:
         """There is no daemon."""
 
     def dump(self, _target: Path) -> Path | None:
-        """Return nothing: a client tells its stacks to nobody."""
+        """Return nothing: a client cannot dump its stacks."""
         return None
 
     def begin_again(self) -> None:
@@ -141,7 +141,7 @@ def run(*argv: str, seconds: float | None = None) -> subprocess.CompletedProcess
 
 
 def _engine_processes() -> Iterator[int]:
-    """Yield the processes of an engine in our process namespace, which holds none but ours."""
+    """Yield the engine's processes in our process namespace, which contains no others."""
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
@@ -151,7 +151,7 @@ def _engine_processes() -> Iterator[int]:
 
 
 def _reap() -> None:
-    """Wait for what has ended and was given to us, as process 1; our own children are left to who started them."""
+    """Reap orphans, as process 1; our own children are reaped by the code that started them."""
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
             fields = (entry / "stat").read_text().rpartition(")")[2].split()

@@ -1,22 +1,22 @@
-"""How many starts, stops and removals at once an engine survives.
+"""Measure how many concurrent starts, stops and removals an engine can handle.
 
     .venv/bin/python bench/parallel.py [--engine docker|podman] [--clients N] [--stops N] [--rounds N] [--containers N]
                                        [--kinds KIND...] [--network NAME] [--together] [--dumps DIRECTORY] [--json FILE]
 
-As root, with the engine installed; it runs in namespaces of its own (own_engine.py), best in a world (scripts/world).
-A round starts thirty containers in one network and removes them again; in turns in the engine's own bridge and in a
-network that was created, each with a published port, and without a network (`none`). So many clients work at once, one
-command each; `--stops` is for stops alone. Rounds of four kinds take turns:
+Run as root, with the engine installed; it runs in new namespaces (own_engine.py), best in a world (scripts/world). A
+round starts thirty containers in one network and removes them again; in turns in the engine's default bridge and in a
+created network, each with a published port, and without a network (`none`). `--clients` is the number of concurrent
+clients, with one command each; `--stops` the number for stops only. Rounds of four kinds alternate:
 
 - `stop`: all start, all stop, all are removed;
 - `force`: all start, all are removed while they run;
 - `mixed`: each client starts a container, and removes it while others start theirs;
-- `short`: all start a program that ends at once, and are removed.
+- `short`: all start a program that ends immediately, and are removed.
 
-`--together`: one command stops or removes all of them. In the middle of each step the engine is asked small questions:
-if it leaves one without an answer for 30 s, and again for 90 s, or a command takes more than 300 s, it hangs: the round
-and the step are recorded, the stacks of its goroutines are saved, and it begins again. On a busy host that may also be
-an engine that is merely slow: the stacks tell. Errors of commands are counted.
+`--together`: one command stops or removes all of them. During each step the engine gets small queries. If it does not
+answer one within 30 s, and again within 90 s, or a command takes more than 300 s, it hangs: the round and the step are
+recorded, the stacks of its goroutines are saved, and it is restarted. On a busy host the engine may also be merely
+slow: the stacks show which. Errors of commands are counted.
 """
 
 import argparse
@@ -49,7 +49,7 @@ SHOWN_ERRORS = 5
 
 
 class Hang(NamedTuple):
-    """An engine that did not answer: in which round, at what, and where its stacks are."""
+    """An engine that did not answer: the round, the step, and the file with its stacks."""
 
     round: int
     kind: str
@@ -60,11 +60,11 @@ class Hang(NamedTuple):
 
 
 class HungError(Exception):
-    """A small question or a command had no answer."""
+    """A query or a command was not answered."""
 
 
 class Fleet:
-    """The containers of a bench, and how many clients work at them at once."""
+    """The containers of a bench, and the number of concurrent clients."""
 
     def __init__(self, engine: Engine, count: int, clients: int, stops: int, *, together: bool) -> None:
         self.engine = engine
@@ -77,7 +77,7 @@ class Fleet:
         self.step = ""
 
     def prepare(self) -> None:
-        """Make the image and the network, if they are not there."""
+        """Create the image and the network, if they do not exist."""
         if run(*self.engine.argv, "network", "inspect", NETWORK).returncode:
             self._must("network", "create", NETWORK)
         if run(*self.engine.argv, "image", "inspect", IMAGE).returncode:
@@ -112,7 +112,7 @@ class Fleet:
         self._wait(step, [lambda name=name: work(name) for name in self.names])  # type: ignore[misc]
 
     def _wait(self, step: str, calls: list[Callable[[], None]]) -> None:
-        """Make calls by so many clients, and see that the engine answers meanwhile."""
+        """Make calls with this many clients, and check that the engine answers in the meantime."""
         self.step = step
         pool = ThreadPoolExecutor(self.stops if step == "stop" else self.clients)
         with _watched(self.engine) as is_hung:
@@ -151,7 +151,7 @@ class Fleet:
 
 @contextmanager
 def _watched(engine: Engine) -> Iterator[Callable[[], str]]:
-    """Ask an engine small questions during the block; yields what returns the one that had no answer, if any."""
+    """Send small queries to an engine during the block; yields a function that returns the unanswered one, if any."""
     over, unanswered = threading.Event(), ""
 
     def ask() -> None:
@@ -180,7 +180,7 @@ def _answers(engine: Engine, probe: tuple[str, ...], seconds: float) -> bool:
 
 
 def measure(fleet: Fleet, rounds: int, kinds: list[str], only: str, dumps: Path) -> tuple[list[Hang], list[float]]:
-    """Do so many rounds; returns the hangs, and the seconds of each round that had none."""
+    """Run this many rounds; returns the hangs, and the seconds of each round without one."""
     hangs: list[Hang] = []
     took: list[float] = []
     for number in range(rounds):

@@ -1,10 +1,10 @@
-"""What registries are asked for 50 references in 10 repositories, and how long it takes, on loopback.
+"""Measure the requests to local registries for 50 references in 10 repositories, and their time.
 
     PATH="$PATH:.state/registry/usr/bin" .venv/bin/python bench/registries.py [ROUNDS]
 
-With Debian's docker-registry: plain, with a password over TLS, and with tokens. Prints, for the digests alone and with
-the tags and platforms too: the requests that each server got, and the median of the seconds of a command that begins
-with nothing; then of the same questions again within that command.
+Uses Debian's docker-registry: plain, with a password over TLS, and with tokens. Prints, for the digests only and with
+tags and platforms: the requests that each server got, and the median seconds of a command with an empty cache, then of
+the same queries again within that command.
 """
 
 import base64
@@ -63,7 +63,7 @@ def servers(place: Path) -> Iterator[dict[str, RealRegistry]]:
 
 
 def ask(known: Registries, host: str, *, everything: bool) -> float:
-    """Ask all questions; return the seconds."""
+    """Send all queries; return the seconds."""
     references = [Reference(host, name, f"1.{tag}") for name in NAMES for tag in range(TAGS)]
     began = time.perf_counter()
     answers = list(ask_all({one: lambda one=one: known.resolve(one) for one in references}).values())

@@ -1,13 +1,13 @@
-"""A container's scan, as a multiple of `docker diff`; many containers at once; memory for very many entries.
+"""Measure a container's scan as a multiple of `docker diff`, of many containers, and its memory for very many entries.
 
     .venv/bin/python bench/scan.py [ROUNDS [CONTAINERS [ENTRIES [ALERTS]]]]
 
-As root, with docker. Containers of our own with new files on a small image, with files of the image edited (the same
-size, other bytes), and with nothing changed on an image of 100,000 files. A scan is `dockyard.scan` within a running
-program: where the layers are, the walk, the rules, the verdict; a walk is that part of it alone. `d-cowscan` is the
-whole program, which scans all that runs, and reports what else is up. There are ALERTS of containers that are gone,
-and for the many at once also of those that are there. Prints medians in ms, their range, and the ratios with
-their bars. Memory is what a process of its own had at most (VmHWM), after it walked ENTRIES empty files.
+Run as root, with docker. Creates containers with new files on a small image, with edited files of the image (same size,
+other bytes), and without changes on an image of 100,000 files. A scan is `dockyard.scan` within a running program:
+finding the layers, the walk, the rules, the verdict; a walk is only that part of it. `d-cowscan` is the whole program,
+which scans all running containers. There are ALERTS of removed containers, and in the measurement of many containers
+also of existing ones. Prints medians in ms, their range, and the ratios with their limits. Memory is the maximum
+(VmHWM) of a separate process after a walk of ENTRIES empty files.
 """
 
 import io
@@ -54,7 +54,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 class Case(NamedTuple):
-    """A container: how many files its image has besides, what is changed, and the bar of its scan to `docker diff`."""
+    """A container: the number of files in its image, its changes, and its scan's limit relative to `docker diff`."""
 
     files: int
     new: int = 0
@@ -70,7 +70,7 @@ CASES = (Case(MANY, bar=1 / 500), Case(0, new=FEW), Case(0, new=MANY), Case(FEW,
 
 
 def image(root: Path, files: int) -> str:
-    """Build an image with so many files in `/files`, and return its name."""
+    """Build an image with this many files in `/files`, and return its name."""
     if not files:
         return BASE
     name, place = f"{PREFIX}files:{files}", root / f"image-{files}"
@@ -90,7 +90,7 @@ def image(root: Path, files: int) -> str:
 
 @contextmanager
 def container(root: Path, case: Case) -> Iterator[str]:
-    """Have a container of a case, and yield its name."""
+    """Create the container of a case, and yield its name."""
     name = f"{PREFIX}{case.files}-{case.new}-{case.edited}"
     try:
         start(root, name, image(root, case.files))
@@ -120,7 +120,7 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 
 def program(*argv: str, root: Path, codes: tuple[int, ...] = (0,)) -> Callable[[], object]:
-    """Return a call of a program that has to end with one of these codes."""
+    """Return a call of a program that must end with one of these exit codes."""
 
     def called() -> None:
         done = subprocess.run(argv, env=environment(root), stdout=subprocess.DEVNULL, check=False)
@@ -131,7 +131,7 @@ def program(*argv: str, root: Path, codes: tuple[int, ...] = (0,)) -> Callable[[
 
 
 def scanner(name: str, expected: int) -> tuple[Callable[[], object], Place]:
-    """Return a call that scans a container, which has to find so many files; and where its layers are."""
+    """Return a call that scans a container and must find this many files, and the place of its layers."""
     engine = Yard().engine
     one = next(iter(engine.containers([name])))
     freezer, options, store = Freezer(), Options(), store_of(engine)
@@ -146,7 +146,7 @@ def scanner(name: str, expected: int) -> tuple[Callable[[], object], Place]:
 
 
 def compare(root: Path, case: Case, rounds: int) -> None:
-    """Measure one container, in turns so that noise falls on all alike, and print it."""
+    """Measure one container in turns, so that noise affects all alike, and print the result."""
     with container(root, case) as name:
         scanned, place = scanner(name, case.new or case.edited)
         calls = {
@@ -156,7 +156,7 @@ def compare(root: Path, case: Case, rounds: int) -> None:
             PROGRAM: program(str(PROGRAMS / PROGRAM), "--json", root=root, codes=(0, 1)),
             FIND: program("find", place.upper, "-printf", "%p %s %m %U %G\\n", root=root),
         }
-        scanned()  # once before: whatever is read by all is in memory for all
+        scanned()  # once before, so that the files that all of them read are cached
         times: dict[str, list[float]] = {what: [] for what in calls}
         for _ in range(rounds):
             for what, call in calls.items():
@@ -177,13 +177,13 @@ def compare(root: Path, case: Case, rounds: int) -> None:
 
 
 def forget_alerts() -> None:
-    """Forget what was found in containers that are gone: it would stay raised. The state is the bench's own."""
+    """Remove the alerts of removed containers, which would stay raised. The state belongs to the bench."""
     for file in alert_store.path().parent.glob("alerts.db*"):
         file.unlink()
 
 
 def many(root: Path, count: int, rounds: int, alerts: int) -> None:
-    """Measure the program while so many containers run in which nothing changed, without alerts and with very many."""
+    """Measure the program with this many running, unchanged containers, without alerts and with very many."""
     names = [f"{PREFIX}idle-{number}" for number in range(count)]
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -209,7 +209,7 @@ def many(root: Path, count: int, rounds: int, alerts: int) -> None:
 
 
 class Cost(NamedTuple):
-    """What a scan takes: ms elapsed and of the processors, and MB at most."""
+    """The cost of a scan: elapsed ms, processor ms, and maximum MB."""
 
     elapsed: float
     processor: float
@@ -217,7 +217,7 @@ class Cost(NamedTuple):
 
 
 def measured_scans(root: Path, rounds: int) -> list[Cost]:
-    """Return what a scan of everything takes, a number of times."""
+    """Return the cost of several scans of everything."""
     found = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -231,7 +231,7 @@ def measured_scans(root: Path, rounds: int) -> list[Cost]:
 
 
 def memory(root: Path, entries: int) -> None:
-    """Walk very many files, one large directory among them, in a process of its own, and print what that took."""
+    """Walk very many files, including one large directory, in a separate process, and print its memory."""
     upper, lower = root / "upper", root / "lower"
     lower.mkdir()
     for directory, count in _places(upper, entries):

@@ -1,9 +1,9 @@
-"""Start-up: `d help`, `d ls` and `d-run -t` as multiples of a bare `python -c pass`, side by side in one run.
+"""Measure the start-up of `d help`, `d ls` and `d-run -t` as multiples of a bare `python -c pass`, in one run.
 
     .venv/bin/python bench/startup.py [ROUNDS]
 
-Needs an engine that answers, and the image ktools/web:live (`make demo`) for d-run. Modules are compiled first, as an
-installation has them. Prints medians in ms, ratios to the bare interpreter's median, and what each program imports.
+Needs a running engine, and the image ktools/web:live (`make demo`) for d-run. Modules are compiled first, as in an
+installation. Prints medians in ms, ratios to the bare interpreter's median, and the modules that each program imports.
 """
 
 import compileall
@@ -37,7 +37,7 @@ def milliseconds(command: tuple[str, ...]) -> float:
 
 
 def imported(command: tuple[str, ...]) -> set[str]:
-    """Return the top-level modules that a program imports, dockyard's own in full."""
+    """Return the top-level modules that a program imports, and all modules of dockyard."""
     traced = subprocess.run(
         (sys.executable, "-X", "importtime", *command), env=ENVIRONMENT, check=True, capture_output=True, text=True
     )
@@ -46,7 +46,7 @@ def imported(command: tuple[str, ...]) -> set[str]:
 
 
 def main(rounds: int) -> None:
-    """Measure, in turns so that noise falls on all alike, and print."""
+    """Measure in turns, so that noise affects all alike, and print."""
     compileall.compile_dir(REPOSITORY / "src", quiet=2)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(rounds):

@@ -1,6 +1,6 @@
-"""Programs of Debian trixie for benches and tests: its packages, unpacked below .state.
+"""Programs of Debian trixie for benches and tests, from packages that are unpacked below .state.
 
-Nothing is installed. The mirror is the one that apt takes Debian from on this machine.
+Nothing is installed. The mirror is the one in this machine's apt configuration.
 """
 
 import subprocess
@@ -12,11 +12,11 @@ TARGETS = "$(REPO_URI)|$(COMPONENT)|$(ORIGIN)"
 
 
 class MissingError(Exception):
-    """A package cannot be had here; the message says why."""
+    """A package is not available here; the message says why."""
 
 
 def run(*argv: str, cwd: Path | None = None) -> str:
-    """Run a command and return its stdout. Raises MissingError where it fails or is not there."""
+    """Run a command and return its stdout. Raises MissingError if it fails or does not exist."""
     try:
         done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -37,19 +37,19 @@ def mirror() -> str:
 
 
 def unpacked(package: str) -> Path:
-    """Return the directory that a package is unpacked in, fetching it first where need be. Raises MissingError."""
+    """Return the directory of an unpacked package; downloads it first if necessary. Raises MissingError."""
     place = STATE / "trixie" / package
     root = place / "root"
     if not root.exists():
         print(f"fetching {package} (below .state)", file=sys.stderr)
         _fetch(package, place)
         run("dpkg", "-x", *(str(found) for found in place.glob("apt/*.deb")), str(place / "draft"))
-        (place / "draft").rename(root)  # there, or not there
+        (place / "draft").rename(root)  # with or without it
     return root
 
 
 def _fetch(package: str, place: Path) -> None:
-    """Download a package with lists and caches of our own."""
+    """Download a package with separate lists and caches."""
     sources, apt = place / "sources.list", place / "apt"
     for directory in (apt / "lists" / "partial", apt / "cache" / "archives" / "partial"):
         directory.mkdir(parents=True, exist_ok=True)
@@ -70,9 +70,9 @@ def _fetch(package: str, place: Path) -> None:
 
 
 def compose(docker: str = "docker") -> tuple[str, ...]:
-    """Return what begins a command of compose's, as a plugin of the client. Raises MissingError."""
+    """Return the beginning of a compose command, as a plugin of the client. Raises MissingError."""
     root = unpacked("docker-compose")
-    config = root.parent / "config"  # a DOCKER_CONFIG of its own: the user's plugins and credentials stay out of it
+    config = root.parent / "config"  # a separate DOCKER_CONFIG, without the user's plugins and credentials
     plugins = config / "cli-plugins"
     plugins.mkdir(parents=True, exist_ok=True)
     for plugin in root.glob("usr/libexec/docker/cli-plugins/*"):

@@ -1,17 +1,16 @@
-"""The outage of a good upgrade: `d upgrade X` beside `docker compose up -d --build`, in turns in one run.
+"""Compare the downtime of a good upgrade: `d upgrade X` with `docker compose up -d --build`, in turns.
 
     .venv/bin/python bench/upgrade.py [ROUNDS]
 
-As root, with docker. The service is examples/web under another name and port, the same for both: Dockerfile, pages
-and options; `d, stop first` is without its `start_first`. In each round its page is changed and it is upgraded, while
-a client asks every 10 ms, with a new connection each time: 200 with a page within a second counts as answered. The
-outage is the time from the first question that was not answered to the last one. `compose` has a file as people write
-it, with the network that compose makes; `compose (bridge)` has the engine's own bridge in it, where d launches what
-does not name a network. Each network has a second container that stays up: a bridge whose only container goes is down
-until the next one is there, so that clients wait where they would be refused, and an outage seems 120 ms shorter than
-on a host that has more services. `docker stop` and `docker start` of the same container, by hand, tell what the
-container itself needs. Prints medians in ms, their range, and ratios of medians with their bars. Compose comes from
-compose.py.
+Run as root, with docker. The service is examples/web under another name and port, with the same Dockerfile, pages and
+options for both; `d, stop first` is without its `start_first`. In each round its page is changed and it is upgraded,
+while a client sends a request every 10 ms, with a new connection each time: status 200 with a page within a second
+counts as answered. The downtime is the time from the first unanswered request to the last one. `compose` uses a typical
+file, with the network that compose creates; `compose (bridge)` uses the engine's default bridge, as d does for services
+without `network`. Each network has a second container that stays up: without it, the bridge is down while it has no
+container, so that clients wait instead of being refused, and the downtime seems 120 ms shorter than on a host with more
+services. `docker stop` and `docker start` of the same container show the time that the container itself needs. Prints
+medians in ms, their range, and ratios of medians with their limits. Compose comes from compose.py.
 """
 
 import json
@@ -34,13 +33,13 @@ from common import DOCKER, PROGRAMS, REPOSITORY, prepare, report, run, with_own_
 NAME, NAME_STOP_FIRST, PROJECT = "dybench-web", "dybench-web-stop", "dybench-compose"
 US, US_STOP_FIRST, THEM, THEM_ON_BRIDGE = "d upgrade", "d, stop first", "compose", "compose (bridge)"
 BAR = 0.65
-MARGIN = 150  # ms that an upgrade may take in addition to what the container needs to stop and start
-EVERY, PATIENCE = 0.01, 1.0  # seconds between two questions, and for an answer
-SETTLED = 1.0  # seconds that it is asked before, and after it has served the new page
+MARGIN = 150  # ms that an upgrade may take in addition to the container's stop and start
+EVERY, PATIENCE = 0.01, 1.0  # seconds between two requests, and for an answer
+SETTLED = 1.0  # seconds of requests before the upgrade, and after the new page is served
 
 
 class Client:
-    """Asks a port for its page every 10 ms, whether or not the last question has been answered."""
+    """Requests the page of a port every 10 ms, whether or not the last request has been answered."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -60,7 +59,7 @@ class Client:
         self.answers[asked] = fetch(self.port)
 
     def stop(self) -> float:
-        """Stop asking, and return the outage in seconds."""
+        """Stop the requests, and return the downtime in seconds."""
         self.is_asking = False
         self.thread.join()
         time.sleep(PATIENCE)
@@ -69,7 +68,7 @@ class Client:
 
 
 def fetch(port: int) -> bytes:
-    """Return the page at a port of this host; empty where there is none."""
+    """Return the page at a port of this host; empty if there is none."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -81,7 +80,7 @@ def fetch(port: int) -> bytes:
 
 
 def await_page(port: int, text: str) -> None:
-    """Wait until a port serves a page with a text in it."""
+    """Wait until a port serves a page that contains a text."""
     deadline = time.monotonic() + 10
     while text.encode() not in fetch(port):
         if time.monotonic() > deadline:
@@ -91,7 +90,7 @@ def await_page(port: int, text: str) -> None:
 
 @contextmanager
 def outage(port: int, text: str, found: list[float]) -> Iterator[None]:
-    """Measure in milliseconds for how long a port does not answer during the block, after which it serves a text."""
+    """Measure for how many milliseconds a port does not answer during the block, after which it serves a text."""
     client = Client(port)
     try:
         time.sleep(SETTLED)
@@ -104,14 +103,14 @@ def outage(port: int, text: str, found: list[float]) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return an unused port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 class Way(NamedTuple):
-    """One way to upgrade: the source, the port, and the command, which also launches it at first."""
+    """A tool under test: the source, the port, and the command, which also launches the service at first."""
 
     name: str
     source: Path
@@ -126,18 +125,18 @@ class Way(NamedTuple):
 
 
 def copy_example(place: Path) -> Path:
-    """Copy the example; all images that are made of it can be told by a label."""
+    """Copy the example; a label identifies all images that are built from it."""
     shutil.copytree(REPOSITORY / "examples" / "web", place)
     shutil.copy2(REPOSITORY / "examples" / "from-debian", place.parent)
     subprocess.run(("./Build",), cwd=place, check=True, stdout=subprocess.DEVNULL)
-    (place / "Build").unlink()  # the server is there: from here on both build from the Dockerfile alone
+    (place / "Build").unlink()  # rootfs/ exists: from here on both build only from the Dockerfile
     with (place / "Dockerfile").open("a", encoding="utf-8") as file:
         file.write(f"LABEL {PROJECT}=yes\n")
     return place
 
 
 def ours(root: Path, way: str, name: str, *, start_first: bool) -> Way:
-    """Make the service for d."""
+    """Create the service for d."""
     source, port, d = copy_example(root / "src" / name), free_port(), str(PROGRAMS / "d")
     settings = source / "settings.yaml"
     text = settings.read_text(encoding="utf-8").replace("8080:8080", f"{port}:8080")
@@ -146,7 +145,7 @@ def ours(root: Path, way: str, name: str, *, start_first: bool) -> Way:
 
 
 def composed(root: Path, name: str, project: str, **more: str) -> Way:
-    """Make the same service for compose."""
+    """Create the same service for compose."""
     source, port = copy_example(root / project), free_port()
     service = {
         "build": str(source),
@@ -166,7 +165,7 @@ def composed(root: Path, name: str, project: str, **more: str) -> Way:
 
 
 def by_hand(root: Path, port: int, text: str) -> dict[str, float]:
-    """Stop and start our container by hand; returns the milliseconds that each takes."""
+    """Stop and start our container directly; returns the milliseconds of each."""
     took = {}
     for verb in ("stop", "start"):
         began = time.perf_counter()
@@ -177,7 +176,7 @@ def by_hand(root: Path, port: int, text: str) -> dict[str, float]:
 
 
 def clear(root: Path, ways: list[Way]) -> None:
-    """Remove what was made."""
+    """Remove the containers and images of the bench."""
     for way in ways:
         run(*way.end, root=root, check=False)
     run(DOCKER, "rm", "--force", NAME, NAME_STOP_FIRST, root=root, check=False)
@@ -187,7 +186,7 @@ def clear(root: Path, ways: list[Way]) -> None:
 
 
 def measured(root: Path, ways: list[Way], rounds: int) -> dict[str, list[float]]:
-    """Measure, in turns so that noise falls on all alike; the first round launches them, and does not count."""
+    """Measure in turns, so that noise affects all alike; the first round launches them, and does not count."""
     found: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         for way in ways:
@@ -206,7 +205,7 @@ def measured(root: Path, ways: list[Way], rounds: int) -> dict[str, list[float]]
 
 
 def tell(found: dict[str, list[float]]) -> None:
-    """Print the table, then each ratio with its bar."""
+    """Print the table, then each ratio with its limit."""
     medians = {name: statistics.median(times) for name, times in found.items()}
     for name, times in found.items():
         print(f"{name:17} {medians[name]:6.0f} ms  ({min(times):.0f} to {max(times):.0f})")
