@@ -1,7 +1,7 @@
-"""The tests, those of each engine and the others side by side: `python -m tests [--row NAME]... [ARGUMENT]...`.
+"""Run the tests of each engine and the others concurrently: `python -m tests [--row NAME]... [ARGUMENT]...`.
 
-All run with Docker; with podman those that are marked `matrix`, or all with `--long`. `--row` adds a row of the matrix
-(tests/matrix.py). With a path among the arguments it is pytest alone, with just these.
+All run on Docker; on podman those marked `matrix`, or all with `--long`. `--row` adds a row of the matrix
+(tests/matrix.py). If the arguments contain a path, only pytest runs, with these arguments.
 """
 
 import os
@@ -30,11 +30,11 @@ def parts(arguments: list[str]) -> list[Part]:
 
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
 JOBS = max(2, os.cpu_count() or 1)
-"""Parts that run at a time. More would end no sooner, and would have tests wait for things that are late."""
+"""Parts that run at a time. More would finish no sooner, and would cause timeouts in tests."""
 
 
-# podman has no daemon, so that its tests can have all that is of podman and of dockyard for themselves: beside those
-# of docker, which name things alike.
+# podman has no daemon, so its tests can have separate directories of podman and of dockyard: they run concurrently with
+# those of docker, which use the same names.
 PRIVATE = (
     "/etc/containers/networks",
     "/run/containers",
@@ -44,7 +44,7 @@ PRIVATE = (
     "/var/lib/containers",
 )
 PLACE = "/var/lib/containers/dockyard-tests"
-"""On a file system that holds containers; the last of the mounts hides it."""
+"""On the file system of the containers; the last of the mounts hides it."""
 
 WITH_PRIVATE = """
 place=$1
@@ -60,7 +60,7 @@ exec "$@"
 
 
 def _apart(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command in a mount namespace with such directories of its own."""
+    """Return a command in a mount namespace with separate directories."""
     script = WITH_PRIVATE.format(directories=" ".join(PRIVATE))
     return ("unshare", "--mount", "--propagation=private", "sh", "-euc", script, "sh", PLACE, *argv)
 
@@ -81,7 +81,7 @@ def _part(name: str, results: Path, engine: str, *arguments: str) -> Part:
 
 
 def _take_rows(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the rows of the matrix that are asked for, and the other arguments."""
+    """Return the selected rows of the matrix, and the other arguments."""
     rows = [after for word, after in pairwise(words) if word == "--row"]
     left = [word for before, word in pairwise(["", *words]) if "--row" not in {before, word}]
     return rows, left

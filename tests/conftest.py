@@ -16,7 +16,7 @@ from tests.engines.world import PODMAN_CONFIGURATION, World
 from tests.missing import missing
 from tests.results import Results
 
-# Two runs, each with one of them, may go side by side.
+# Two runs, each with one of them, can run concurrently.
 ENGINES = os.environ.get("DOCKYARD_TEST_ENGINES", "docker podman").split()
 
 
@@ -27,17 +27,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Have a flag for what takes longest: continuous integration has half an hour."""
+    """Add a flag for the longest tests: continuous integration has half an hour."""
     parser.addoption(
-        "--long", action="store_true", help="also the tests that are marked `long`, on the engines it names"
+        "--long", action="store_true", help="also run tests that are marked `long`, on the engines that the mark names"
     )
-    parser.addoption("--results", type=Path, help="the file to write the outcome to, for the table of tested engines")
+    parser.addoption("--results", type=Path, help="write the results to this file, for the table of tested engines")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Write the outcome to a file where that is asked for; have Ctrl-C do what it does on a terminal.
+    """Write the results to a file if requested; restore the effect of Ctrl-C.
 
-    A shell without job control starts what it runs in the background with Ctrl-C ignored, and children inherit that.
+    A shell without job control starts background commands with Ctrl-C ignored, and child processes inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is of no engine here, and what is long; say how many tests that is."""
+    """Leave out tests of engines that are not here, and long ones; report their number."""
     long = config.getoption("--long")
     left_out = {
         item
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_of_an_engine_here(item: pytest.Item) -> bool:
-    """Return whether a test is to run with these engines: with one of two, what takes neither by name runs once."""
+    """Return whether a test runs with these engines; a test that names no engine runs with only one of two."""
     if not item.get_closest_marker("engine") or "session_world" in item.fixturenames:
         return True
     return ("podman" if item.path.name == "test_rootless.py" else "docker") in ENGINES
@@ -71,7 +71,7 @@ def _long_on(item: pytest.Item) -> tuple[str, ...]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests measured and recorded as `figure`."""
+    """Print the measurements that tests recorded as `figure`."""
     passed = terminalreporter.stats.get("passed", [])
     figures = [text for report in passed for name, text in report.user_properties if name == "figure"]
     if figures:
@@ -81,7 +81,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _why_not(engine: str) -> str:
-    """Return why an engine cannot be used; empty where it can."""
+    """Return why an engine cannot be used; empty if it can."""
     if not shutil.which(engine):
         return f"{engine} is not installed"
     if engine == "podman" and os.geteuid():
@@ -94,7 +94,7 @@ def _why_not(engine: str) -> str:
 
 @contextmanager
 def alone(engine: str) -> Iterator[None]:
-    """Wait for another run of these tests on this machine and engine: names are the same in each."""
+    """Wait for another run of these tests on this machine and engine: both use the same names."""
     with Path(tempfile.gettempdir(), f"dockyard-tests-{engine}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -121,7 +121,7 @@ def session_world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def _others(world: World) -> list[str]:
-    """Return what `make demo` may have left, and nobody else's test may touch."""
+    """Return what `make demo` may have left, which no test may touch."""
     web = world.inspect("web")
     images = world.call("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines()
     container = f"{web['Id']} {web['State']['StartedAt']}" if web else "no web"
@@ -130,14 +130,14 @@ def _others(world: World) -> list[str]:
 
 @pytest.fixture
 def engine(session_world: World) -> Iterator[World]:
-    """The engine, and the tests' own things on it; what a test made is gone after it."""
+    """The engine with the tests' resources; everything that a test created is removed after it."""
     yield session_world
     session_world.tidy()
 
 
 @pytest.fixture
 def own_fleet(engine: World) -> Iterator[World]:
-    """The engine with no services but those of the test."""
+    """The engine with only the services of the test."""
     others = engine.source.rename(engine.source.with_name("src-of-others"))
     engine.source.mkdir()
     yield engine

@@ -1,8 +1,8 @@
 """The engine tests on each engine: `python -m tests.matrix [--all] [--worlds] [NAME]... [-- ARGUMENT]...`.
 
-`--all` runs all of tests/engines, and the tests of units, not only what is marked `matrix`. `--worlds` leaves out the
-host's own engines, NAME picks engines, ARGUMENTs go to pytest. `--record` writes the results into docs/reference/, and
-runs nothing.
+`--all` runs all of tests/engines and the tests of units, not only those marked `matrix`. `--worlds` leaves out the
+host's engines, NAME selects engines, ARGUMENTs are passed to pytest. `--record` writes the results into
+docs/reference/, and runs nothing.
 """
 
 import argparse
@@ -27,7 +27,7 @@ WHOLE = ("all", "matrix")
 
 
 class Engine(NamedTuple):
-    """One engine: on which Debian (none: on this host), with which image store and version of control groups."""
+    """One engine: its Debian suite (none: this host), image store and cgroup version."""
 
     name: str
     engine: str
@@ -36,8 +36,8 @@ class Engine(NamedTuple):
     store: str = ""
 
 
-# Those of one Debian are not neighbours: two that are made or started at a time are of two.
-# podman has version 1 once: where the controllers are bound to it, version 2 leaves it without limits.
+# Rows of one Debian are not adjacent: two that are created or started concurrently are of different ones.
+# podman has one row with cgroups v1: if the controllers are bound to v1, there are no limits in v2.
 MATRIX = (
     Engine("host-docker", "docker"),
     Engine("host-podman", "podman"),
@@ -51,7 +51,7 @@ MATRIX = (
 
 
 def part(engine: Engine, arguments: list[str]) -> Part:
-    """Return what runs the tests on an engine."""
+    """Return the part that runs the tests on an engine."""
     results = RESULTS / f"{engine.name}.json"
     environment = {"DOCKYARD_TEST_ENGINES": engine.engine}
     if not engine.suite:
@@ -78,15 +78,15 @@ def part(engine: Engine, arguments: list[str]) -> Part:
 
 
 def rows_of_matrix(names: Iterable[str]) -> list[Part]:
-    """Return what runs the tests marked `matrix` on the engines of these names. Raises KeyError."""
+    """Return the parts that run the tests marked `matrix` on the engines of these names. Raises KeyError."""
     rows = {engine.name: engine for engine in MATRIX}
     return [part(rows[name], [*TESTS, "-m", "matrix"]) for name in names]
 
 
 def record() -> int:
-    """Take the results of the last run into the documentation; engines that it left out stay as they were.
+    """Write the results of the last run into the documentation.
 
-    So do those whose last run was of some tests alone.
+    Engines that it left out stay as they were, and so do those whose last run had only some of the tests.
     """
     known: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
     for engine in MATRIX:
@@ -100,12 +100,12 @@ def record() -> int:
 
 
 def main(words: list[str]) -> int:
-    """Run the tests on the engines that are asked for; returns the exit status."""
+    """Run the tests on the selected engines; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix")
-    parser.add_argument("--all", action="store_true", help="all tests of engines, not only those that are marked")
-    parser.add_argument("--worlds", action="store_true", help="not the host's own engines")
+    parser.add_argument("--all", action="store_true", help="run all engine tests, not only those marked `matrix`")
+    parser.add_argument("--worlds", action="store_true", help="leave out the host's engines")
     parser.add_argument("--record", action="store_true", help="write the results of the last run into docs/reference/")
-    parser.add_argument("--jobs", type=int, default=min(JOBS, os.cpu_count() or 1), help="how many at a time")
+    parser.add_argument("--jobs", type=int, default=min(JOBS, os.cpu_count() or 1), help="number of engines at a time")
     parser.add_argument("names", nargs="*", choices=[[], *(engine.name for engine in MATRIX)], metavar="NAME")
     split = words.index("--") if "--" in words else len(words)
     options = parser.parse_args(words[:split])

@@ -1,7 +1,7 @@
-"""What a newcomer does, on a Debian with nothing but git and make: `python -m tests.newcomer [SUITE]...`.
+"""Follow the pages for newcomers on a Debian that has only git and make: `python -m tests.newcomer [SUITE]...`.
 
-In a world of each suite, and for each page: `make demo`, then the page's commands as they are written, with the output
-that the page shows.
+For each suite and page, in a new world: run `make demo`, then the page's commands as written, and compare the output
+with the page.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ SECONDS = 1200
 
 
 def follow(suite: str, page: str) -> str:
-    """Do what a page says in a new world; returns the first difference from it, and prints the minutes it took."""
+    """Follow a page in a new world; returns the first difference from it, and prints the minutes it took."""
     wanted = [*DEMO, *steps((REPOSITORY / page).read_text(encoding="utf-8"), {})]
     place = f"{suite}:newcomer"
     began = time.monotonic()
@@ -44,7 +44,7 @@ def follow(suite: str, page: str) -> str:
 
 
 def first_difference(wanted: list[Step], found: list[str], whole: str) -> str:
-    """Return where the output of some steps is not what they show; empty if it is everywhere."""
+    """Return the first step whose output differs from the page; empty if there is none."""
     for step, output in zip(wanted, found, strict=False):
         if step.shown is not None and not matches(step.shown, output):
             return f"$ {step.command}\n{output}\nnot\n{step.shown}\n"

@@ -1,4 +1,4 @@
-"""Runs parts of the tests side by side, each with a log of its own, and ends with one line that sums them up."""
+"""Run parts of the tests concurrently, each with its own log, and print one line with the sums at the end."""
 
 import json
 import os
@@ -19,13 +19,13 @@ LOGS, RESULTS = STATE / "tests", STATE / "engines"
 PYTEST = str(Path(sys.executable).with_name("pytest"))
 PROGRESS_SECONDS = 5 if sys.stderr.isatty() else 60
 NO_TESTS = 5
-"""What pytest ends with that was asked for tests that a part does not have."""
+"""The exit status of pytest if a part contains none of the selected tests."""
 
 
 class Part(NamedTuple):
-    """Some of the tests: what runs them, and where it writes its results.
+    """Some of the tests: the command that runs them, and the file for its results.
 
-    `clean_up` is run after it, and `stop` to end it early; without that it gets a SIGINT, as from Ctrl-C.
+    `clean_up` is run afterwards, and `stop` to end it early; without `stop` it gets a SIGINT, as from Ctrl-C.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
     @property
     def log(self) -> Path:
-        """All that it writes."""
+        """The file with its whole output."""
         return LOGS / f"{self.name}.log"
 
 
@@ -60,12 +60,12 @@ class Running:
             )
 
     def progress(self) -> str:
-        """Return how far it is."""
+        """Return its progress."""
         found = re.findall(r"\[ *(\d+%)\]", self.part.log.read_text(encoding="utf-8", errors="replace")[-500:])
         return f"{self.part.name} {found[-1] if found else 'begins'}"
 
     def stop(self) -> None:
-        """End it early; a test tidies up behind itself."""
+        """Stop it early; each test cleans up after itself."""
         if self.part.stop:
             self.part.stop()
         else:
@@ -73,7 +73,7 @@ class Running:
         self.process.wait()
 
     def end(self) -> int:
-        """Print what it wrote; returns its exit status."""
+        """Print its output; returns its exit status."""
         self.part.clean_up()
         sys.stdout.write(f"==> {self.part.name}\n{self.part.log.read_text(encoding='utf-8', errors='replace')}\n")
         sys.stdout.flush()
@@ -81,7 +81,7 @@ class Running:
 
 
 def run(parts: Iterable[Part], jobs: int) -> dict[str, int]:
-    """Run parts, so many at a time, in their order; returns their exit statuses."""
+    """Run parts, a number at a time, in order; returns their exit statuses."""
     waiting, running, ended = list(parts), list[Running](), dict[str, int]()
     signal.signal(signal.SIGTERM, _interrupted)
     told = time.monotonic()
@@ -108,7 +108,7 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG
 
 
 def results_of(part: Part) -> dict[str, Any]:
-    """Return what a part came to; a failure where it did not get as far as to say so."""
+    """Return the results of a part; a failure if it has written none."""
     if not part.results.is_file():
         return {"passed": 0, "failed": {part.name: "it ended without results"}, "skipped": {}}
     found: dict[str, Any] = json.loads(part.results.read_text(encoding="utf-8"))
@@ -116,7 +116,7 @@ def results_of(part: Part) -> dict[str, Any]:
 
 
 def sum_up(parts: Iterable[Part], ended: dict[str, int], seconds: float) -> int:
-    """Print the failures of all parts and a last line as pytest has it; returns the exit status."""
+    """Print the failures of all parts and a last line like that of pytest; returns the exit status."""
     every = {part.name: results_of(part) for part in parts if ended[part.name] != NO_TESTS}
     for name, results in every.items():
         for test in results["failed"]:

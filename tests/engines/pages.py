@@ -1,8 +1,7 @@
-"""Pages of the documentation as programs: their blocks of code in order, and what they show of the output.
+"""Run pages of the documentation: their code blocks in order, with the output that they show.
 
-A block of `sh` is pasted as it stands. In one of `console`, `$ ` begins a command and `> ` goes on with it; all other
-lines are what it writes. `…` stands for any text, alone in a line for any lines; blanks and empty lines do not
-count.
+A block of `sh` is pasted unchanged. In a block of `console`, `$ ` begins a command and `> ` continues it; all other
+lines are its output. `…` stands for any text, on a line by itself for any lines; blanks and empty lines are ignored.
 """
 
 import re
@@ -14,14 +13,14 @@ MARK = "end of step"
 
 
 class Step(NamedTuple):
-    """A command as it is pasted, and what it is to write; None where the page does not show it."""
+    """A command as it is pasted, and its expected output; None if the page does not show it."""
 
     command: str
     shown: str | None = None
 
 
 def steps(page: str, names: Mapping[str, str]) -> list[Step]:
-    """Return what a page has its reader do, with `names` of the tests' own in place of the page's."""
+    """Return the steps of a page, with names of the tests instead of the page's, as in `names`."""
     for theirs, ours in names.items():
         assert theirs in page, f"the page says nothing of {theirs}"
         page = page.replace(theirs, ours)
@@ -39,21 +38,21 @@ def _console(block: str) -> Iterable[Step]:
 
 
 def script(page: list[Step]) -> str:
-    """Return a script for a shell, which ends at the first failure; all that it writes is on stdout."""
+    """Return a shell script of the steps, with all its output on stdout; it must be run with `sh -e`."""
     return "exec 2>&1\n" + "".join(f"{step.command.rstrip()}\nprintf '\\n{MARK}\\n'\n" for step in page)
 
 
 def outputs(written: str) -> list[str]:
-    """Return what each step of a script has written."""
+    """Return the output of each step of a script."""
     return [part.strip("\n") for part in written.split(f"\n{MARK}\n")[:-1]]
 
 
 def matches(shown: str, written: str) -> bool:
-    """Return whether a text is what a page shows of it."""
+    """Return whether an output matches what a page shows."""
     patterns = ("(?:.*\n)*?" if line == "…" else f"{re.escape(line).replace('…', '.*')}\n" for line in _lines(shown))
     return bool(re.fullmatch("".join(patterns), "".join(f"{line}\n" for line in _lines(written))))
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines of a text that are not empty, each with single blanks."""
+    """Return the non-empty lines of a text, with runs of blanks collapsed."""
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The documentation's commands run as written; only names and ports are the tests' own."""
+"""The documentation's commands work as written; only names and ports are replaced."""
 
 import json
 import re
@@ -11,13 +11,13 @@ from tests.engines.world import BASE, IDLE, LABEL, OURS, REPOSITORY, World, awai
 
 
 def code_blocks(text: str) -> str:
-    """Return the indented code of a page, one block after the other."""
+    """Return the indented code blocks of a page, joined."""
     blocks = re.findall(r"(?:^ {4,}\S.*\n|^ *\n)+", text, re.MULTILINE)
     return "\n".join(textwrap.dedent(block).strip("\n") for block in blocks if block.strip()) + "\n"
 
 
 def section(page: str, heading: str) -> str:
-    """Return a page's section of that heading."""
+    """Return the section of a page with this heading."""
     text = (REPOSITORY / page).read_text()
     begin = text.index(f"## {heading}")
     end = text.find("\n## ", begin + 1)
@@ -30,7 +30,7 @@ def port() -> int:
 
 
 def names_of_ours(name: str, port: int) -> dict[str, str]:
-    """Return what a page's names are to be called in a run beside others."""
+    """Return replacements for a page's names, so that tests can run concurrently."""
     return {
         "8081": str(port),
         "hello": name,
@@ -40,7 +40,7 @@ def names_of_ours(name: str, port: int) -> dict[str, str]:
 
 
 def follow(engine: World, page: str, name: str, port: int) -> None:
-    """Do all that a page says, with a name for its service, and compare what it shows."""
+    """Follow a page, with another name for its service, and compare the output with the page."""
     wanted = steps((REPOSITORY / page).read_text(), names_of_ours(name, port))
     pasted = engine.root / "page.sh"
     pasted.write_text(script(wanted))
@@ -54,7 +54,7 @@ def follow(engine: World, page: str, name: str, port: int) -> None:
 
 @pytest.mark.long("podman")
 def test_the_steps_of_the_readme_end_with_a_page(engine: World, port: int):
-    """A service from nothing: the steps, pasted into a shell, leave a tested and upgraded service in production."""
+    """The steps of the README, pasted into a shell, leave a tested and upgraded service in production."""
     name = f"{OURS}readme"
     follow(engine, "README.md", name, port)
     await_page(port, "Hello again")
@@ -63,7 +63,7 @@ def test_the_steps_of_the_readme_end_with_a_page(engine: World, port: int):
 
 
 def test_the_shell_test_of_the_guide_passes_and_fails(engine: World, port: int):
-    """The guide's Test in shell passes on a page that is right, and fails on one that is wrong."""
+    """The guide's Test in shell passes on a correct page, and fails on a wrong one."""
     script = code_blocks(section("docs/how-to/write-a-test.md", "In any other language"))
     assert script.startswith("#!/bin/sh")
     web = engine.web("It works", ports=[f"{port}:8080"])
@@ -74,7 +74,7 @@ def test_the_shell_test_of_the_guide_passes_and_fails(engine: World, port: int):
 
 
 def test_the_python_test_of_the_guide_passes(engine: World, port: int):
-    """The guide's Test in Python passes on a page that is right."""
+    """The guide's Test in Python passes on a correct page."""
     script = code_blocks(section("docs/how-to/write-a-test.md", "In Python"))
     assert script.startswith("#!/usr/bin/env dockyard-python")
     web = engine.web("It works", ports=[f"{port}:8080"])
@@ -85,7 +85,7 @@ def test_the_python_test_of_the_guide_passes(engine: World, port: int):
 @pytest.mark.matrix
 @pytest.mark.long("podman")
 def test_the_first_service_goes_as_it_is_told(engine: World, port: int):
-    """The tutorial, pasted into a shell, does and shows what it says."""
+    """The tutorial, pasted into a shell, works and prints the output that it shows."""
     name = f"{OURS}tutorial"
     follow(engine, "docs/tutorial/first-service.md", name, port)
     assert not engine.is_up(name)
@@ -93,11 +93,11 @@ def test_the_first_service_goes_as_it_is_told(engine: World, port: int):
 
 @pytest.mark.matrix
 def test_addresses_are_fixed_as_it_is_told(engine: World):
-    """On the networks that the guide makes, production has its address, and a test instance has another."""
+    """On the guide's networks, production has its address, and a test instance has another."""
     page = "docs/how-to/give-services-fixed-addresses.md"
     create = f"{engine.engine} network create --label {LABEL}"
     text = (REPOSITORY / page).read_text()
-    if engine.engine == "podman":  # whose tests run beside those of docker
+    if engine.engine == "podman":  # its tests run concurrently with those of docker
         text = text.replace("10.77.", "10.75.").replace("10.78.", "10.76.")
     made = steps(text, {"docker network create": create, "harbour": f"{OURS}harbour"})
     engine.run("sh", "-eu", stdin=script(made))
@@ -115,5 +115,5 @@ def test_addresses_are_fixed_as_it_is_told(engine: World):
 
 
 def yaml_blocks(text: str) -> list[str]:
-    """Return a page's blocks of settings."""
+    """Return the settings blocks of a page."""
     return re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""The documentation tells of all that there is, and of nothing that there is not."""
+"""The documentation describes everything that exists, and nothing that does not."""
 
 import argparse
 import ast
@@ -43,7 +43,7 @@ def _actions(parser: Parser) -> list[argparse.Action]:
 
 
 def _flags(parser: Parser) -> list[str]:
-    """Return the flags that users are shown, but for those that all programs have and the negations of others."""
+    """Return the flags that users see, except those of all programs and the negations of others."""
     shown = (action for action in _actions(parser) if action.help != argparse.SUPPRESS)
     of_all = {"-h", "--help", "--json", "--wait"}
     pairs = ((name, action) for action in shown for name in action.option_strings if name not in of_all)
@@ -57,7 +57,7 @@ def _parser(program: str) -> Parser:
 # ----------------------------------------------------------------------------------------------------------- reference
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
 def test_every_verb_with_its_other_words_and_flags_is_in_the_reference(verb: Verb):
-    """What d reads is what the reference tells."""
+    """The reference lists everything that d parses."""
     row = next(row for row in REFERENCE.splitlines() if row.startswith((f"| `{verb.name} ", f"| `{verb.name}` | ")))
     assert set(verb.aliases) <= set(row.split("`")[1].split())
     rows = [row for row in REFERENCE.splitlines() if row.startswith(f"| `{verb.name}` | `-")]
@@ -67,7 +67,7 @@ def test_every_verb_with_its_other_words_and_flags_is_in_the_reference(verb: Ver
 
 @pytest.mark.parametrize("program", sorted(PROGRAMS.keys() - {"d"}))
 def test_every_flag_of_a_program_is_in_the_reference(program: str):
-    """What a program reads is what the reference tells."""
+    """The reference lists everything that a program parses."""
     section = REFERENCE.partition(f"\n## {program}\n")[2].partition("\n## ")[0]
     for flag in _flags(_parser(program)):
         assert f"`{flag}`" in section, flag
@@ -75,7 +75,7 @@ def test_every_flag_of_a_program_is_in_the_reference(program: str):
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_every_variable_that_is_read_is_in_the_reference(path: Path):
-    """Whatever the source asks the environment for is a setting or in the table of the others."""
+    """Each environment variable in the source is a setting or in the table of other variables."""
     known = {name for key in KEYS.values() for name in key.variables()} | {one.name for one in VARIABLES}
     text = path.read_text(encoding="utf-8")
     read = set(re.findall(r"environ(?:\.get\(|\[)[\"']([A-Z0-9_]+)", text))
@@ -85,7 +85,7 @@ def test_every_variable_that_is_read_is_in_the_reference(path: Path):
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_every_file_of_ours_is_in_the_reference(path: Path):
-    """Whatever the source names of dockyard's own directories, and puts into that of its state, is in the table."""
+    """Each path in dockyard's directories, and each file in its state directory, is in the table."""
     text = path.read_text(encoding="utf-8")
     strings = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
     ours = re.compile(r"/(?:etc|run|var/lib|var/cache)/dockyard(?:/[a-z./-]*[a-z])?")
@@ -109,13 +109,13 @@ INDENTED = re.compile(r"(?:^ {4,}\S.*\n|^ *\n)+", re.MULTILINE)
 
 
 def _code(text: str) -> Iterable[tuple[str, str]]:
-    """Yield the language and the text of each block of code."""
+    """Yield the language and the text of each code block."""
     yield from FENCED.findall(text)
     yield from (("", block) for block in INDENTED.findall(FENCED.sub("", text)))
 
 
 def _commands(text: str) -> Iterable[list[str]]:
-    """Yield the words of each line of code that calls one of our programs."""
+    """Yield the words of each code line that calls one of our programs."""
     for language, block in _code(text):
         for line in block.splitlines() if language != "text" else ():
             command = line.strip().removeprefix("$ ").partition(" || ")[0].partition(" && ")[0]
@@ -124,7 +124,7 @@ def _commands(text: str) -> Iterable[list[str]]:
 
 
 def _read_by(program: str, words: list[str]) -> tuple[Parser, list[str]]:
-    """Return what reads the words after a program's name, and which of them; raises KeyError for no such verb."""
+    """Return the parser of a command line and the words that it parses. Raises KeyError for an unknown verb."""
     if program != "d" or not words or words[0].startswith("-"):
         return _parser(program) if program != "d" else Parser("d", "", ()), words
     return WORDS[words[0]].parser(), words[1:]
@@ -132,7 +132,7 @@ def _read_by(program: str, words: list[str]) -> tuple[Parser, list[str]]:
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
 def test_every_command_of_a_page_has_a_verb_and_flags_that_there_are(path: Path):
-    """What a page has people type is read by the program."""
+    """The programs can parse each command of a page."""
     for program, *words in _commands(path.read_text(encoding="utf-8")):
         parser, given = _read_by(program, words)
         known = {name for action in _actions(parser) for name in action.option_strings}
@@ -143,7 +143,7 @@ def test_every_command_of_a_page_has_a_verb_and_flags_that_there_are(path: Path)
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
 def test_yaml_of_a_page_is_as_dockyard_reads_it(path: Path):
-    """A block of settings says in its first line which file it is of, and holds no fault."""
+    """A settings block names its file in the first line, and is valid."""
     for language, block in _code(path.read_text(encoding="utf-8")):
         if language == "yaml":
             of_host, of_service = (name in block.partition("\n")[0] for name in ("host.yaml", "settings.yaml"))
@@ -156,13 +156,13 @@ NAMED = re.compile(r"`((?:src|tests|docs|examples|scripts|bench|requirements)/[\
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
 def test_files_of_the_repository_that_a_page_names_are_there(path: Path):
-    """Who follows a page to the source, from `start here` above all, finds it."""
+    """Each file of the repository that a page names exists."""
     named = NAMED.findall(path.read_text(encoding="utf-8"))
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
 
 
 def test_who_starts_here_is_led_to_the_source():
-    """The table of where to begin names files, so that the test before this one has something to hold."""
+    """The table of `Start here` names files, so that the test above has something to check."""
     text = (REPOSITORY / "docs/explanation/architecture.md").read_text(encoding="utf-8")
     table = text.partition("Start here\n")[2].partition("\n## ")[0]
     rows = [row for row in table.splitlines() if row.startswith("| a")]
@@ -176,7 +176,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 @pytest.mark.parametrize("path", PAGES, ids=_name)
 def test_links_to_elsewhere_are_well_formed(path: Path):
-    """Nobody asks here where they lead: there may be no network. Links within the site are checked when it is built."""
+    """Only their form is checked, as there may be no network. Links within the site are checked when it is built."""
     for link in LINK.findall(FENCED.sub("", path.read_text(encoding="utf-8"))):
         if ":" in link:
             scheme, host, *_ = urlsplit(link)
@@ -185,7 +185,7 @@ def test_links_to_elsewhere_are_well_formed(path: Path):
 
 
 def test_links_of_the_readme_lead_somewhere():
-    """The readme is no page of the site, and its links are checked here."""
+    """The README is not a page of the site, so its links are checked here."""
     for link in LINK.findall(README.read_text(encoding="utf-8")):
         page, _, anchor = link.partition("#")
         if ":" not in link:

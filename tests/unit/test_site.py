@@ -1,4 +1,4 @@
-"""The documentation as a site: built strictly, whole without a network, true where it draws."""
+"""The site of the documentation: built strictly, complete without a network, with a correct diagram."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ NOT_FETCHED = {"canonical", "next", "prev"}
 
 
 class Loaded(HTMLParser):
-    """What a browser fetches for a page, and the classes in it."""
+    """The files that a browser loads for a page, and the classes in it."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Loaded(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
+        """Record a tag."""
         given = {name: value or "" for name, value in attrs}
         self.classes |= set(given.get("class", "").split())
         place = given.get(FETCHED.get(tag, ""))
@@ -40,7 +40,7 @@ class Loaded(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built strictly: every link in it, and every anchor, leads somewhere."""
+    """The site, built strictly: every link and every anchor exists."""
     place = tmp_path_factory.mktemp("site")
     shutil.copytree(DOCS, place / "docs")
     shutil.copy(REPOSITORY / "zensical.toml", place)
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path):
-    """A reader without a network sees all of it. A diagram for mermaid would be drawn by what is fetched elsewhere."""
+    """A reader without a network sees everything. Mermaid diagrams would need a script from another server."""
     for page in DOCS.rglob("*.md"):
         name = page.relative_to(DOCS).with_suffix("")
         html = site / (name.parent if name.name == "index" else name) / "index.html"
@@ -63,7 +63,7 @@ def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path):
 
 
 def test_the_diagram_of_an_upgrade_shows_the_states_that_there_are():
-    """Each state that a switch goes through is in the diagram, with the way out that recovery takes; no other is."""
+    """The diagram contains exactly the states of a switch, each with the outcome of its recovery."""
     found = {}
     for _, containers in states(*replacing()):
         state = ", ".join(f"{name} {one.status}" for name, one in sorted(containers.items()))
