@@ -1,1 +1,1 @@
-"""What writes docs/reference/ from the tables in the code: `python -m dockyard.docs`."""
+"""Writes docs/reference/ from the tables in the code: `python -m dockyard.docs`."""

@@ -1,4 +1,4 @@
-"""Write docs/reference/ and the schema from the tables; `--check` tells whether they are up to date."""
+"""Write docs/reference/ and the schema from the tables; `--check` reports files that are out of date."""
 
 import sys
 from collections.abc import Callable
@@ -42,14 +42,14 @@ FILES: dict[Path, Callable[[], str]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files, or with `--check` say which are out of date."""
+    """Write the files, or with `--check` print those that are out of date."""
     stale = 0
     for path, page in FILES.items():
         text = page()
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"{path.relative_to(REPOSITORY)} is out of date\nhint: python -m dockyard.docs\n")
+            sys.stderr.write(f"{path.relative_to(REPOSITORY)} is out of date\nhint: run `python -m dockyard.docs`\n")
             stale = 1
     return stale
 

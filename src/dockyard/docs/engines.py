@@ -3,11 +3,12 @@
 from dockyard.docs.table import NONE, page, table
 from dockyard.engine.differences import TABLES
 
-_HEAD = ("since", "what is different", "what dockyard does about it", "what to set")
+_HEAD = ("since", "difference", "what dockyard does", "what to set")
 
 _INTRODUCTION = """\
-Docker works from 20.10 on, podman from 4.3 on; [the tested versions](tested-engines.md). Docker 29 and podman 6 are
-tested with programs that answer as they do, not with the engines themselves. This is what differs between versions.
+dockyard needs Docker 20.10 or later, or podman 4.3 or later; see [the tested versions](tested-engines.md). Docker 29
+and podman 6 are tested with stand-ins, programs that answer as these engines do. The tables list the differences
+between versions.
 """
 
 
@@ -26,6 +27,6 @@ _STORES = """\
     docker info --format '{{.Driver}} {{.DriverStatus}}'
 
 `overlayfs` with `io.containerd.snapshotter.v1` is the containerd image store; `overlay2` is a graph driver. Changing it
-hides the images and containers of the other one: they stay on the disk, and are there again after changing back.
-Services have to be built again in between.
+hides the images and containers of the other one: they stay on the disk, and reappear after changing back. In the
+meantime, services must be built again.
 """

@@ -1,6 +1,6 @@
-"""The reference of what dockyard meets on a host: variables, files and directories.
+"""The reference of environment variables, files and directories that dockyard uses on a host.
 
-Keys have their variables in their own table; tests hold that nothing is missing from the tables here.
+Variables of settings come from the table of keys. Tests check that the tables here are complete.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from dockyard.settings.keys import KEYS
 
 
 class Variable(NamedTuple):
-    """A variable that is no setting; `set_by_us`: for programs that dockyard starts."""
+    """A variable that is not a setting; `set_by_us`: dockyard sets it for programs that it starts."""
 
     name: str
     help: str
@@ -19,63 +19,66 @@ class Variable(NamedTuple):
 
 
 VARIABLES = (
-    Variable("DOCKYARD_HOST", "The [host file](host-file.md), in place of those at the usual places."),
-    Variable("DOCKYARD_COWSCAN", "The host's own [rules of d-cowscan](cowscan-rules.md), in place of the usual file."),
-    Variable("DOCKYARD_CHECK", "What is accepted for [all services](../how-to/check-services.md), elsewhere."),
-    Variable("DOCKER_HOST", "Where Docker Engine answers. The client reads it, and `d userns` does."),
+    Variable("DOCKYARD_HOST", "Path of the [host file](host-file.md), instead of the default paths."),
+    Variable(
+        "DOCKYARD_COWSCAN", "Path of the host's [rules of d-cowscan](cowscan-rules.md), instead of the default path."
+    ),
+    Variable(
+        "DOCKYARD_CHECK",
+        "Path of the findings accepted for [all services](../how-to/check-services.md), instead of the default path.",
+    ),
+    Variable("DOCKER_HOST", "Address of Docker Engine. The docker client and `d userns` read it."),
     Variable(
         "DOCKER_BUILDKIT",
-        "`0`: docker's client builds with its legacy builder; Docker 20.10 builds with BuildKit if 1.",
+        "`0`: the docker client uses its legacy builder. `1`: Docker 20.10 uses BuildKit.",
     ),
-    Variable("BUILDX_BUILDER", "The builder that buildx takes; what it builds is handed over to the engine."),
-    Variable("TERM", "`dumb`: a build is shown as its engine writes it, not condensed to a line for each step."),
+    Variable("BUILDX_BUILDER", "The builder that buildx uses; the image is loaded into the engine."),
+    Variable("TERM", "`dumb`: print the output of builds unchanged, not condensed to one line for each step."),
     Variable(
         "BUILDX_NO_DEFAULT_ATTESTATIONS",
-        "`1` for each build, unless it is set already: with attestations the same source has another id each time.",
+        "`1` for each build, unless it is set: with attestations, the same source gets a different image ID each time.",
         set_by_us=True,
     ),
-    Variable("BUILDKIT_PROGRESS", "`plain` for each build: its steps are read from that.", set_by_us=True),
-    Variable("PATH", "Where programs are looked up: the engine's client above all."),
-    Variable("HOME", "Where a user's own files are, where the variables below say nothing."),
-    Variable(
-        "PWD", "The directory of the service that `d-run` and `d-build` work on, as it was reached: by a link, say."
-    ),
-    Variable("XDG_CONFIG_HOME", "Where a user's own systemd units go, below `systemd/user`; else `~/.config`."),
-    Variable("XDG_STATE_HOME", "Where a user's own state is, in `dockyard`; else `~/.local/state`."),
-    Variable("XDG_RUNTIME_DIR", "Where a user's own locks are, in `dockyard`; else `~/.local/state`."),
+    Variable("BUILDKIT_PROGRESS", "`plain` for each build, to parse its steps.", set_by_us=True),
+    Variable("PATH", "Directories in which programs are searched, such as the engine's client."),
+    Variable("HOME", "The user's home directory, used if the variables below are not set."),
+    Variable("PWD", "The directory of the service for `d-run` and `d-build`; symlinks in it are not resolved."),
+    Variable("XDG_CONFIG_HOME", "Directory of a user's systemd units, in `systemd/user`; else `~/.config`."),
+    Variable("XDG_STATE_HOME", "Directory of a user's state, in `dockyard`; else `~/.local/state`."),
+    Variable("XDG_RUNTIME_DIR", "Directory of a user's locks, in `dockyard`; else `~/.local/state`."),
     Variable("TZ", "The time zone of `window` and of times that are printed; else that of `/etc/localtime`."),
-    Variable("XDG_CACHE_HOME", "Where podman stores what short names of images mean to a user; else `~/.cache`."),
-    Variable("DOCKER_CONFIG", "The directory of docker's logins to [registries](../how-to/use-private-registries.md)."),
-    Variable("DOCKER_AUTH_CONFIG", "Logins to registries, as JSON: they come before docker's file."),
-    Variable("REGISTRY_AUTH_FILE", "The file of podman's logins to registries, instead of those at the usual places."),
-    Variable("CONTAINERS_REGISTRIES_CONF", "podman's registries.conf, instead of those at the usual places."),
-    Variable("HTTP_PROXY", "The proxy for registries without TLS; `http_proxy` comes before it."),
-    Variable("HTTPS_PROXY", "The proxy for registries with TLS; `https_proxy` comes before it."),
-    Variable("NO_PROXY", "Hosts, domains and networks that are asked without a proxy; `no_proxy` comes before it."),
-    Variable("TMPDIR", "Where temporary files are; else `/tmp`, or `/var/tmp` if podman builds with secrets."),
-    Variable("SUDO_USER", "Who is told to hold a lock, or to have accepted or undone something."),
-    Variable("COMPOSE_PROFILES", "The profiles that `d import` takes, where no `--profile` names any."),
-    Variable("COMPOSE_PROJECT_NAME", "The name of the project that `d import` reads, where its file says none."),
-    Variable("SUDO_UID", "Who is told to have undone something."),
-    Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: what a Test is to test.", set_by_us=True),
-    Variable("DOCKYARD_RUN", "The label by which all that a Test has launched is removed.", set_by_us=True),
+    Variable("XDG_CACHE_HOME", "Where podman stores a user's short-name aliases of images; else `~/.cache`."),
+    Variable("DOCKER_CONFIG", "Directory of docker's logins to [registries](../how-to/use-private-registries.md)."),
+    Variable("DOCKER_AUTH_CONFIG", "Logins to registries, as JSON; takes precedence over docker's file."),
+    Variable("REGISTRY_AUTH_FILE", "File of podman's logins to registries, instead of the default paths."),
+    Variable("CONTAINERS_REGISTRIES_CONF", "Path of podman's registries.conf, instead of the default paths."),
+    Variable("HTTP_PROXY", "Proxy for registries without TLS; `http_proxy` takes precedence."),
+    Variable("HTTPS_PROXY", "Proxy for registries with TLS; `https_proxy` takes precedence."),
+    Variable("NO_PROXY", "Hosts, domains and networks to contact without a proxy; `no_proxy` takes precedence."),
+    Variable("TMPDIR", "Directory of temporary files; else `/tmp`, or `/var/tmp` if podman builds with secrets."),
+    Variable("SUDO_USER", "User who is recorded as the holder of a lock, or as having accepted or reverted something."),
+    Variable("COMPOSE_PROFILES", "Profiles that `d import` uses if there is no `--profile`."),
+    Variable("COMPOSE_PROJECT_NAME", "Name of the project that `d import` reads, if its file has none."),
+    Variable("SUDO_UID", "User who is recorded as having reverted something."),
+    Variable("DOCKYARD_UNDER_TEST", "`SERVICE=IMAGE`: the image that a Test must test.", set_by_us=True),
+    Variable("DOCKYARD_RUN", "Label of everything that a Test launches, for its removal.", set_by_us=True),
     Variable(
         "DOCKYARD_TOKEN",
-        "Which process has set the others here. Only what it has started obeys them; anything else refuses to run.",
+        "The process that set the other variables. Only processes that it started accept them; others refuse to run.",
         set_by_us=True,
     ),
-    Variable("DOCKYARD_EVIDENCE", "The directory for what explains a Test that fails.", set_by_us=True),
+    Variable("DOCKYARD_EVIDENCE", "Directory for evidence of why a Test fails.", set_by_us=True),
     Variable("DOCKYARD_TESTER", "`process PID`: the process that runs a Test in another language.", set_by_us=True),
-    Variable("DOCKYARD_UNTIL_HEALTHY", "A Test passes only if its instance gets healthy.", set_by_us=True),
+    Variable("DOCKYARD_UNTIL_HEALTHY", "A Test passes only if its instance becomes healthy.", set_by_us=True),
     Variable(
-        "DOCKYARD_RECORD", "The socket at which a launch is told to whoever records what it opens.", set_by_us=True
+        "DOCKYARD_RECORD", "Socket on which launches are announced to the recorder of opened files.", set_by_us=True
     ),
-    Variable("DOCKYARD_IN_NAMESPACE", "Set below `podman unshare`.", set_by_us=True),
+    Variable("DOCKYARD_IN_NAMESPACE", "Set inside `podman unshare`.", set_by_us=True),
 )
 
 
 class Place(NamedTuple):
-    """A file or directory; `user` is where it is for an ordinary user."""
+    """A file or directory; `user` is its path for an unprivileged user."""
 
     path: str
     user: str
@@ -85,50 +88,66 @@ class Place(NamedTuple):
 STATE = "/var/lib/dockyard"
 FILES = (
     Place("/etc/dockyard/host.yaml", "~/.config/dockyard/host.yaml", "The [host file](host-file.md)."),
-    Place("/etc/dockyard/cowscan.yaml", "", "What d-cowscan is to expect: [rules](cowscan-rules.md)."),
-    Place("/etc/dockyard/check.yaml", "", "Points of `d check` that are [accepted](../how-to/check-services.md)."),
+    Place("/etc/dockyard/cowscan.yaml", "", "Changes that d-cowscan expects: [rules](cowscan-rules.md)."),
+    Place("/etc/dockyard/check.yaml", "", "Findings of `d check` that are [accepted](../how-to/check-services.md)."),
     Place(
         "/run/dockyard",
         "$XDG_RUNTIME_DIR/dockyard",
-        "A lock for each container, and for each change that an engine has under way. A holder that dies frees it.",
+        "A lock for each container, and for each change of an engine in progress. It is released when its holder dies.",
     ),
-    Place(STATE, "$XDG_STATE_HOME/dockyard", "What is below; readable by its owner alone."),
-    Place("host-secret", "", "What `$PUID` is made from. Another one gives every container another `$PUID`."),
-    Place("history.db", "", "What was done, 1000 events of a service: `d history`. A record, never the truth."),
-    Place("notified.json", "", "Of which problems people were notified. Without it they are notified again."),
-    Place("last-upgrade.json", "", "How the last `d upgrade-all` ended for each service."),
+    Place(STATE, "$XDG_STATE_HOME/dockyard", "Directory of the files below; readable only by its owner."),
+    Place(
+        "host-secret",
+        "",
+        "The secret from which `$PUID` is derived. If it changes, so does the `$PUID` of every container.",
+    ),
+    Place(
+        "history.db",
+        "",
+        "Past actions, up to 1000 events for each service: `d history`. A record only, never the source of truth.",
+    ),
+    Place("notified.json", "", "Problems that were already notified. Without it, they are notified again."),
+    Place("last-upgrade.json", "", "Result of the last `d upgrade-all` for each service."),
     Place(
         "upstream.json",
         "",
-        "What registries said, and when. Without it each cooldown begins again.",
+        "Answers of registries, with their time. Without it, each cooldown starts again.",
     ),
-    Place("bases.json", "", "On which digests services build, if not on those that the host's tags name."),
-    Place("before-bump", "", "Files that `d bump` has changed, as they were; only of services outside of git."),
+    Place("bases.json", "", "Digests on which services build, if they differ from the host's tags."),
+    Place("before-bump", "", "Original versions of files that `d bump` changed; only for services outside of git."),
     Place(
-        "comparisons.json", "", "Which images were compared, and have the same content. Without it they are read again."
+        "comparisons.json",
+        "",
+        "Images that were compared and have the same content. Without it, they are compared again.",
     ),
-    Place("scans", "", "What the scanner of `scan_command` has found in images, for a week."),
-    Place("alerts.db", "", "What d-cowscan has found, and what was accepted. Of a container that is gone: 90 days."),
-    Place("quarantine", "", "What `d-cowscan -R` has taken out of containers, one tar each."),
+    Place("scans", "", "Findings of `scan_command` in images, stored for a week."),
+    Place(
+        "alerts.db", "", "Findings of d-cowscan, and acceptances. Those of a removed container are stored for 90 days."
+    ),
+    Place("quarantine", "", "Files that `d-cowscan -R` removed from containers, one tar file each."),
     Place(
         "services",
         "",
-        "Of each service: `dossiers` of its last ten failures, for `d why`; what was changed by hand; its hold.",
+        "For each service: `dossiers` of its last ten failures, for `d why`; changes made by hand; its hold.",
     ),
-    Place("userns.json", "", "What `d userns enable` has changed, to be undone."),
-    Place("/etc/systemd/system", "$XDG_CONFIG_HOME/systemd/user", "Units, where `d install-units` has written any."),
-    Place("/var/cache/dockyard/apk", "", "Packages that builds share, with `build_podman_shared_apk_cache: 1`."),
-    Place("/rw/dv", "", "`vol_base`: data of services, each below its name. `TMP` in there holds the test areas."),
+    Place("userns.json", "", "Changes of `d userns enable`, to revert them."),
+    Place("/etc/systemd/system", "$XDG_CONFIG_HOME/systemd/user", "Units that `d install-units` wrote."),
+    Place("/var/cache/dockyard/apk", "", "Package cache that builds share, with `build_podman_shared_apk_cache: 1`."),
+    Place(
+        "/rw/dv",
+        "",
+        "`vol_base`: data of services, each in a directory of its name. `TMP` in it contains the test areas.",
+    ),
     Place(
         "/etc/docker/daemon.json",
         "",
-        "`d userns enable` sets `userns-remap` there. Mirrors and insecure "
-        "[registries](../how-to/use-private-registries.md) are read from it.",
+        "`d userns enable` sets `userns-remap` in it. dockyard reads mirrors and insecure "
+        "[registries](../how-to/use-private-registries.md) from it.",
     ),
     Place("/etc/containers/registries.conf", "~/.config/containers/registries.conf", "The same for podman."),
-    Place("/etc/docker/certs.d", "", "Certificates of registries; for podman in `/etc/containers/certs.d`, too."),
-    Place("/etc/subuid", "", "`d userns enable` adds a range of ids; so it does in `/etc/subgid`."),
-    Place("/etc/passwd", "", "`d userns enable` adds names for mapped ids; so it does in `/etc/group`."),
+    Place("/etc/docker/certs.d", "", "Certificates of registries; for podman, also `/etc/containers/certs.d`."),
+    Place("/etc/subuid", "", "`d userns enable` adds a range of IDs, also to `/etc/subgid`."),
+    Place("/etc/passwd", "", "`d userns enable` adds names for mapped IDs, also to `/etc/group`."),
 )
 
 
@@ -145,7 +164,7 @@ def environment_page() -> str:
 
 def _table_of(*, set_by_us: bool) -> str:
     found = ([f"`{one.name}`", one.help] for one in VARIABLES if one.set_by_us is set_by_us)
-    return table(("variable", "means"), found)
+    return table(("variable", "meaning"), found)
 
 
 def _overrides(key: str) -> list[str]:
@@ -155,7 +174,7 @@ def _overrides(key: str) -> list[str]:
 def files_page() -> str:
     """Return the reference of files and directories."""
     rows = ([f"`{_full(one.path)}`", words(filter(None, [one.user])), one.help] for one in FILES)
-    return page("Files", _FILES, table(("for root", "for a user", "what it is"), rows))
+    return page("Files", _FILES, table(("for root", "for a user", "content"), rows))
 
 
 def _full(path: str) -> str:
@@ -163,15 +182,16 @@ def _full(path: str) -> str:
 
 
 _SETTINGS = """\
-A variable is weaker than the service's [settings.yaml](settings.md) and stronger than the [host file](host-file.md); an
-empty one says nothing. A list is written `[a, b]`. Of several the first wins.
+Variables take precedence over the [host file](host-file.md), and the service's [settings.yaml](settings.md) takes
+precedence over them. An empty variable is ignored. A list is written `[a, b]`. Of several variables of a key, the first
+wins.
 """
 
 _SET = """\
-For programs that it starts. Tests get [more](../how-to/write-a-test.md#in-any-other-language).
+For programs that it starts. Tests have [more variables](../how-to/write-a-test.md#in-any-other-language).
 """
 
 _FILES = """\
-Besides the services' own directories. A user who is not root has his own, where the second column says so; what lies in
-root's directory of state lies in his too.
+These are in addition to the directories of services. An unprivileged user has files of their own, at the paths in the
+second column; the files in root's state directory are in the user's state directory too.
 """

@@ -1,6 +1,6 @@
-"""The reference of a switch: the steps as they are planned, and what the next command does after each of them.
+"""The reference of a switch: the planned steps, and what the next command does if the switch ends after each of them.
 
-The steps are played on containers that are only names; what is told of an end half way is what recovery would do.
+The steps are simulated on containers that are only names; the effect of an interruption is the plan of recovery.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ Containers = dict[str, Container]
 
 def switching_page() -> str:
     """Return the reference of a switch."""
-    head = ("step", "containers then", "if it ends here, the next command")
+    head = ("step", "containers afterwards", "if it is interrupted here, the next command")
     return page(
         "The states of a switch",
         _INTRODUCTION,
-        f"## A new container in the place of one that is up\n\n{table(head, _rows(*replacing()))}",
+        f"## Replacing a running container\n\n{table(head, _rows(*replacing()))}",
         f"## The same with `start_first`\n\n{_STARTS_FIRST}\n{table(head, _rows(*replacing(start_first=True)))}",
-        f"## Where nothing is up\n\n{_NOTHING_UP}\n{table(head, _rows(_plan(None), None))}",
+        f"## If nothing is running\n\n{_NOTHING_UP}\n{table(head, _rows(_plan(None), None))}",
     )
 
 
@@ -61,7 +61,7 @@ def _rows(plan: SwitchPlan, old: Container | None) -> Iterator[list[str]]:
 
 
 def states(plan: SwitchPlan, old: Container | None) -> Iterator[tuple[SwitchStep, Containers]]:
-    """Yield each step with the containers that are there after it."""
+    """Yield each step with the containers that exist after it."""
     there: Containers = {old.name: old} if old else {}
     for step in plan.steps:
         if isinstance(step, Command):
@@ -90,7 +90,7 @@ def _after(argv: tuple[str, ...], there: Containers) -> Containers:
 
 
 def _step(step: SwitchStep) -> str:
-    """Return a step as a dry run shows it, the long flags of a creation left out."""
+    """Return a step as a dry run prints it, without the long flags of a creation."""
     text = step.shell("docker").removeprefix("# ")
     if isinstance(step, Command) and step.argv[0] == "create":
         text = f"docker create --name {step.argv[step.argv.index('--name') + 1]} … NEW"
@@ -108,23 +108,23 @@ def _state(containers: Containers) -> str:
 
 
 def _end(containers: Containers) -> str:
-    """Return what the next command does where a switch ended so."""
+    """Return what the next command does if a switch was interrupted in this state."""
     recovery = plan_recovery(NAME_SHOWN, containers, DOCKER)
     steps = [_step(step) for step in (*recovery.first, *recovery.then)]
-    meaning = {UNDONE: "goes back: ", FINISHED: "goes on: ", "": "nothing: all is in order"}
+    meaning = {UNDONE: "rolls back: ", FINISHED: "continues: ", "": "does nothing"}
     return meaning[recovery.verdict] + ", ".join(steps)
 
 
 _INTRODUCTION = """\
-These are the steps by which production passes from one container to the next, as `d upgrade -n web` shows them, with
-what the engine has after each, and what the next `d` command does if d, its children or the engine end right there.
-[How an upgrade goes](../explanation/upgrade.md) tells why. It is Docker's way; podman's differs in flags alone, but for
-`start_first`.
+These are the steps that replace production's container, as `d upgrade -n web` prints them. The tables show the
+containers after each step, and what the next `d` command does if d, its child processes or the engine are killed at
+that point. [How an upgrade works](../explanation/upgrade.md) explains why. The steps are those for Docker; for podman,
+only flags differ, except with `start_first`.
 """
 
 _STARTS_FIRST = """\
-The new container starts on the network `none`. It leaves that right before the old one stops, and joins its own right
-after: until then nobody reaches it, and it reaches nobody. podman stops the old one first all the same, as above.
+The new container starts on the network `none`. It leaves that network just before the old one stops, and joins its
+own just after: until then it has no connections. With podman, the old one stops first all the same, as above.
 """
 
-_NOTHING_UP = "There is nothing to go back to, so the tags move first, and going on is always right.\n"
+_NOTHING_UP = "There is nothing to roll back to, so the tags change first, and recovery always continues.\n"

@@ -1,13 +1,13 @@
-"""Tables in Markdown, and what every page of the reference says of itself."""
+"""Tables in Markdown, and the frame of every page of the reference."""
 
 from collections.abc import Iterable
 
-NONE = "–"  # noqa: RUF001 - as it stands in tables
+NONE = "–"  # noqa: RUF001 - the dash of tables
 GENERATED = "<!-- Written by `python -m dockyard.docs` from the tables in the code; do not edit. -->\n"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table; what would end a cell is escaped."""
+    """Return a table; characters that would end a cell are escaped."""
     columns = list(head)
     lines = [columns, ["---"] * len(columns), *([_cell(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -19,7 +19,7 @@ def page(title: str, *parts: str) -> str:
 
 
 def words(names: Iterable[str]) -> str:
-    """Return names as code, one after the other; a dash for none."""
+    """Return names as code, separated by commas; a dash for none."""
     return ", ".join(f"`{name}`" for name in names) or NONE
 
 

@@ -18,13 +18,13 @@ COUNTS = ("tests passed", "failed", "skipped")
 
 INTRODUCTION = """
 The results of the engine tests on each engine, from the last run. `make test-engines` runs them: a subset that touches
-every feature once, or all of them (`ARGS=--all`); `make record-engines` writes this page. Engines other than the host's
-run in worlds, Debians in namespaces of their own: [the decision](../decisions/engine-matrix.md) says how, and what they
-cannot show.
+every feature once, or all of them (`ARGS=--all`). `make record-engines` writes this page. Engines other than those of
+the host run in worlds: Debian systems in namespaces of their own. [The decision](../decisions/engine-matrix.md) says
+how they work and what they cannot show.
 """
 CORPORA = """
-A corpus is a set of containers in which something was done: attacks, which d-cowscan must find, and harmless changes,
-which it must not report.
+A corpus is a set of containers with attacks, which d-cowscan must find, and with harmless changes, which it must not
+report.
 """
 
 
@@ -59,7 +59,7 @@ def _rows() -> list[Mapping[str, Any]]:
 
 
 def _title(one: Mapping[str, Any]) -> str:
-    """Return what tells an engine from all others in one cell."""
+    """Return the name and properties that identify an engine, for one cell."""
     engine = one["engine"]
     parts = [f"{NAMES[engine['name']]} {_short(engine['version'])}"]
     if engine["name"] == "docker":
