@@ -1,10 +1,10 @@
-"""Settings and facts in, the launch out: one file a case, tests/golden/launch/NAME.yaml.
+"""Settings and facts in, the launch out: one file for each case, tests/golden/launch/NAME.yaml.
 
-A case says what it holds (`about`), the `settings`, and only as much of the rest as matters: `mode` (prod), `service`
-(web), `host` (the host file's text; without it, no puid and no tz), `environ`, `flags`, `options`, and `facts`, where
-the image and the network that are asked for exist unless it says otherwise. `expect` holds the steps as they are shown,
-a line for each flag, and the notes (`alone`: why it cannot start first); or the lines of an error, with its exit code.
-A copy is told in words: what it does in a shell is tried on real directories.
+A case has a description (`about`), the `settings`, and only the other fields that matter: `mode` (prod), `service`
+(web), `host` (the host file's text; without it, no puid and no tz), `environ`, `flags`, `options`, and `facts`. In
+`facts`, the requested image and network exist by default. `expect` contains the steps as printed, a line for each flag,
+and the notes (`alone`: why it cannot start first); or the lines of an error, with its exit code. A copy is described in
+words: its shell commands are tested on real directories.
 """
 
 from pathlib import Path

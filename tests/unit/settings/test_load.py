@@ -81,7 +81,7 @@ OVERRIDES: list[tuple[str, dict[Mode, str]]] = [
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize(("text", "expected"), OVERRIDES)
 def test_overrides_count_in_their_modes_alone(text: str, expected: dict[Mode, str], mode: Mode):
-    """Test takes `test_K`; dev takes `dev_K`, and where there is none `test_K`."""
+    """Test uses `test_K`; dev uses `dev_K`, or `test_K` if there is no `dev_K`."""
     assert settings_of(text, mode)[HOSTNAME] == expected[mode]
 
 
@@ -93,7 +93,7 @@ def test_an_override_may_be_empty(written: str):
 
 
 def test_an_override_counts_within_its_layer():
-    """An override in the host file is not stronger than the plain key in settings.yaml."""
+    """An override in the host file does not take precedence over the plain key in settings.yaml."""
     assert settings_of("hostname: a", TEST, host="test_hostname: b")[HOSTNAME] == "a"
 
 
@@ -168,7 +168,7 @@ NETWORKS: list[tuple[dict[str, Any], dict[Mode, str]]] = [
 
 @pytest.mark.parametrize(("given", "expected"), NETWORKS)
 def test_dev_and_test_never_take_productions_network(given: dict[str, Any], expected: dict[Mode, str]):
-    """`none` apart, which harms nobody; a flag says what it wants."""
+    """Except `none`, which is harmless; a flag always applies."""
     assert {mode: settings_of(mode=mode, **given)[NETWORK] for mode in expected} == expected
 
 
@@ -265,7 +265,7 @@ EXISTING = {  # as users have set them for years
 
 @pytest.mark.parametrize(("variable", "key"), EXISTING.items())
 def test_variables_that_users_have_set_go_on_to_count(variable: str, key: str):
-    for text in ("a", "/a", "1"):  # one of which every key takes
+    for text in ("a", "/a", "1"):  # every key accepts one of them
         with suppress(SettingsError):
             assert settings_of(environ={variable: text}).values[key].source == f"env {variable}"
             return
@@ -273,14 +273,14 @@ def test_variables_that_users_have_set_go_on_to_count(variable: str, key: str):
 
 
 def test_a_variable_that_names_a_file_is_no_key():
-    """DOCKYARD_COWSCAN and DOCKYARD_CHECK are paths, and the only words that are also keys'."""
+    """DOCKYARD_COWSCAN and DOCKYARD_CHECK are paths, and the only such variables with the name of a key."""
     assert [key.name for key in KEYS.values() if not key.in_environment] == ["cowscan", "check"]
     assert settings_of(environ={"DOCKYARD_COWSCAN": "/etc/rules.yaml"})[KEYS["cowscan"]] == ()
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if key.in_environment], ids=lambda key: key.name)
 def test_every_key_can_be_set_in_the_environment(key: Key[Any]):
-    """With DOCKYARD_ in front; what it cannot be is told by the variable's name."""
+    """With the prefix DOCKYARD_; errors contain the variable's name."""
     variable = f"DOCKYARD_{key.name.upper()}"
     try:
         source = settings_of(environ={variable: "1"}).value(key).source
@@ -362,7 +362,7 @@ def test_a_wrong_flag_is_told_by_its_own_name():
 # ------------------------------------------------------------------------------------------------------- the host file
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return a home directory with a host file of the user's."""
+    """Return a home directory with the user's host file."""
     (tmp_path / ".config/dockyard").mkdir(parents=True)
     (tmp_path / ".config/dockyard/host.yaml").write_text("vol_base: /of-user\n")
     return tmp_path
@@ -391,7 +391,7 @@ def test_without_a_host_file_the_defaults_count(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_home_that_may_not_be_looked_into_has_no_host_file(monkeypatch: pytest.MonkeyPatch):
-    """As root's home under sudo -u."""
+    """Such as root's home under sudo -u."""
 
     def refuse(_path: Path) -> bool:
         raise PermissionError
@@ -418,7 +418,7 @@ def test_a_wrong_host_file_is_told_with_its_path(home: Path):
 # ----------------------------------------------------------------------------------------------- a service's directory
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """Return a service, in whose directory we are."""
+    """Return a service whose directory is the current one."""
     (tmp_path / "web").mkdir()
     monkeypatch.chdir(tmp_path / "web")
     return Service(tmp_path / "web")

@@ -9,7 +9,7 @@ from tests.unit.making import problems_of
 
 
 def _plain(node: object) -> object:
-    """Return what was written, as texts, lists and lists of pairs."""
+    """Return the parsed file as texts, lists and lists of pairs."""
     if isinstance(node, Scalar):
         return node.text
     if isinstance(node, Sequence):
@@ -76,7 +76,7 @@ def _bomb(levels: int, width: int) -> str:
 
 @pytest.mark.parametrize(("levels", "width"), [(7, 50), (7, 1000), (20, 10)])
 def test_aliases_of_aliases_cost_no_time(levels: int, width: int):
-    """Each anchor is converted once, however many billions of laughs it stands for."""
+    """Each anchor is converted once, so a "billion laughs" attack has no effect."""
     assert len(parse(_bomb(levels, width), "f").pairs) == levels
 
 
@@ -113,7 +113,7 @@ def test_what_is_no_settings_file_is_told_with_its_place(text: str, where: str, 
 
 
 def test_a_merge_key_is_an_unknown_key():
-    """YAML 1.2 has none; to ignore it would lose settings."""
+    """YAML 1.2 has none; ignoring it would lose settings."""
     assert [problem.message for problem in problems_of("<<: {name: a}\n")] == ["unknown key `<<`"]
 
 

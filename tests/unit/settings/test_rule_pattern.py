@@ -1,4 +1,4 @@
-"""Which paths a rule's pattern covers: as .gitignore would, but the path alone where nothing says what is below."""
+"""Which paths a rule's pattern covers: as in .gitignore, but only the path itself without a `/` at the end."""
 
 import os
 import re
@@ -53,7 +53,7 @@ CASES = [
 
 @pytest.mark.parametrize(("pattern", "path", "is_covered"), CASES)
 def test_patterns(pattern: str, path: str, is_covered: bool):
-    """A wildcard stays within its name, an end is an end, and a byte is a byte."""
+    """A wildcard stays within its name, a pattern ends where it says, and a byte is a byte."""
     assert read(pattern).matches(path) == is_covered
 
 
@@ -62,7 +62,7 @@ def test_patterns(pattern: str, path: str, is_covered: bool):
     ["a", "!/a", "", "/", "/**", "/*/*", "/?*/", "/[a-z]", "/a//b", "/./a", "/a/..", "/a[", "/a[z-a]", "/a[[:alpha:]]"],
 )
 def test_what_is_no_pattern_is_refused(pattern: str):
-    """It is told what is wrong, and what may be meant."""
+    """The error says what is wrong and how to write it."""
     with pytest.raises(PatternError) as error:
         read(pattern)
     assert error.value.hint
@@ -94,28 +94,28 @@ def _ancestors(path: str) -> list[str]:
 
 @given(PATTERNS, PATHS.filter(lambda path: "\n" not in path))
 def test_the_same_as_gitignore_but_for_what_is_below(pattern: str, path: str):
-    """Git covers a path exactly where we cover it or a directory that it is in, line breaks apart."""
+    """Git covers a path exactly if the pattern covers it or one of its parents, except for line breaks."""
     ours = any(read(pattern).matches(one) for one in _ancestors(path))
     assert GitIgnoreSpec.from_lines([pattern]).match_file(path[1:]) == ours
 
 
 @given(st.sampled_from(["/a/b", "/a/b/", "/a/b/*", "/a/b/**", "/a/b/**/*a", "/a/b/[!a]?/**/b", "/a/b/*/"]), PATHS)
 def test_a_pattern_covers_nothing_outside_of_what_it_names(pattern: str, path: str):
-    """Whatever follows /a/b, a path that is covered is /a/b or below it; and anchors are never longer than that."""
+    """Whatever follows /a/b, covered paths are /a/b or below it; anchors are never longer than that."""
     if read(pattern).matches(path):
         assert path == "/a/b" or path.startswith("/a/b/")
 
 
 @given(PATTERNS, PATHS)
 def test_whatever_is_covered_begins_with_the_anchor(pattern: str, path: str):
-    """So a scan may leave out a rule by its anchor alone."""
+    """So a scan can skip a rule by its anchor alone."""
     if read(pattern).matches(path):
         assert path.startswith(read(pattern).anchor)
 
 
 @given(st.binary(min_size=1, max_size=20).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"0").replace(b"/", b"_"))))
 def test_a_path_as_pattern_is_that_path(name: str):
-    """Of any bytes, and it can be printed."""
+    """For any bytes, in printable characters."""
     if name in {".", ".."}:
         return
     pattern = literal(f"/{name}")
@@ -127,11 +127,11 @@ def test_a_path_as_pattern_is_that_path(name: str):
 
 
 def test_no_path_takes_long():
-    """Stars and `**` never go back over what they took: a path made for that has few steps."""
+    """Stars and `**` never backtrack: even a malicious path takes few steps."""
     assert not read("/" + "*a" * 20 + "b").matches("/" + "a" * 255)
     assert not read("/**/" + "a/**/" * 20 + "b").matches("/" + "a/" * 20_000 + "c")
 
 
 def test_expressions_are_not_greedy_between_stars():
-    """What keeps the above true: each part between two stars is an atomic group."""
+    """The reason for the above: each part between two stars is an atomic group."""
     assert len(re.findall(r"\(\?>", read("/*a*b*c*d").expression.pattern)) == 3

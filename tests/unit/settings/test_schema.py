@@ -21,15 +21,15 @@ REPOSITORY = GOLDEN.parents[1]
 EXAMPLES = sorted(REPOSITORY.glob("examples/*/settings.yaml"))
 GOLDENS = sorted((GOLDEN / "launch").glob("*.yaml"))
 NOT_FOR_A_SCHEMA = {"syntax", "tab", "twice"}
-"""Files that are wrong in a way that YAML itself does not show: no YAML, and names that stand twice."""
+"""Files with errors that a schema cannot find: invalid YAML, and duplicate names."""
 
 
 def validator(scope: Scope = Scope.SERVICE) -> Draft202012Validator:
     return Draft202012Validator(schema(scope))
 
 
-def as_editors_see_it(text: str) -> Any:  # noqa: ANN401 - whatever YAML makes of it
-    """Return what YAML 1.2 makes of a text, as JSON would hold it; names that stand again are not looked at."""
+def as_editors_see_it(text: str) -> Any:  # noqa: ANN401 - any YAML value
+    """Return the YAML 1.2 value of a text as JSON has it; duplicate names are ignored."""
     reader = YAML(typ="safe", pure=True)
     reader.allow_duplicate_keys = True
     return plain(reader.load(text))
@@ -44,7 +44,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401
 
 
 def faults(text: str, scope: Scope = Scope.SERVICE) -> set[str]:
-    """Return the keys that a schema finds fault with."""
+    """Return the keys that a schema rejects."""
     document, instance = schema(scope), as_editors_see_it(text)
     unknown = set(instance or {}) - set(document["properties"])
     found = {str(error.absolute_path[0]) for error in validator(scope).iter_errors(instance) if error.absolute_path}
@@ -54,14 +54,14 @@ def faults(text: str, scope: Scope = Scope.SERVICE) -> set[str]:
 
 @pytest.mark.parametrize("scope", [Scope.SERVICE, Scope.HOST])
 def test_it_is_a_schema(scope: Scope):
-    """The schema itself is valid JSON Schema 2020-12, and survives being written as JSON."""
+    """The schema itself is valid JSON Schema 2020-12, and can be written as JSON."""
     Draft202012Validator.check_schema(schema(scope))
     assert json.loads(json.dumps(schema(scope))) == schema(scope)
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)
 def test_examples_fit_and_say_where_their_schema_is(file: Path):
-    """Each example begins with a line that leads editors to the schema in this checkout, and fits it."""
+    """Each example begins with a line that names the schema in this checkout for editors, and is valid."""
     text = file.read_text(encoding="utf-8")
     first = text.partition("\n")[0]
     assert first.startswith(MODELINE)
@@ -71,7 +71,7 @@ def test_examples_fit_and_say_where_their_schema_is(file: Path):
 
 @pytest.mark.parametrize("file", GOLDENS, ids=lambda file: file.stem)
 def test_what_dockyard_accepts_fits(file: Path):
-    """The settings and host file of every golden launch fit."""
+    """The settings and host file of every golden launch are valid."""
     case = YAML(typ="safe", pure=True).load(file)
     assert faults(case.get("settings", "")) == set()
     assert faults(case.get("host", ""), Scope.HOST) == set()
@@ -82,14 +82,14 @@ WRONG = [file for file in sorted((GOLDEN / "wrong").glob("*.yaml")) if file.stem
 
 BEYOND_A_SCHEMA = {
     "quoting": {"cmd", "extra_docker"},  # quotes that do not balance
-    "taken-names": {"env"},  # a secret whose name the engine's client obeys
+    "taken-names": {"env"},  # a secret in a variable that the engine's client reads
     "volumes": {"mount_persistent_test_ro"},  # a target that is wrong only because its source is a pattern
 }
 
 
 @pytest.mark.parametrize("file", WRONG, ids=lambda file: file.stem)
 def test_what_is_wrong_does_not_fit(file: Path):
-    """The schema finds fault with the keys that dockyard refuses, and with no other; what it cannot know is listed."""
+    """The schema rejects exactly the keys that dockyard rejects, except for a list of those that it cannot check."""
     text = file.read_text(encoding="utf-8")
     refused = {key for key, value in as_editors_see_it(text).items() if is_refused(key, value)}
     assert faults(text) == refused - BEYOND_A_SCHEMA.get(file.stem, set())
@@ -97,7 +97,7 @@ def test_what_is_wrong_does_not_fit(file: Path):
 
 
 def is_refused(key: str, value: object) -> bool:
-    """Return whether dockyard refuses a key with a value."""
+    """Return whether dockyard rejects a key with a value."""
     try:
         read_file(json.dumps({key: value}), "settings.yaml", Scope.SERVICE)
     except SettingsError:
@@ -106,7 +106,7 @@ def is_refused(key: str, value: object) -> bool:
 
 
 def lines(text: str) -> dict[str, str]:
-    """Return lines `KEY: VALUE` by their values."""
+    """Return lines `KEY: VALUE`, each with its key."""
     return {line: line.partition(":")[0] for line in text.strip().splitlines()}
 
 
@@ -147,7 +147,7 @@ cmd: [sh, -c, 1]
 
 @pytest.mark.parametrize("line", lines(RIGHT))
 def test_all_spellings_fit(line: str):
-    """Whatever spelling dockyard reads, the schema takes."""
+    """The schema accepts every spelling that dockyard accepts."""
     read_file(line, "settings.yaml", Scope.SERVICE)
     assert faults(line) == set()
 
@@ -188,14 +188,14 @@ shift_uids: auto
 
 @pytest.mark.parametrize("line", lines(NOT_RIGHT))
 def test_what_a_schema_can_know_is_refused(line: str):
-    """What dockyard refuses for its shape alone, the schema refuses."""
+    """The schema rejects values that dockyard rejects for their form."""
     with pytest.raises(SettingsError):
         read_file(line, "settings.yaml", Scope.SERVICE)
     assert faults(line)
 
 
 def test_editors_have_something_to_offer():
-    """Every key has a description and its overrides; words that a key may be are listed, to complete them."""
+    """Every key has a description and its overrides; possible words of a key are listed, for completion."""
     document = schema(Scope.SERVICE)
     for key in KEYS.values():
         if key.scope is Scope.HOST:

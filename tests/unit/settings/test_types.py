@@ -40,7 +40,7 @@ ENVIRONMENT = types.Flattened(types.Environment())
 PAIRS = types.Flattened(types.Assignments())
 
 ACCEPTED: list[tuple[Type[Any], str, Any]] = [
-    # a boolean is true, false, 1 or 0, in quotes or not
+    # a boolean is true, false, 1 or 0, with or without quotes
     *((types.Boolean(), word, True) for word in ("true", "True", "TRUE", "1", '"1"', "'true'")),
     *((types.Boolean(), word, False) for word in ("false", "False", "0", '"0"', '"false"')),
     (types.Integer(), "0", 0),
@@ -184,7 +184,7 @@ REFUSED: list[tuple[Type[Any], Iterable[str]]] = [
 
 
 def _comparable(value: object) -> object:
-    """Return mounts without the lines they stand in."""
+    """Return mounts without their line numbers."""
     if isinstance(value, tuple) and value and isinstance(value[0], Mount):
         return tuple((mount.source, mount.target) for mount in value)
     return value
@@ -237,7 +237,7 @@ def test_a_mount_is_shared_for_its_reason():
 @pytest.mark.parametrize("name", list(KEYS))
 @pytest.mark.parametrize("written", ["{a: {b: c}}", "[[[a]]]", "'\u0663'", '"\\a"'])
 def test_every_key_refuses_what_it_cannot_be(name: str, written: str):
-    """Or takes it, where any text will do; never anything but UnfitError, or SettingsError where there are hints."""
+    """Or accepts it, if any text is valid; only with UnfitError, or SettingsError if there are hints."""
     try:
         _read(KEYS[name].type, written)
     except UnfitError as error:

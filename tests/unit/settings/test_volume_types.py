@@ -68,7 +68,7 @@ def _faults(written: str, type_: types.Type[Any] = VOLS) -> list[tuple[str, str,
         ("[{path: a, contents: 'command: date'}]", [{"path": "a", "kind": "file", "contents": "command: date"}]),
         ("[{path: a, contents: 'file: x'}]", [{"path": "a", "kind": "file", "contents": "file: x"}]),
         ("\n  - path: a\n    contents: |\n      b\n      c\n", [{"path": "a", "kind": "file", "contents": "b\nc\n"}]),
-        # an option that is left empty says nothing
+        # an empty option is not set
         ("[{path: a, owner: , group: ~, perm: , type: }]", [{"path": "a"}]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Settings files that are wrong, each with what a user is told: tests/golden/wrong/NAME.yaml and NAME.txt."""
+"""Invalid settings files, each with the errors that are printed: tests/golden/wrong/NAME.yaml and NAME.txt."""
 
 from pathlib import Path
 
