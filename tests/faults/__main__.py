@@ -1,4 +1,4 @@
-"""The long run: `python -m tests.faults ENGINE RANDOM-MOMENTS [SEED]`; exit code 1 if anything was wrong.
+"""Run the long fault tests: `python -m tests.faults ENGINE RANDOM-MOMENTS [SEED]`; exit code 1 if anything was wrong.
 
 .venv/bin/python -m tests.faults docker 200
 .venv/bin/python -m tests.faults podman 50
@@ -22,7 +22,7 @@ from tests.faults.harness import ENGINE_HOWS, Outcome, Victim, every_step, rando
 
 
 def main(engine: str, moments: int, seed: int, *, start_first: bool = False) -> int:
-    """Kill at every step, then at random moments; print each, and what was wrong in all."""
+    """Kill at every step, then at random moments; print each outcome, and all errors."""
     directory = tempfile.TemporaryDirectory(prefix="dytest-faults-", ignore_cleanup_errors=True)
     with alone(engine), directory as root:
         world = World(engine, Path(root))
@@ -45,7 +45,7 @@ def main_killed() -> int:
 
 
 def report(what: str, outcomes: Iterable[Outcome]) -> int:
-    """Print each outcome and what was wrong in all; returns the exit code."""
+    """Print each outcome and all errors; returns the exit code."""
     wrong: list[Outcome] = []
     count = 0
     for count, outcome in enumerate(outcomes, 1):

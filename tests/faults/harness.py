@@ -1,4 +1,4 @@
-"""Upgrades that are killed at a chosen step or moment, and what has to hold after one further command."""
+"""Upgrades that are killed at a chosen step or moment, and the conditions after one further command."""
 
 import fcntl
 import os
@@ -36,24 +36,24 @@ engine-during) {real} "$@" & sleep 0.03; kill -9 "$SHIM_ENGINE"; wait $! ;;
 engine-after) {real} "$@"; kill -9 "$SHIM_ENGINE" ;;
 esac
 """
-"""`client`: the client alone is killed, and the engine does what it was asked; d lives and has to cope."""
+"""`client`: only the client is killed, and the engine completes its request; d lives and must handle it."""
 
 RESERVED_FOR_NOBODY = "docker itself has it reserved"
 
 HOWS = ("before", "during", "after", "client")
 ENGINE_HOWS = ("engine-before", "engine-during", "engine-after")
-"""The engine itself is killed, which a second one of the tests' own can be; it is started again afterwards."""
+"""The engine itself is killed, and started again afterwards; this needs a separate engine of the tests."""
 
 
 class Outcome(NamedTuple):
-    """What one fault led to: which step or moment, and what was wrong afterwards; nothing is as it should be."""
+    """The outcome of one fault: the step or moment, and what was wrong afterwards; empty if nothing was."""
 
     what: str
     wrong: list[str]
 
 
 class Victim:
-    """A service in production whose upgrades are killed; `further` is the command that puts all in order.
+    """A service in production whose upgrades are killed; `further` is the command that recovers.
 
     `start_first`: its new container starts before the old one stops, and can only read the data.
     """
@@ -63,7 +63,7 @@ class Victim:
         self.further = further
         self.version = 0
         self.restarts = 0
-        """How often the engine had to be started anew, as it was told by what it says of a port."""
+        """How often the engine had to be restarted, because of its error about a port."""
         settings = {"cmd": IDLE, "stop_timeout": 2, "autostart": 1, "ports": [f"127.0.0.1:{free_port()}:80"]}
         first = {"start_first": True, "restart": "always", "mount_ro": "data:/data"}
         settings |= first if start_first else {"mount_persistent": "data:/data"}
@@ -86,13 +86,13 @@ class Victim:
         self.lock = world.locks / f"{world.engine}-{self.name}.lock"
 
     def change(self) -> None:
-        """Have the source change, so that there is something to upgrade to."""
+        """Change the source, so that there is something to upgrade to."""
         self.version += 1
         write(self.service / "files/version", str(self.version))
 
     # --------------------------------------------------------------------------------------------------- faults
     def calls(self) -> list[str]:
-        """Return the steps of an upgrade that nothing disturbs: its calls to the engine that do something."""
+        """Return the steps of an undisturbed upgrade: its calls to the engine that change something."""
         self.change()
         self._shimmed(0, "")
         return Path(f"{self.counter}.calls").read_text(encoding="utf-8").splitlines()
@@ -119,7 +119,7 @@ class Victim:
         self.world.d("upgrade", self.name, env=environment, expect=None)
 
     def at_moment(self, seconds: float, *, everything: bool) -> Outcome:
-        """Kill d, or d with all that it started, after so many seconds."""
+        """Kill d, or d with all its child processes, after a number of seconds."""
         self.change()
         child = self.world.start(PROGRAMS / "d", "upgrade", self.name)
         try:
@@ -133,7 +133,7 @@ class Victim:
         return Outcome(f"{whom} after {seconds * 1000:.0f} ms", self.wrong())
 
     def duration(self) -> float:
-        """Return how many seconds an upgrade takes that nothing disturbs."""
+        """Return the seconds of an undisturbed upgrade."""
         self.change()
         began = time.monotonic()
         self.world.d("upgrade", self.name)
@@ -141,7 +141,7 @@ class Victim:
 
     # ---------------------------------------------------------------------------------------------------- after
     def wrong(self) -> list[str]:
-        """Return what is not as it should be after one further command."""
+        """Return what is wrong after one further command."""
         told = self.world.d(self.further, expect=None)
         if RESERVED_FOR_NOBODY in told.stderr and self.world.pid():
             self.restarts += 1
@@ -186,7 +186,7 @@ class Victim:
 
 
 def every_step(victim: Victim, *, stride: int = 1, hows: tuple[str, ...] = HOWS) -> Iterator[Outcome]:
-    """Yield what comes of killing at every step, in every way; `stride`: only at some of them, in one way each."""
+    """Yield the outcomes of killing at every step, in every way; `stride`: only at some of them, in one way each."""
     calls = victim.calls()
     for place, number in enumerate(range(1, len(calls) + 1, stride)):
         for how in hows if stride == 1 else (hows[place % len(hows)],):
@@ -194,7 +194,7 @@ def every_step(victim: Victim, *, stride: int = 1, hows: tuple[str, ...] = HOWS)
 
 
 def random_moments(victim: Victim, count: int, seed: int) -> Iterator[Outcome]:
-    """Yield what comes of killing at random moments of an upgrade."""
+    """Yield the outcomes of killing at random moments of an upgrade."""
     chance = random.Random(seed)  # noqa: S311 - chosen moments, no secret
     whole = victim.duration()
     for number in range(count):

@@ -7,7 +7,7 @@ pytest_plugins = ["tests.engines.remapped"]
 
 
 def test_engine_killed_at_steps(remapped: World, record_property: Record) -> None:
-    """Killed before, during or after steps of an upgrade: `d up-all`, as at boot, has one container up, and no rest."""
+    """Killed around steps of an upgrade: after `d up-all`, as at boot, one container is up, and nothing is left."""
     victim = Victim(remapped, further="up-all")
     outcomes = list(every_step(victim, stride=2, hows=ENGINE_HOWS))
     how = f"{victim.restarts} of them after the engine was started anew, as d told"

@@ -1,4 +1,4 @@
-"""A short version of the long run: what has to hold after one further command, whatever was killed."""
+"""A short version of the long fault tests: the conditions after one further command, whatever was killed."""
 
 import fcntl
 import json
@@ -33,7 +33,7 @@ def test_every_so_many_steps(victim: Victim, record_property: Record) -> None:
 
 
 def test_steps_of_one_that_starts_first(engine: World, record_property: Record) -> None:
-    """The same for one that starts first: none is left running without its network, nor beside the old one."""
+    """The same with `start_first`: no container is left running without its network, or in addition to the old one."""
     if engine.engine == "podman":
         pytest.skip("podman takes a port as a container starts: there the old one stops first, which is tested above")
     outcomes = list(every_step(Victim(engine, start_first=True), stride=2))
@@ -43,7 +43,7 @@ def test_steps_of_one_that_starts_first(engine: World, record_property: Record) 
 
 
 def monitors() -> set[str]:
-    """Return the command lines of podman's monitors, one for each container that runs or has begun to."""
+    """Return the command lines of podman's monitors, one for each container that runs or is starting."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -53,7 +53,7 @@ def monitors() -> set[str]:
 
 @pytest.mark.matrix
 def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_property: Record) -> None:
-    """Podman's client is killed between the monitor and the start: what waits there, with the ports, is ended.
+    """Podman's client is killed between monitor and start: the waiting monitor, which holds the ports, is ended.
 
     podman knows of it (`initialized`), or does not (`created`), as it happens.
     """
@@ -76,7 +76,7 @@ def test_client_killed_while_a_monitor_waits_for_it(victim: Victim, record_prope
         assert victim.wrong() == []
     record_property("figure", f"podman: killed as its monitor waited, {waiting} of {kills} times before the start")
     assert waiting, "no monitor was ever waiting"
-    assert len(monitors() - before) <= 1  # that of the victim's own container
+    assert len(monitors() - before) <= 1  # that of the victim's container
 
 
 @pytest.mark.matrix
@@ -88,7 +88,7 @@ def test_random_moments(victim: Victim, record_property: Record) -> None:
 
 
 def test_two_upgrades_at_once(victim: Victim) -> None:
-    """One of them works; the other says who holds the lock and what that is doing, or waits if it is told to."""
+    """One of them works; the other prints the holder of the lock and its action, or waits with `--wait`."""
     write(victim.service / "Test", "#!/bin/sh\nsleep 2\n", mode=0o755)
     victim.change()
     first = victim.world.start(PROGRAMS / "d", "upgrade", victim.name)
@@ -105,7 +105,7 @@ def test_two_upgrades_at_once(victim: Victim) -> None:
 
 
 def test_dead_holder_never_blocks(victim: Victim) -> None:
-    """What the lock's file says of a run that is dead is no lock."""
+    """The lock file of a dead run is not a lock."""
     lock = victim.lock
     holder = {"pid": 1, "born": 1, "user": "root", "command": "d", "since": time.time(), "doing": ""}
     lock.write_text(json.dumps(holder), encoding="utf-8")
@@ -117,7 +117,7 @@ def test_dead_holder_never_blocks(victim: Victim) -> None:
 
 @pytest.mark.matrix
 def test_boot_after_half_a_switch(victim: Victim) -> None:
-    """With production stopped half way, as after a power cut, `d up-all` has it up again."""
+    """If production was stopped halfway, as after a power failure, `d up-all` starts it again."""
     name, call = victim.name, victim.world.call
     call("rename", name, f"{name}.old")
     call("stop", f"{name}.old")
@@ -126,7 +126,7 @@ def test_boot_after_half_a_switch(victim: Victim) -> None:
 
 
 def test_what_only_looks_like_a_switch_is_left_alone(victim: Victim) -> None:
-    """A container of nobody's with such a name is neither started nor removed."""
+    """An unowned container with such a name is neither started nor removed."""
     call, name = victim.world.call, victim.name
     call("create", "--name", f"{name}.old", victim.world.inspect(name)["Image"], "true")
     before = victim.world.container_id(f"{name}.old")

@@ -1,4 +1,4 @@
-"""dockerd and containerd are killed while they stop a container: it starts again, whatever they left of it.
+"""dockerd and containerd are killed while they stop a container: it can be started again, whatever they left.
 
     DOCKYARD_TEST_KILLS=200 pytest tests/faults/test_shim_left.py --long
 
@@ -33,12 +33,12 @@ from dockyard.engine.engine import Engine
 telling.listener = lambda text: print(text, file=sys.stderr)
 Engine("docker", DOCKER).call("start", sys.argv[1])
 """
-"""What a recovery does."""
+"""Do what a recovery does."""
 SHIM, STATE = "ended the shim that a killed engine left", "removed the state that a killed engine left"
 
 
 def kill_in_stop(engine: "SecondEngine", seconds: float) -> None:
-    """Kill dockerd and its containerd so many seconds after they were asked to stop the container; start them again."""
+    """Kill dockerd and its containerd a number of seconds after the request to stop the container; start them again."""
     stop = engine.start("docker", "stop", NAME)
     time.sleep(seconds)
     for pid in engine.pids():
@@ -57,7 +57,7 @@ def shims(engine: "SecondEngine") -> list[str]:
 
 @pytest.mark.long("docker")
 def test_start_after_a_killed_stop(remapped: "SecondEngine", record_property: Record) -> None:
-    """However far the stop was, the next start has the container up, and no other shim than its own is left."""
+    """However far the stop was, the next start succeeds, and only the container's own shim is left."""
     chance = random.Random(20)  # noqa: S311 - moments, no secret
     remapped.call("run", "--detach", "--name", NAME, "--label", LABEL, "--network", "none", BASE, *IDLE)
     wrong, said = [], []

@@ -1,1 +1,1 @@
-"""The host: installed for real, on a copy of this machine that costs nothing."""
+"""Tests of a real installation, on a copy-on-write copy of this machine."""

@@ -1,4 +1,4 @@
-"""This machine once more: an overlay over all of it, in a mount namespace that ends with the test."""
+"""A copy of this machine: an overlay over all of it, in a mount namespace that ends with the test."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ find /etc /opt /srv /usr -name __pycache__ -prune -o \
 
 @contextmanager
 def machine(place: Path) -> Iterator["Machine"]:
-    """Make one; what is changed on it is gone with it. Raises OSError where it cannot be made."""
+    """Create one; its changes are removed with it. Raises OSError if it cannot be created."""
     argv = ("unshare", "--mount", "--propagation=private", "sh", "-euc", MOUNTS, "sh", str(place))
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
@@ -49,14 +49,14 @@ def machine(place: Path) -> Iterator["Machine"]:
 
 
 class Machine:
-    """A copy of this machine: its root, as a process sees it whose mounts it has."""
+    """A copy of this machine: its root, as seen by a process in its mount namespace."""
 
     def __init__(self, pid: int, root: Path) -> None:
         self._pid = pid
         self._root = root
 
     def copy_checkout(self) -> None:
-        """Bring in what git knows of this checkout, as it is now."""
+        """Copy the files of this checkout that git tracks, as they are now."""
         known = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         names = subprocess.run(known, cwd=REPOSITORY, capture_output=True, check=True).stdout
         pack = ("tar", "--create", "--null", "--ignore-failed-read", "--files-from=-")
@@ -67,7 +67,7 @@ class Machine:
         return ("nsenter", f"--target={self._pid}", "--mount", "chroot", str(self._root), "bash", "-euc", script)
 
     def run(self, script: str, *, expect: int | None = 0) -> str:
-        """Run a script in the checkout, as root, and return all that it writes."""
+        """Run a script in the checkout, as root, and return its output."""
         passed_on = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "http"))}
         environment = {**passed_on, "HOME": "/root", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         done = subprocess.run(
@@ -83,5 +83,5 @@ class Machine:
         return done.stdout
 
     def listing(self) -> list[str]:
-        """Return every file where installations go: mode, owner, size, time, target; of directories mode and owner."""
+        """List all installation files: mode, owner, size, time, target; for directories only mode and owner."""
         return self.run(LISTING).splitlines()

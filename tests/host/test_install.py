@@ -1,4 +1,4 @@
-"""`make install` and `make uninstall`, for real: as root, from the locked packages, on a copy of this machine."""
+"""`make install` and `make uninstall`, as root, from the locked packages, on a copy of this machine."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.missing import missing
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Yield a copy of this machine, which root alone can make."""
+    """Yield a copy of this machine; only root can create one."""
     if os.geteuid():
         missing("only root can make a copy of this machine")
     with ExitStack() as stack:
@@ -27,7 +27,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def installed(machine: Machine) -> Iterator[Machine]:
-    """Yield the copy with dockyard installed; after all tests it is taken away, and the machine is as it was."""
+    """Yield the copy with dockyard installed; after all tests it is uninstalled, and the machine is as before."""
     before = machine.listing()
     machine.run("make install")
     yield machine
@@ -36,7 +36,7 @@ def installed(machine: Machine) -> Iterator[Machine]:
 
 
 def test_what_is_in_the_way_is_named_and_nothing_changes(machine: Machine):
-    """Another `d` is not written over, and all that was begun is gone again."""
+    """Another `d` is not overwritten, and everything that was begun is removed."""
     machine.run("echo mine >/usr/local/bin/d")
     before = machine.listing()
     told = machine.run("make install", expect=2)
@@ -47,7 +47,7 @@ def test_what_is_in_the_way_is_named_and_nothing_changes(machine: Machine):
 
 
 def test_another_prefix_is_all_there_is(machine: Machine):
-    """A user installs below a directory of their own: programs work, nothing else changes, all of it goes."""
+    """A user installs below their home directory: programs work, nothing else changes, uninstall removes everything."""
     machine.run("mkdir -p /etc/dockyard")
     before = machine.listing()
     machine.run("mkdir -p /root/home && make install PREFIX=/root/home/.local")
@@ -59,7 +59,7 @@ def test_another_prefix_is_all_there_is(machine: Machine):
 
 
 def test_a_staged_installation_names_only_final_paths(machine: Machine):
-    """With DESTDIR nothing below it names it, and what is moved into place works."""
+    """With DESTDIR no installed file contains it, and the files work after they are moved into place."""
     machine.run("make install DESTDIR=/tmp/stage WITHOUT=man")
     assert machine.run("grep -rIl /tmp/stage /tmp/stage || :") == ""
     assert machine.run("find /tmp/stage -path '*/man/*'") == ""
@@ -70,12 +70,12 @@ def test_a_staged_installation_names_only_final_paths(machine: Machine):
 
 
 def test_uninstalling_nothing_says_so(machine: Machine):
-    """Where nothing is installed there is nothing to take away, and that is told."""
+    """If nothing is installed, uninstall reports that."""
     assert "nothing is installed" in machine.run("make uninstall", expect=2)
 
 
 def test_everything_is_there_and_works_for_everybody(installed: Machine):
-    """A user who is nobody runs each program; man, systemd, visudo and the shells take what they got."""
+    """The user nobody can run each program; man, systemd, visudo and the shells accept their files."""
     as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --reset-env env PATH=/usr/local/bin:/usr/bin:/bin"
     for program in ("d", "d-run", "d-build", "d-cowscan"):
         assert f"{program} (dockyard " in installed.run(f"cd /; {as_nobody} {program} --version")
@@ -95,7 +95,7 @@ def test_everything_is_there_and_works_for_everybody(installed: Machine):
 
 
 def test_shells_complete_without_being_told(installed: Machine):
-    """bash-completion, zsh and fish find our files where they look by themselves."""
+    """bash-completion, zsh and fish find our files in their default directories."""
     script = "source /usr/local/share/bash-completion/completions/d-build; complete -p d d-build d-run"
     assert installed.run(script).count("_dockyard") == 3
     assert "/usr/local/share/zsh/site-functions/_dockyard" in installed.run(
@@ -105,7 +105,7 @@ def test_shells_complete_without_being_told(installed: Machine):
 
 
 def test_everybody_may_run_d_map_by_sudo_and_nothing_else(installed: Machine):
-    """Sudo runs d-map for nobody without a password, with no argument; any other it refuses."""
+    """Sudo lets nobody run d-map without a password and without arguments; it refuses any other command."""
     if not shutil.which("sudo"):
         pytest.skip("sudo is not installed")
     installed.run("visudo --check --quiet")
@@ -116,13 +116,13 @@ def test_everybody_may_run_d_map_by_sudo_and_nothing_else(installed: Machine):
 
 
 def test_installing_again_makes_nothing(installed: Machine):
-    """Without a change in the checkout, no environment is made, and no file is written."""
+    """Without a change in the checkout, no environment is created, and no file is written."""
     assert "0 files written" in installed.run("make install")
     assert installed.run("ls /opt/dockyard/environments") == "1\n"
 
 
 def test_programs_work_at_every_moment_of_an_upgrade(installed: Machine):
-    """A program that is started again and again while an upgrade goes on never fails; old environments go."""
+    """A program that is started repeatedly during an upgrade never fails; old environments are removed."""
     log = installed.run(
         """
         (while [ ! -e /tmp/done ]; do d help >/dev/null && echo ran || echo FAILED; done) >/tmp/loop 2>&1 &

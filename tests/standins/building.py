@@ -1,4 +1,4 @@
-"""Builds of a stand-in: the instructions of a Dockerfile that our tests use, each with files a layer of its own."""
+"""Builds of a stand-in: the Dockerfile instructions that our tests use; each with files adds a layer."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ Configuration = dict[str, Any]
 
 
 class Build(NamedTuple):
-    """One build: what it was asked for, and the time that steps get that are not in the cache."""
+    """One build: its request, and the time of steps that are not in the cache."""
 
     store: Store
     state: State
@@ -30,21 +30,21 @@ class Build(NamedTuple):
 
 
 class Built(NamedTuple):
-    """An OCI configuration, and the layers' snapshots from the bottom."""
+    """An OCI configuration, and the layers' snapshots, the lowest first."""
 
     configuration: Configuration
     snapshots: tuple[str, ...]
 
 
 class BuildError(Exception):
-    """A build failed; the text is the builder's."""
+    """A build failed, with the builder's message."""
 
 
 EMPTY: Configuration = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"diff_ids": []}, "history": []}
 
 
 def run_build(build: Build, dockerfile: str, labels: Mapping[str, str]) -> Built:
-    """Carry out a Dockerfile. Raises BuildError."""
+    """Execute a Dockerfile. Raises BuildError."""
     built = Built({}, ())
     values = dict(build.arguments)
     for instruction in instructions(dockerfile):
@@ -59,7 +59,7 @@ def run_build(build: Build, dockerfile: str, labels: Mapping[str, str]) -> Built
     if not built.configuration:
         raise BuildError("ERROR: failed to solve: no build stage in current context")
     configuration = built.configuration
-    if labels:  # which BuildKit writes into the configuration, and not into the history
+    if labels:  # BuildKit writes it into the configuration, and not into the history
         config = {**configuration["config"], "Labels": {**configuration["config"].get("Labels", {}), **labels}}
         configuration = {**configuration, "config": config}
     return Built(configuration, built.snapshots)
@@ -125,7 +125,7 @@ def _words(text: str) -> list[str]:
 def _with_step(
     build: Build, configuration: Configuration, step: Mapping[str, Any], key: str, config: Configuration
 ) -> Configuration:
-    """Add a step to the history. One that is in the cache has the time at which it was first run, as in BuildKit."""
+    """Add a step to the history. A cached step has the time of its first run, as in BuildKit."""
     whole = digest([configuration, dict(step), key])
     cache = build.state["cache"]
     created = cache[whole] if build.use_cache and whole in cache else build.now

@@ -1,4 +1,4 @@
-"""The stand-ins, each with a base image; what they run needs root, as it mounts overlays."""
+"""The stand-ins, each with a base image; they need root to mount overlays."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""containerd's `ctr`, as far as it says what it would mount for a snapshot: containers by id, images by chain id."""
+"""containerd's `ctr`, only for the mounts of snapshots: containers by id, images by chain id."""
 
 import json
 import os
@@ -14,7 +14,7 @@ MISSING = "ctr: snapshot {key} does not exist: not found"
 
 
 def mounts_of_container(store: Store, state: dict[str, Any], key: str) -> str:
-    """Return a container's overlay; empty if there is none of that id."""
+    """Return a container's overlay; empty if no container has that id."""
     container = state["containers"].get(key)
     if not container:
         return ""

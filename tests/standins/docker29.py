@@ -24,28 +24,28 @@ class Docker29(StandIn):
     version: ClassVar[str] = "29.7.2"
 
     def unknown_command(self, verb: str) -> str:
-        """Return what is said of a verb that it does not have."""
+        """Return the message about an unknown verb."""
         return f"docker: unknown command: docker {verb}\n\nRun 'docker --help' for more information"
 
     def template_failed(self, reason: str) -> str:
-        """Return what is said of a template that cannot be executed."""
+        """Return the message about a template that cannot be executed."""
         return f"failed to execute template: {reason}"
 
     def missing(self, kind: str, name: str) -> str:
-        """Return what is said of a thing that is not there."""
+        """Return the message about an object that does not exist."""
         if kind == "network":
             return f"Error response from daemon: network {name} not found"
         return f"Error response from daemon: No such {kind}: {name}"
 
     def port_taken(self, address: str, port: str) -> str:
-        """Return what 29's port allocator says, which names neither the container's address nor "for"."""
+        """Return the message of 29's port allocator, which contains neither the container's address nor "for"."""
         return (
             "Error response from daemon: failed to set up container networking: driver failed programming external "
             f"connectivity on endpoint x (1f): failed to bind host port {address}:{port}/tcp: address already in use"
         )
 
     def port_allocated(self, address: str, port: str) -> str:
-        """Return what is said of a port of the host that another container has."""
+        """Return the message about a host port that another container uses."""
         return (
             "Error response from daemon: failed to set up container networking: driver failed programming external "
             f"connectivity on endpoint x (1f): Bind for {address}:{port} failed: port is already allocated"
@@ -69,7 +69,7 @@ class Docker29(StandIn):
         return Struct("*formatter.ContainerContext", fields, {"Label": lambda key: container["labels"].get(key, "")})
 
     def answer_of_container(self, state: State, container: Thing) -> Thing:
-        """Return an inspect answer: no GraphDriver in this store, and no addresses beside those of networks."""
+        """Return an inspect answer: no GraphDriver in this store, and only addresses of networks."""
         up = container["status"] == "running"
         flags = container["flags"]
         return {
@@ -125,7 +125,7 @@ class Docker29(StandIn):
         }
 
     def answer_of_image(self, state: State, image: Thing) -> Thing:
-        """Return an inspect answer: the Id is the digest of the index, or of the manifest where there is no index."""
+        """Return an inspect answer: the Id is the digest of the index, or of the manifest if there is no index."""
         configuration = image["configuration"]
         kind = "image.index" if image["index"] else "image.manifest"
         descriptor = {
@@ -152,11 +152,11 @@ class Docker29(StandIn):
         )
 
     def add_image(self, state: State, configuration: Thing, snapshots: Sequence[str], options: Options) -> str:
-        """Store an image by its index, if it has attestations, or else by its manifest."""
+        """Store an image by its index if it has attestations, otherwise by its manifest."""
         configured = digest(configuration)
         manifest = digest({"config": configured, "layers": configuration["rootfs"]["diff_ids"]})
         with_attestations = wants_attestations(options)
-        # The provenance holds the build's times and a fresh id.
+        # The provenance contains the build's times and a new id.
         index = digest([manifest, os.urandom(8).hex()]) if with_attestations else ""
         identifier = index or manifest
         state["images"].setdefault(
@@ -177,7 +177,7 @@ class Docker29(StandIn):
         return identifier
 
     def image_in_list(self, image: Thing, tags: Sequence[str], *, every: bool, filtered: bool) -> bool:
-        """Whether `images` lists an image: one without a tag only with `--all`, or where a filter names `dangling`."""
+        """Whether `images` lists an image: without a tag only with `--all`, or if a filter names `dangling`."""
         del image
         return bool(tags) or every or filtered
 
@@ -206,12 +206,12 @@ class Docker29(StandIn):
 
 
 def without_empty(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer without its empty fields, as API 1.52 leaves them out."""
+    """Return an answer without its empty fields, which API 1.52 leaves out."""
     return {name: value for name, value in answer.items() if value not in ("", [], {}, None)}
 
 
 def wants_attestations(options: Options) -> bool:
-    """Whether a build attests its provenance, which is the default of buildx, or has a list of its parts."""
+    """Whether a build has a provenance attestation, buildx's default, or an SBOM."""
     said = options.last("provenance")
     by_default = not os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS")
     provenance = by_default if not said else said != "false"

@@ -1,4 +1,4 @@
-"""What the stand-ins have in common: verbs, flags, and the life of images and containers."""
+"""Shared by the stand-ins: verbs, flags, and the life cycle of images and containers."""
 
 import datetime as dt
 import io
@@ -21,11 +21,11 @@ from tests.standins.gotemplate import Struct, TemplateError, execute
 from tests.standins.store import State, Store, digest
 
 Thing = dict[str, Any]
-GRACE = 10  # seconds that `stop` gives a process
+GRACE = 10  # seconds after which `stop` kills a process
 
 
 class RefusedError(Exception):
-    """A command fails with the engine's words, and its exit code."""
+    """A command fails with the engine's message and exit code."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class RefusedError(Exception):
 
 
 class Options:
-    """The flags and words of a command. What the engine does not know it refuses."""
+    """The flags and words of a command. Unknown flags are refused."""
 
     def __init__(self, argv: Sequence[str], valued: str = "", switches: str = "") -> None:
         self.values: dict[str, list[str]] = {}
@@ -59,7 +59,7 @@ class Options:
         return self.values.get(name, ["false"])[-1] == "true"
 
     def last(self, name: str, default: str = "") -> str:
-        """Return the value of a flag that counts once."""
+        """Return the value of a flag that is used once."""
         return self.values.get(name, [default])[-1]
 
     def all(self, name: str) -> list[str]:
@@ -82,12 +82,12 @@ def split_run(argv: Sequence[str]) -> tuple[list[Word], str, list[str]]:
 
 
 def moment() -> str:
-    """Return now as engines write it."""
+    """Return the current time in the engines' format."""
     return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "000Z")
 
 
 class StandIn:
-    """An engine's client and the engine, in one process that a command takes."""
+    """An engine's client and the engine, in one process for each command."""
 
     name: ClassVar[str]
     version: ClassVar[str]
@@ -98,7 +98,7 @@ class StandIn:
 
     @property
     def server_version(self) -> str:
-        """The version that it says it is, which the file `version` may change."""
+        """The version that it reports, which the file `version` can change."""
         place = self.root / "version"
         return place.read_text() if place.exists() else self.version
 
@@ -129,22 +129,22 @@ class StandIn:
         return code or 0
 
     def _hang(self, verb: str) -> None:
-        """Wait for as long as the file `hung` names a verb: an engine that waits for itself answers other questions."""
+        """Wait while the file `hung` names a verb: a deadlocked engine still answers other queries."""
         place = self.root / "hung"
         while place.exists() and verb in place.read_text().split():
             time.sleep(0.1)
 
-    # -------------------------------------------------------------------------------------------- in an engine's words
+    # -------------------------------------------------------------------------------------------- an engine's messages
     def unknown_command(self, verb: str) -> str:
-        """Return what is said of a verb that it does not have."""
+        """Return the message about an unknown verb."""
         raise NotImplementedError
 
     def template_failed(self, reason: str) -> str:
-        """Return what is said of a template that cannot be executed."""
+        """Return the message about a template that cannot be executed."""
         raise NotImplementedError
 
     def missing(self, kind: str, name: str) -> str:
-        """Return what is said of a thing that is not there."""
+        """Return the message about an object that does not exist."""
         raise NotImplementedError
 
     def row_of_container(self, state: State, container: Thing) -> Struct:
@@ -168,7 +168,7 @@ class StandIn:
         raise NotImplementedError
 
     def port_taken(self, address: str, port: str) -> str:
-        """Return what is said of a port of the host that a process has."""
+        """Return the message about a host port that a process uses."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------------ containers
@@ -247,7 +247,7 @@ class StandIn:
     default_network: ClassVar[str] = "bridge"
 
     def _make_init(self, container: Thing) -> None:
-        """Make the layer below a container's own, which has what the engine mounts on."""
+        """Create the layer below a container's own, with the engine's mount points."""
         tree = self.store.tree(container["init"])
         for name in ("dev", "proc", "sys", "etc"):
             (tree / name).mkdir()
@@ -294,7 +294,7 @@ class StandIn:
             self._ended(state, container)
 
     def _all_mounts(self, container: Thing) -> dict[str, str]:
-        """Return a container's mounts with those that an engine makes by itself."""
+        """Return a container's mounts, including those that an engine adds."""
         own = self.root / "mounted" / container["id"]
         own.mkdir(parents=True, exist_ok=True)
         for path in self.mounted_files:
@@ -319,7 +319,7 @@ class StandIn:
                 raise RefusedError(self.port_taken(address, port), 125) from None
 
     def port_allocated(self, address: str, port: str) -> str:
-        """Return what is said of a port of the host that another container has."""
+        """Return the message about a host port that another container uses."""
         return self.port_taken(address, port)
 
     def do_stop(self, state: State, argv: Sequence[str]) -> None:
@@ -382,7 +382,7 @@ class StandIn:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def do_logs(self, state: State, argv: Sequence[str]) -> None:
-        """Print what a container wrote."""
+        """Print the log of a container."""
         sys.stdout.write(self._log(self.find(state, Options(argv, valued="tail").words[0])))
 
     def do_exec(self, state: State, argv: Sequence[str]) -> int:
@@ -448,17 +448,17 @@ class StandIn:
                 print(short if options.has("quiet") else execute(options.last("format", "{{.ID}} {{.Names}}"), row))
 
     def do_container_inspect(self, state: State, argv: Sequence[str]) -> int:
-        """Print all that is known of containers."""
+        """Print the inspect answers of containers."""
         options = Options(argv, valued="format type")
         return self._inspect(options, lambda name: self.answer_of_container(state, self.find(state, name)))
 
     def do_image_inspect(self, state: State, argv: Sequence[str]) -> int:
-        """Print all that is known of images."""
+        """Print the inspect answers of images."""
         options = Options(argv, valued="format platform")
         return self._inspect(options, lambda name: self.answer_of_image(state, self.find_image(state, name)))
 
     def do_network_inspect(self, state: State, argv: Sequence[str]) -> int:
-        """Print all that is known of networks."""
+        """Print the inspect answers of networks."""
         return self._inspect(Options(argv, valued="format"), lambda name: self._network(state, name))
 
     def _network(self, state: State, name: str) -> Thing:
@@ -488,12 +488,12 @@ class StandIn:
         return code
 
     def do_network_connect(self, state: State, argv: Sequence[str]) -> None:
-        """Put a container on a network."""
+        """Connect a container to a network."""
         network, name = argv[-2:]
         self.find(state, name)["networks"].append(network)
 
     def do_network_disconnect(self, state: State, argv: Sequence[str]) -> None:
-        """Take a container off a network."""
+        """Disconnect a container from a network."""
         network, name = argv[-2:]
         self.find(state, name)["networks"].remove(network)
 
@@ -592,7 +592,7 @@ class StandIn:
         print(f"Successfully built {identifier[:12]}", file=sys.stderr)
 
     def do_info(self, state: State, argv: Sequence[str]) -> None:
-        """Print what the engine is."""
+        """Print information about the engine."""
         options = Options(argv, valued="format")
         print(execute(options.last("format", "{{json .}}"), Struct(self.info_kind, self.info(state))))
 
@@ -622,7 +622,7 @@ def mounts_of(container: Thing) -> dict[str, str]:
 
 
 def published(container: Thing) -> Iterator[tuple[str, str, str]]:
-    """Yield address and port of the host, and the port inside, of what a container publishes."""
+    """Yield host address, host port and container port of each published port."""
     for value in container["flags"].get("publish", []):
         *address, outside, inside = value.split(":")
         yield ":".join(address) or "0.0.0.0", outside, inside if "/" in inside else f"{inside}/tcp"  # noqa: S104

@@ -1,4 +1,4 @@
-"""The part of Go's text/template that we ask engines in, with Go's own errors for what an answer does not have."""
+"""The part of Go's text/template that we use, with Go's errors for missing fields."""
 
 import json
 import re
@@ -9,7 +9,7 @@ _TOKEN = re.compile(r'\(|\)|"(?:[^"\\]|\\.)*"|[^\s()]+')
 
 
 class TemplateError(Exception):
-    """Go's words for a template that cannot be executed."""
+    """Go's error for a template that cannot be executed."""
 
 
 class Struct(NamedTuple):
@@ -21,7 +21,7 @@ class Struct(NamedTuple):
 
 
 def execute(template: str, value: Any) -> str:  # noqa: ANN401 - any answer
-    """Return what a template makes of a value. Raises TemplateError."""
+    """Execute a template with a value. Raises TemplateError."""
     unquoted = template.replace(r"\t", "\t").replace(r"\n", "\n")
     parts = re.split(r"\{\{(.*?)\}\}", unquoted)
     return "".join(_text(_evaluate(part, value)) if number % 2 else part for number, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""The socket of Docker 29: its list of running containers, for API versions from 1.44 on, or for none that is named."""
+"""The socket of Docker 29: its list of running containers, for API versions from 1.44 on, or without a version."""
 
 import json
 import os
@@ -13,7 +13,7 @@ OLDEST = (1, 44)
 
 
 def answer(root: Path, request: str) -> tuple[int, object]:
-    """Return the status and the body that a request gets."""
+    """Return the status and the body for a request."""
     path = request.split(" ")[1]
     if version := re.match(r"/v(\d+)\.(\d+)/", path):
         numbers = tuple(map(int, version.groups()))

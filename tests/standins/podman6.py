@@ -1,4 +1,4 @@
-"""podman 6: lists whose `.Labels` is a text, inspect answers of 5 and 6, crun, image ids that are no sha256.
+"""podman 6: lists whose `.Labels` is a text, inspect answers of 5 and 6, crun, image ids that are not sha256.
 
 From the source of containers/podman 6.0.0 (cmd/podman/containers/ps.go) and its release notes. 6.0 announces that ids
 of images will not be sha256 for ever: here they are not. Modes of mount points are those of crun 1.21 and 1.28.
@@ -29,28 +29,28 @@ class Podman6(StandIn):
     mounted_files: ClassVar[tuple[str, ...]] = (*StandIn.mounted_files, "/run/.containerenv")
 
     def unknown_command(self, verb: str) -> str:
-        """Return what is said of a verb that it does not have."""
+        """Return the message about an unknown verb."""
         return f"Error: unrecognized command `podman {verb}`\nTry 'podman --help' for more information"
 
     def template_failed(self, reason: str) -> str:
-        """Return what is said of a template that cannot be executed."""
+        """Return the message about a template that cannot be executed."""
         return f"Error: {reason}"
 
     def missing(self, kind: str, name: str) -> str:
-        """Return what is said of a thing that is not there."""
+        """Return the message about an object that does not exist."""
         if kind == "network":
             return f"Error: network {name}: unable to find network with name or ID {name}: network not found"
         return f'Error: no such {kind} "{name}"' if kind == "container" else f"Error: {name}: image not known"
 
     def port_taken(self, address: str, port: str) -> str:
-        """Return what netavark's podman says of a port that a process has."""
+        """Return podman's message, with netavark, about a port that a process uses."""
         return (
             f"Error: unable to start container: cannot listen on the TCP port: listen tcp4 {address}:{port}: bind: "
             "address already in use"
         )
 
     def full_name(self, name: str) -> str:
-        """Return a reference as it is stored: with a registry before it."""
+        """Return a reference as it is stored: with a registry."""
         tagged = super().full_name(name)
         first = tagged.partition("/")[0]
         return tagged if "." in first or first == "localhost" else f"localhost/{tagged}"
@@ -178,7 +178,7 @@ class Podman6(StandIn):
         }
 
     def add_image(self, state: State, configuration: Thing, snapshots: Sequence[str], options: Options) -> str:
-        """Store an image by its configuration; buildah has a step for each label."""
+        """Store an image by its configuration; buildah adds a step for each label."""
         for flag in ("provenance", "sbom", "metadata-file", "load"):
             if flag in options.values:
                 raise RefusedError(f"Error: unknown flag: --{flag}\nSee 'podman build --help'", 125)
@@ -193,7 +193,7 @@ class Podman6(StandIn):
         return identifier
 
     def image_in_list(self, image: Thing, tags: Sequence[str], *, every: bool, filtered: bool) -> bool:
-        """Whether `images` lists an image: all but those that others are built on."""
+        """Whether `images` lists an image: all except those that others are built on."""
         del image, tags, every, filtered
         return True
 
@@ -204,7 +204,7 @@ class Podman6(StandIn):
     info_kind = "define.Info"
 
     def _make_init(self, container: Thing) -> None:
-        """Make what crun mounts on, where the image has none: in the container's own layer."""
+        """Create crun's mount points that the image lacks, in the container's layer."""
         self.store.tree(container["init"])
         tree = self.store.tree(container["snapshot"])
         for name in ("dev", "proc", "sys", "run", "etc"):

@@ -1,4 +1,4 @@
-"""Processes of a stand-in: a command in namespaces of its own, with an overlay as its root."""
+"""Processes of a stand-in: a command in new namespaces, with an overlay as its root."""
 
 import os
 import signal
@@ -29,11 +29,11 @@ place = pathlib.Path(sys.argv[1])
 place.with_suffix(".new").write_text(str(code if code >= 0 else 128 - code))
 place.with_suffix(".new").rename(place)
 """
-STARTING = 10.0  # seconds for a process to have its root
+STARTING = 10.0  # seconds until a process has its root
 
 
 def _options(lower: Sequence[Path], upper: Path, work: Path) -> tuple[Path, str]:
-    """Return the directory to mount from, and the overlay's options: relative where they would not fit in a page."""
+    """Return the directory to mount from, and the overlay's options: relative if they would not fit in a page."""
     own = f"upperdir={upper},workdir={work}"
     whole = f"lowerdir={':'.join(map(str, lower))},{own}"
     if len(whole) <= _LONGEST:
@@ -56,7 +56,7 @@ def _argv(
 
 
 def _make_mount_point(lower: Sequence[Path], upper: Path, target: str, is_directory: bool) -> None:
-    """Make the place of a mount where the image has none, with the modes that runc gives it."""
+    """Create a mount point that the image lacks, with runc's modes."""
     below = target.lstrip("/")
     if any((layer / below).exists() for layer in (upper, *lower)):
         return
@@ -71,7 +71,7 @@ def _make_mount_point(lower: Sequence[Path], upper: Path, target: str, is_direct
 def run_once(
     lower: Sequence[Path], upper: Path, work: Path, command: Sequence[str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, as a step of a build does; what it needs to start is not left in the layer."""
+    """Run a command to its end, like a build step; files that only its start needs are not left in the layer."""
     init = upper.parent / "init"
     for name in ("proc", "dev", "sys"):
         (init / name).mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def is_alive(pid: int) -> bool:
 
 
 def stop(pid: int, seconds: float) -> None:
-    """End a process, by SIGKILL if SIGTERM does not within some seconds."""
+    """Stop a process, with SIGKILL if SIGTERM does not end it within some seconds."""
     for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, STARTING)):
         try:
             os.kill(pid, number)

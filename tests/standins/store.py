@@ -1,4 +1,4 @@
-"""What a stand-in remembers: images, tags, containers and networks, in a file that one command at a time has."""
+"""The state of a stand-in: images, tags, containers and networks, in a file that one command at a time can use."""
 
 import fcntl
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 State = dict[str, Any]
-"""`images` and `containers` by id, `tags` and `networks` by name, `cache`: when a build step was first run."""
+"""`images` and `containers` by id, `tags` and `networks` by name, `cache`: the time of a build step's first run."""
 
 
 def digest(value: object) -> str:
@@ -28,7 +28,7 @@ class Store:
 
     @contextmanager
     def state(self) -> Iterator[State]:
-        """Have the state during the block, alone, and save it after."""
+        """Lock the state during the block, and save it afterwards."""
         path = self.root / "state.json"
         with (self.root / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -40,7 +40,7 @@ class Store:
             (self.root / "state.new").rename(path)
 
     def new_snapshot(self, state: State) -> str:
-        """Make the directory of a layer, as containerd's overlay snapshotter names them; returns its number."""
+        """Create the directory of a layer, named as by containerd's overlay snapshotter; returns its number."""
         number = str(state["next"])
         state["next"] += 1
         for name in ("fs", "work"):

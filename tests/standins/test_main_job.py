@@ -1,4 +1,4 @@
-"""The main job on each stand-in: build, launch, upgrade, roll back, clean."""
+"""The main commands on each stand-in: build, launch, upgrade, roll back, clean."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_service_is_built_launched_upgraded_and_rolled_back(world: StandInWorld)
 
 
 def test_images_without_a_tag_are_removed(world: StandInWorld) -> None:
-    """Docker 29's list hides them unless it is asked for them; those with a tag stay, whatever form their ids have."""
+    """Docker 29's list hides untagged images by default; tagged images stay, whatever the form of their ids."""
     service = world.waiting()
     world.d_build(service)
     first = world.image_id(f"dytest/{service.name}:latest")

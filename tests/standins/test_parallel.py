@@ -1,4 +1,4 @@
-"""However many services there are: no more starts, stops and removals at a time than the engine survives."""
+"""However many services there are: the number of concurrent starts, stops and removals is limited."""
 
 import shutil
 from pathlib import Path
@@ -25,7 +25,7 @@ exit $code
 
 
 def count_calls(world: StandInWorld) -> Path:
-    """Have each call that changes containers written to a file."""
+    """Log each call that changes containers to a file."""
     client, real, calls = world.bin / "docker", world.bin / "docker.real", world.root / "calls"
     shutil.move(client, real)
     write(client, COUNTING.format(real=real, calls=calls), mode=0o755)
@@ -33,14 +33,14 @@ def count_calls(world: StandInWorld) -> Path:
 
 
 def most_at_once(calls: Path) -> int:
-    """Return how many containers were worked at at the busiest moment."""
+    """Return the maximum number of containers that were changed concurrently."""
     steps = [int(line.split()[0]) for line in calls.read_text().splitlines()]
     calls.unlink()
     return max(sum(steps[:end]) for end in range(1, len(steps) + 1))
 
 
 def test_fleet_commands_stay_within_the_bound(docker: StandInWorld) -> None:
-    """upgrade-all, restart-all, down-all, up-all and clean, asked for more at a time than there are slots."""
+    """upgrade-all, restart-all, down-all, up-all and clean, with more jobs than slots."""
     for _ in range(BOUND + 2):
         docker.waiting(autostart=1)
     calls = count_calls(docker)

@@ -1,4 +1,4 @@
-"""dockyard on podman 6: `.Labels` of a list is a text, ids of images are no sha256, crun makes the mount points."""
+"""dockyard on podman 6: `.Labels` of a list is a text, image ids are not sha256, crun creates the mount points."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from tests.standins.world import StandInWorld
 
 
 def test_labels_of_a_list_cannot_be_indexed(podman: StandInWorld) -> None:
-    """The stand-in refuses what podman 6 refuses: this is how every list failed."""
+    """The stand-in refuses what podman 6 refuses: this made every list fail."""
     podman.call("create", "--name", "dyt-any", "dytest/dyt-base:latest", "sleep", "1")
     refused = podman.run("podman", "ps", "-a", "--format", '{{index .Labels "dockyard.service"}}', expect=1)
     assert "error calling index: cannot index slice/array with type string" in refused.stderr
 
 
 def test_rows_have_labels(podman: StandInWorld) -> None:
-    """What a container belongs to is read from a list, stopped ones too."""
+    """The service of a container is read from a list, also for stopped ones."""
     service = podman.waiting()
     podman.go_live(service)
     podman.d("down", service.name)
@@ -25,7 +25,7 @@ def test_rows_have_labels(podman: StandInWorld) -> None:
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 def test_mount_points_of_crun_are_expected(podman: StandInWorld, stopped: bool) -> None:
-    """Crun makes directories with mode 1755 and files with 0700: they are nothing that the container changed."""
+    """Crun creates directories with mode 1755 and files with 0700: they do not count as changes of the container."""
     service = podman.waiting()
     podman.go_live(service)
     if stopped:

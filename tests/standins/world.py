@@ -1,4 +1,4 @@
-"""A world whose engine is a stand-in: dockyard's programs see no other engine, and none of the host's own state."""
+"""A world whose engine is a stand-in: dockyard's programs see no other engine, and none of the host's state."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ STANDIN_ROOT={root} PYTHONPATH={repository} exec {python} -m tests.standins.{mod
 
 
 class StandInWorld(World):
-    """A stand-in, with services of its own."""
+    """A stand-in, with its services."""
 
     def __init__(self, program: str, module: str, root: Path) -> None:
         self.bin = root / "bin"
@@ -37,7 +37,7 @@ class StandInWorld(World):
         self.host_file.touch()
 
     def run(self, *argv: str | Path, **how: Any) -> Done:  # noqa: ANN401 - as World has them
-        """Run a program with a state of its own."""
+        """Run a program with separate state."""
         private = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", _PRIVATE, "sh", str(self.root))
         return super().run(*private, *argv, **how)
 
@@ -51,7 +51,7 @@ class StandInWorld(World):
         self.d_build("dyt-base")
 
     def waiting(self, **settings: Any) -> Path:  # noqa: ANN401 - settings
-        """Make a service that is built from the base, with a file of its own, and waits."""
+        """Create a service that is built from the base, with one more file, and waits."""
         command = ["sh", "-c", "trap 'exit 0' TERM; while sleep 0.1; do :; done"]
         everything = {"cmd": command, "network": "none", **settings}
         return self.service(everything, dockerfile=FROM_BASE, files={"version": f"1 of {next(self.numbers)}"})
@@ -63,6 +63,6 @@ class StandInWorld(World):
         self.d("up", service.name)
 
     def end(self) -> None:
-        """End all containers."""
+        """Stop all containers."""
         for name in self.call("ps", "-a", "-q", expect=None).split():
             self.call("rm", "-f", name, expect=None)

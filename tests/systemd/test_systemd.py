@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(*argv: str, expect: int | None = 0) -> str:
-    """Run a program, expect its exit code (None: any), and return what it wrote."""
+    """Run a program, expect its exit code (None: any), and return its output."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd="/", stdin=subprocess.DEVNULL)
     text = done.stdout + done.stderr
     assert expect is None or done.returncode == expect, f"{' '.join(argv)}: {done.returncode}\n{text}"
@@ -42,7 +42,7 @@ def run(*argv: str, expect: int | None = 0) -> str:
 
 
 def verify(*units: str) -> list[str]:
-    """Return what systemd says of these units; it speaks of others that it loads with them, too."""
+    """Return systemd's messages about these units, without those about other units that it loads."""
     said = run("systemd-analyze", "verify", *units).splitlines()
     return [line for line in said if "dockyard" in line]
 
@@ -88,7 +88,7 @@ def installed() -> None:
 
 
 def test_docker_is_as_debian_starts_it() -> None:
-    """By its unit, with systemd's control groups, on the host's containerd."""
+    """Docker runs by its unit, with systemd's cgroups, on the host's containerd."""
     assert run("systemctl", "is-active", "docker.service", "containerd.service").split() == ["active", "active"]
     asked = run("docker", "info", "--format", "{{.CgroupDriver}} {{.CgroupVersion}}")
     assert asked.split() == ["systemd", "2"]
@@ -98,14 +98,14 @@ def test_docker_is_as_debian_starts_it() -> None:
 
 
 def test_installed_units_are_right() -> None:
-    """Systemd has nothing to say of any."""
+    """Systemd has no complaint about any unit."""
     units = sorted(map(str, UNITS.glob("dockyard*")))
     assert len(units) == 6
     assert verify(*units) == []
 
 
 def test_every_unit_starts() -> None:
-    """A service is upgraded and up; what watches stays up; timers have a next time."""
+    """A service is upgraded and up; the watcher stays up; timers have a next time."""
     run("systemctl", "enable", "dockyard.service", "dockyard-cowscan.service")
     run("systemctl", "enable", "--now", "dockyard-upgrade.timer", "dockyard-cowscan-scan.timer")
     for unit in reversed(STARTED):
@@ -123,12 +123,12 @@ def test_every_unit_starts() -> None:
 
 
 def test_a_scan_on_the_clock_finds_nothing() -> None:
-    """The unit succeeds: what dockyard has built and launched is as it is meant to be."""
+    """The unit succeeds: dockyard's containers have no unexpected changes."""
     run("systemctl", "start", "dockyard-cowscan-scan.service")
 
 
 def test_a_container_is_in_systemds_groups_and_is_scanned_there() -> None:
-    """A change is found, though containers are frozen in groups that systemd has made."""
+    """A change is found, although containers are frozen in cgroups that systemd has created."""
     pid = run("docker", "inspect", "--format", "{{.State.Pid}}", SERVICE).strip()
     assert re.search(r"docker-[0-9a-f]{64}\.scope", Path("/proc", pid, "cgroup").read_text(encoding="ascii"))
     run(
@@ -148,7 +148,7 @@ def test_a_container_is_in_systemds_groups_and_is_scanned_there() -> None:
 
 
 def test_users_are_mapped_by_a_restart_of_the_unit() -> None:
-    """`enable --restart` restarts docker.service; an upgrade brings the service back, mapped; `disable` undoes it."""
+    """`enable --restart` restarts docker.service; an upgrade starts the service again, mapped; `disable` undoes it."""
     before = main_pid("docker.service")
     run("d", "userns", "enable", "--restart")
     assert main_pid("docker.service") not in {0, before}
@@ -164,7 +164,7 @@ def test_users_are_mapped_by_a_restart_of_the_unit() -> None:
 
 
 def test_units_written_by_hand_win() -> None:
-    """`d install-units` writes to /etc, which systemd prefers; `--remove` leaves those of the installation."""
+    """`d install-units` writes to /etc, which takes precedence; `--remove` does not touch the installation's units."""
     run("d", "install-units", "--time", "05:30")
     run("systemctl", "daemon-reload")
     shown = run("systemctl", "show", "--property", "FragmentPath", "--value", "dockyard-upgrade.timer").strip()
@@ -177,7 +177,7 @@ def test_units_written_by_hand_win() -> None:
 
 
 def as_user(*argv: str, expect: int | None = 0) -> str:
-    """Run a program as the user, with what a login gives them."""
+    """Run a program as the user, with the environment of a login."""
     user = pwd.getpwnam(USER)
     runtime = f"/run/user/{user.pw_uid}"
     variables = (
@@ -189,7 +189,7 @@ def as_user(*argv: str, expect: int | None = 0) -> str:
 
 
 def test_a_users_units_outlive_the_login() -> None:
-    """With lingering, a user's podman services come up with the user's manager, whom nobody logs in for."""
+    """With lingering, a user's podman services start with the user's manager, without a login."""
     run("apt-get", "install", "--yes", "--no-install-recommends", "libpam-systemd", "dbus-user-session")
     run("useradd", "--create-home", "--home-dir", str(HOME), USER)
     make_service(HOME / "services")
@@ -219,12 +219,12 @@ def test_a_users_units_outlive_the_login() -> None:
 
 
 def test_a_users_scan_finds_nothing() -> None:
-    """The user's unit succeeds, as the host's does."""
+    """The user's unit succeeds, like the host's."""
     as_user("systemctl", "--user", "start", "dockyard-cowscan-scan.service")
 
 
 def test_a_users_units_are_removed() -> None:
-    """Nothing of ours is left where systemd looks for a user's units."""
+    """None of our files is left in systemd's directories for a user's units."""
     as_user("d", "down", SERVICE)
     as_user("systemctl", "--user", "disable", "--now", "dockyard.service", "dockyard-upgrade.timer")
     as_user("systemctl", "--user", "disable", "--now", "dockyard-cowscan-scan.timer")
@@ -233,7 +233,7 @@ def test_a_users_units_are_removed() -> None:
 
 
 def test_uninstalling_leaves_nothing() -> None:
-    """Once its units are disabled, no file, link or user of ours is left, but for settings and history."""
+    """When its units are disabled, none of our files, links or users is left, except settings and history."""
     run("systemctl", "disable", "--now", "dockyard.service", "dockyard-cowscan.service")
     run("systemctl", "disable", "--now", "dockyard-upgrade.timer", "dockyard-cowscan-scan.timer")
     run("d", "down", SERVICE)
