@@ -1,4 +1,4 @@
-"""What becomes of a test where the machine lacks what it takes."""
+"""Skip or fail a test if the machine lacks something that it needs."""
 
 import os
 from typing import NoReturn
@@ -9,7 +9,7 @@ REQUIRED = bool(os.environ.get("DOCKYARD_REQUIRE_ENGINES")) or os.environ.get("C
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test; fail it where everything is to be there."""
+    """Skip the test; fail it if nothing may be missing."""
     if REQUIRED:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

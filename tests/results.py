@@ -1,4 +1,4 @@
-"""What a run of the tests came to, as a file: `--results FILE`, for the table of tested engines."""
+"""Write the results of a test run to a file: `--results FILE`, for the table of tested engines."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from tests.engines.world import PODMAN_CONFIGURATION
 
 
 class Results:
-    """Collects the outcome of each test, and writes all of them at the end of the session.
+    """Collect the outcome of each test, and write all of them at the end of the session.
 
-    What a failure says is beside it as soon as it is known, in FILE with the ending `.failures`.
+    The messages of failures are written immediately, to FILE with the ending `.failures`.
     """
 
     def __init__(self, path: Path, engine: str, subset: str) -> None:
@@ -78,7 +78,7 @@ def _last_line(report: pytest.TestReport) -> str:
 
 # ------------------------------------------------------------------------------------------------------------- engines
 def describe(engine: str) -> dict[str, str]:
-    """Return what the tests ran on: system, engine, image store, builder, runtime, version of control groups."""
+    """Return the environment of the tests: system, engine, image store, builder, runtime, cgroup version."""
     system = next(
         line.partition("=")[2].strip('"')
         for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines()

@@ -1,1 +1,1 @@
-"""Tests on real engines: the programs as child processes, docker and root podman, images made from nothing."""
+"""Tests on real engines: the programs as child processes, docker and root podman, images built from scratch."""

@@ -1,4 +1,4 @@
-"""What a hostile Test does, as root inside its container: every way there is to write through its mounts.
+"""A hostile Test, as root inside its container: every way to write through its mounts.
 
 `attack.py MOUNT…` runs with nothing but the standard library, and tells as JSON what it tried at each mount, how often,
 and how often that worked. Reading does not count: only what could change production.
@@ -34,13 +34,13 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def kernel(function: str, *arguments: Any) -> None:  # noqa: ANN401 - as C has it
-    """Call what Python has no name for."""
+    """Make a system call that Python does not provide."""
     if getattr(libc, function)(*arguments):
         raise OSError(ctypes.get_errno(), function)
 
 
 class Attack:
-    """All attacks on what is mounted at one place."""
+    """All attacks on one mount."""
 
     def __init__(self, top: bytes, others: list[bytes]) -> None:
         self.top = top
@@ -49,21 +49,21 @@ class Attack:
         self.done: Counter[str] = Counter()
 
     def attempt(self, name: str, action: Callable[..., object], *arguments: Any, **how: Any) -> None:  # noqa: ANN401
-        """Try it, and keep count."""
+        """Try an attack, and count it."""
         self.tried[name] += 1
         with suppress(OSError, subprocess.CalledProcessError):
             action(*arguments, **how)
             self.done[name] += 1
 
     def of_kind(self, *kinds: Callable[[int], bool]) -> list[bytes]:
-        """Return the paths of all that is of some kinds, the deepest first; links are not followed."""
+        """Return the paths of all entries of some types, the deepest first; links are not followed."""
         found = [self.top]
         for directory, names, files in os.walk(self.top):
             found += [os.path.join(directory, name) for name in (*names, *files)]  # noqa: PTH118 - names are bytes
         return [path for path in reversed(found) if any(kind(os.lstat(path).st_mode) for kind in kinds)]
 
     def run(self) -> None:
-        """Do everything, the worst at the end."""
+        """Run all attacks, the worst last."""
         self.attempt("remount", kernel, "mount", None, self.top, None, ctypes.c_ulong(REMOUNT | BIND), None)
         for path in self.of_kind(stat.S_ISSOCK, stat.S_ISFIFO):
             self.attempt("connect" if stat.S_ISSOCK(os.lstat(path).st_mode) else "fifo", speak, path)
@@ -90,7 +90,7 @@ class Attack:
         self.attempt("truncate", os.truncate, path, 1)
 
     def on_attributes(self, path: bytes) -> None:
-        """Change all that a file or directory has besides its content."""
+        """Change all metadata of a file or directory."""
         self.attempt("chmod", os.chmod, path, 0o6777)
         self.attempt("chown", os.chown, path, 4321, 4321)
         self.attempt("times", os.utime, path, (1, 1))
@@ -102,7 +102,7 @@ class Attack:
         self.attempt("capability", os.setxattr, path, b"security.capability", CAPABILITY)
 
     def on_directory(self, path: bytes) -> None:
-        """Make all there is to make in a directory."""
+        """Create entries of every type in a directory."""
         self.attempt("setuid", setuid, path + b"/setuid")
         self.attempt("nameless file", nameless, path)
         self.attempt("mkdir", os.mkdir, path + b"/new directory")
@@ -121,7 +121,7 @@ class Attack:
             self.attempt("rename", os.rename, entry, entry + b"~"[: 255 - len(entry.rpartition(b"/")[2])])
 
     def on_mount(self) -> None:
-        """Try to mount something else, to move the mount, and to take it away."""
+        """Try to mount over it, to move the mount, and to unmount it."""
         source, top, none = self.others[0], self.top, None
         sides = b"lowerdir=/,upperdir=%s,workdir=%s" % (top, top)
         self.attempt("mount", kernel, "mount", b"none", top, b"overlay", ctypes.c_ulong(0), sides)
@@ -130,7 +130,7 @@ class Attack:
         self.attempt("unmount", kernel, "umount2", top, ctypes.c_int(DETACH))
 
     def on_tree(self) -> None:
-        """Exchange directories for links, then remove all, and leave a mark."""
+        """Replace directories with links, then remove everything, and leave a mark."""
         top = self.top
         self.attempt("exchange", exchange, top)
         for path in self.of_kind(stat.S_ISDIR)[:-1]:
@@ -141,7 +141,7 @@ class Attack:
 
 
 def write(path: bytes) -> None:
-    """Overwrite the beginning of whatever it leads to."""
+    """Overwrite the beginning of the file that a path leads to."""
     descriptor = os.open(
         path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if os.path.lexists(path) else os.O_CREAT)
     )
@@ -151,20 +151,20 @@ def write(path: bytes) -> None:
 
 
 def append(path: bytes) -> None:
-    """Make a file longer."""
+    """Extend a file."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), "wb") as file:
         file.write(MARK)
 
 
 def punch(path: bytes) -> None:
-    """Make room where there was none, and a hole in it."""
+    """Allocate space in a file, and punch a hole in it."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, 8192)
         kernel("fallocate", file.fileno(), 3, ctypes.c_long(0), ctypes.c_long(4096))
 
 
 def write_mapped(path: bytes) -> None:
-    """Write through memory."""
+    """Write through a memory mapping."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "r+b") as file:
         try:
             with mmap.mmap(file.fileno(), 0) as memory:
@@ -183,7 +183,7 @@ def reopen(path: bytes) -> None:
 
 
 def clone(path: bytes) -> None:
-    """Have a file take over the blocks of another, or at least its bytes."""
+    """Clone the blocks of another file, or copy its bytes."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC), "r+b") as file, Path("/etc/passwd").open("rb") as other:
         try:
             fcntl.ioctl(file.fileno(), CLONE, other.fileno())
@@ -192,20 +192,20 @@ def clone(path: bytes) -> None:
 
 
 def overwrite(path: bytes) -> None:
-    """Leave nothing but the mark."""
+    """Remove everything except the mark."""
     with os.fdopen(os.open(path, NEW | os.O_TRUNC), "wb") as file:
         file.write(MARK)
 
 
 def setuid(path: bytes) -> None:
-    """Make a program that runs as root."""
+    """Create a setuid-root program."""
     overwrite(path)
     os.chown(path, 0, 0)
     os.chmod(path, 0o6755)  # noqa: PTH101, S103 - the name is bytes; hostile it is
 
 
 def nameless(directory: bytes) -> None:
-    """Make a file without a name, and give it one."""
+    """Create a file without a name, and link it."""
     descriptor = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, MARK)
@@ -216,7 +216,7 @@ def nameless(directory: bytes) -> None:
 
 
 def link_and_write(path: bytes, name: bytes) -> None:
-    """Give what is there a second name, and write through that; whatever has it already makes way."""
+    """Create a second name for a file, replacing any existing one, and write through it."""
     with suppress(FileNotFoundError):
         os.unlink(name)  # noqa: PTH108 - the name is bytes
     os.link(path, name, follow_symlinks=False)
@@ -225,10 +225,10 @@ def link_and_write(path: bytes, name: bytes) -> None:
 
 
 def speak(path: bytes) -> None:
-    """Say something to whoever listens."""
+    """Send a message to a socket."""
     if stat.S_ISSOCK(os.lstat(path).st_mode):
         with socket.socket(socket.AF_UNIX) as client:
-            os.chdir(path.rpartition(b"/")[0])  # the address of a socket has but 108 bytes
+            os.chdir(path.rpartition(b"/")[0])  # the address of a socket has only 108 bytes
             client.connect(path.rpartition(b"/")[2])
             client.sendall(MARK)
     else:
@@ -237,12 +237,12 @@ def speak(path: bytes) -> None:
 
 
 def touch_device(path: bytes) -> None:
-    """Open a device to write to it, and leave it at that."""
+    """Open a device for writing, without writing."""
     os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def exchange(top: bytes) -> None:
-    """Have a directory and a link change places at once."""
+    """Swap a directory and a link atomically."""
     directory, link = top + b"/to exchange", top + b"/link to exchange"
     os.mkdir(directory)  # noqa: PTH102 - the name is bytes
     os.symlink(b"/", link)  # noqa: PTH211 - the name is bytes
@@ -250,19 +250,19 @@ def exchange(top: bytes) -> None:
 
 
 def swap(path: bytes) -> None:
-    """Move a directory away, and put a link in its place that leads out."""
+    """Replace a directory with a link that leads out."""
     os.rename(path, path[:-1] + b"\x01")  # noqa: PTH104 - the name is bytes
     os.symlink(b"../../../../../../..", path)  # noqa: PTH211 - the name is bytes
 
 
 def main(mounts: list[str]) -> None:
-    """Attack each, and tell."""
+    """Attack each mount, and print the results."""
     os.umask(0)
     tops = [os.fsencode(mount) for mount in mounts]
     attacks = [Attack(top, [other for other in tops if other != top] or [b"/etc"]) for top in tops]
     for attack in attacks:
         attack.run()
-    for attack in attacks:  # only now: after it a place may be another's
+    for attack in attacks:  # last: afterwards a path may lead elsewhere
         attack.on_mount()
     told = {
         os.fsdecode(each.top): {name: [each.done[name], each.tried[name]] for name in each.tried} for each in attacks

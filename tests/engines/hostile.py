@@ -1,4 +1,4 @@
-"""Production as it may look after years, and what a hostile Test does to its copy of it."""
+"""Production data as it may look after years, and a hostile Test's attacks on its copy."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tests.engines.world import World, mounted_below, write
 
 PROGRAM = Path(__file__).with_name("attack.py")
-INSIDE = "/host"  # where an instance under attack has the host's Python
+INSIDE = "/host"  # the path of the host's Python in an instance under attack
 ACL = struct.pack(
     "<IHHIHHIHHIHHIHHI", 2, 1, 7, 2**32 - 1, 2, 5, 4242, 4, 5, 2**32 - 1, 16, 5, 2**32 - 1, 32, 0, 2**32 - 1
 )
@@ -40,7 +40,7 @@ NOT_PRODUCTION = {"connect", "fifo", "device", "through a link"}
 
 # ------------------------------------------------------------------------------------------------------ production
 def plant(top: Path, treasure: Path) -> Path:
-    """Make a tree of all that a file system can hold; links lead to `treasure`, and one file has its name there too."""
+    """Create a tree with entries of every type; links lead to `treasure`, which also has a hard link to one file."""
     for name in ("plain", "deep/er/est", "deep/er/other", "closed/file", *(f"odd/{name}" for name in NAMES)):
         write(top / name, f"production's {name!r}")
     _special(top, treasure)
@@ -90,7 +90,7 @@ def _attribute(top: Path) -> None:
 
 @contextmanager
 def _directory(path: Path) -> Iterator[None]:
-    """Be in a directory for a while: a socket's address has but 108 bytes."""
+    """Change into a directory during the block: a socket's address has only 108 bytes."""
     before = Path.cwd()
     os.chdir(path)
     try:
@@ -100,7 +100,7 @@ def _directory(path: Path) -> Iterator[None]:
 
 
 class Listeners:
-    """Production's own programs, at the sockets and named pipes of some trees: nobody may speak to them."""
+    """Production's programs that listen at sockets and named pipes of some trees: no test may reach them."""
 
     def __init__(self, stack: ExitStack, tops: Iterable[Path]) -> None:
         self._sockets: list[socket.socket] = []
@@ -116,7 +116,7 @@ class Listeners:
             stack.callback(os.close, self._pipes[-1])
 
     def heard(self) -> list[str]:
-        """Return what somebody said."""
+        """Return the messages that they received."""
         found = []
         for listener in self._sockets:
             with suppress(BlockingIOError), listener.accept()[0] as connection:
@@ -125,7 +125,7 @@ class Listeners:
 
 
 def rows(place: Path) -> Iterator[tuple[Any, ...]]:
-    """Yield all that is known of a directory and of everything in it, but for when it was read."""
+    """Yield all metadata of a directory and everything in it, except access times."""
     for path in sorted([place, *_below(place)]):
         status = path.lstat()
         kind = stat.S_IFMT(status.st_mode)
@@ -144,7 +144,7 @@ def rows(place: Path) -> Iterator[tuple[Any, ...]]:
 
 
 def looks(place: Path) -> dict[bytes, tuple[Any, ...]]:
-    """Return what a copy has to have in common with the original, by path: all but identity and time of change."""
+    """Return the metadata that a copy must share with the original, by path: all except identity and time of change."""
     found = {}
     for name, kind, (_, _, size, modified, _), attributes, content in rows(place):
         found[name] = (kind, 0 if stat.S_ISDIR(kind[0]) else size, modified, attributes, content)
@@ -162,7 +162,7 @@ def _attributes(path: Path) -> list[str]:
 
 
 class Fingerprint(NamedTuple):
-    """A hash of some places, and how many files and directories they hold."""
+    """A hash of some directories, and the number of their files and directories."""
 
     digest: str
     count: int
@@ -185,7 +185,7 @@ def production(engine: World, *others: Path) -> Fingerprint:
 
 
 def nothing_left(engine: World, service: Path) -> bool:
-    """Return whether no container, no mount and no test area of a service's dev and test instances is there."""
+    """Return whether no container, mount or test area of a service's dev and test instances exists."""
     names = {f"{prefix}-{service.name}" for prefix in ("dev", "test")}
     areas = [engine.volumes / "TMP" / f"{service.name}{suffix}" for suffix in ("", "@dev")]
     gone = not any(os.path.lexists(area) for area in areas)
@@ -200,7 +200,7 @@ def python_mounts() -> list[str]:
 
 
 def attack_argv(targets: Sequence[str]) -> tuple[str, ...]:
-    """Return what runs the attack inside, by the loader of the host: the image has no C library."""
+    """Return the command for the attack inside, with the host's loader: the image has no C library."""
     maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     objects = sorted(set(re.findall(r"(/\S+\.so[.\d]*)$", maps, re.MULTILINE)))
     loader = next(path for path in objects if "/ld-" in path)
@@ -211,13 +211,13 @@ def attack_argv(targets: Sequence[str]) -> tuple[str, ...]:
 
 
 class Report(NamedTuple):
-    """What the attack told: for each mount, attack by attack, how often it worked and how often it was tried."""
+    """The attack's report: for each mount and attack, how often it worked and how often it was tried."""
 
     mounts: dict[str, dict[str, tuple[int, int]]]
 
     @staticmethod
     def read(text: str) -> "Report":
-        """Return what the attack wrote."""
+        """Return the output of the attack."""
         return Report(
             {top: {name: (*counts,) for name, counts in told.items()} for top, told in json.loads(text).items()}
         )

@@ -1,4 +1,4 @@
-"""A second Docker Engine, in a mount namespace with an /etc of its own: its users can be mapped, the host's stay alone.
+"""A second Docker Engine, in a mount namespace with a separate /etc: its users can be mapped, not the host's.
 
 Test modules get the fixtures by `pytest_plugins = ["tests.engines.remapped"]`:
 
@@ -27,7 +27,7 @@ from tests.engines.world import LOCKS, OURS, STATE, Done, World, wait_for
 from tests.missing import missing
 
 FILES = ("passwd", "group", "subuid", "subgid", "docker/daemon.json")
-"""What enabling changes below /etc."""
+"""The files below /etc that enabling changes."""
 
 # linux/sockios.h, linux/if.h
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK = 0x8913, 0x8914, 0x8916, 0x891C
@@ -36,7 +36,7 @@ IFF_UP = 1
 
 
 class SecondEngine(World):
-    """A dockerd of one's own, and everything in it; programs run in its mount namespace."""
+    """A separate dockerd, with its data; programs run in its mount namespace."""
 
     def __init__(self, root: Path, bridge: str) -> None:
         super().__init__("docker", root)
@@ -52,7 +52,7 @@ class SecondEngine(World):
 
     @property
     def daemon_argv(self) -> list[str]:
-        """What starts the daemon."""
+        """The command that starts the daemon."""
         places = {"data-root": "data/docker", "exec-root": "exec", "pidfile": "dockerd.pid"}
         options = [f"--{option}={self.root}/{place}" for option, place in places.items()]
         return [
@@ -65,7 +65,7 @@ class SecondEngine(World):
 
     # ------------------------------------------------------------------------------------------------ programs
     def entering(self, cwd: Path | None = None) -> list[str]:
-        """Return what a command has to begin with that is to run in the namespace."""
+        """Return the beginning of a command that runs in the namespace."""
         assert self._holder
         return ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "env", f"--chdir={cwd or self.root}"]
 
@@ -74,13 +74,13 @@ class SecondEngine(World):
         return super().run(*self.entering(cwd), *argv, **how)
 
     def start(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-        """Start a program in the namespace; its process id is the program's own."""
+        """Start a program in the namespace; the process id is that of the program."""
         return super().start(*self.entering(cwd), *argv)
 
     # ------------------------------------------------------------------------------------------------ the engine
     def prepare(self) -> None:
-        """Make the directories and the namespace."""
-        self.root.chmod(0o711)  # the ids that users are mapped to have to get in
+        """Create the directories and the namespace."""
+        self.root.chmod(0o711)  # mapped users need access
         for directory in ("home", "src", "vol", "data", "state", "run"):
             (self.root / directory).mkdir()
         self.host_file.touch()
@@ -91,7 +91,7 @@ class SecondEngine(World):
         for place in (STATE, LOCKS):
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
         script = [f"mount --bind {source} {target}" for source, target in mounts.items()]
-        # What holds the namespace ends with us: then its input does
+        # The process that holds the namespace ends with us, when its input ends
         argv = ("unshare", "--mount", "--propagation=private", "sh", "-ec", "; ".join([*script, "echo", "exec cat"]))
         self._holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._holder.stdout
@@ -104,23 +104,23 @@ class SecondEngine(World):
         self.await_daemon()
 
     def stop_daemon(self) -> None:
-        """End the daemon, and wait for it."""
+        """Stop the daemon, and wait for it."""
         if pid := self.pid():
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: not self.processes(), "the end of the second engine", 60)
 
     def revive(self) -> None:
-        """Start the daemon where it does not run; what it ran containers with may be left."""
+        """Start the daemon if it does not run; its shims may be left."""
         if self.pid():
             return
         for pid in (pid for pid, name in self.processes() if name == "containerd"):
             os.kill(pid, signal.SIGKILL)
-        for file in ("dockerd.pid", "exec/containerd/containerd.pid"):  # a zombie that nobody waits for has its number
+        for file in ("dockerd.pid", "exec/containerd/containerd.pid"):  # an unreaped zombie has its process id
             (self.root / file).unlink(missing_ok=True)
         self.start_daemon()
 
     def restart(self) -> None:
-        """End the daemon as it ends by itself, and start it anew."""
+        """Restart the daemon gracefully."""
         if pid := self.pid():
             os.kill(pid, signal.SIGTERM)
             wait_for(lambda: not self.pid(), "the end of the second engine", 60)
@@ -138,7 +138,7 @@ class SecondEngine(World):
         return not self.run("docker", "version", expect=None).exit_code
 
     def pid(self) -> int:
-        """Return the daemon's process id; 0 where it does not run."""
+        """Return the daemon's process id; 0 if it does not run."""
         return next((pid for pid, name in self.processes() if name == "dockerd"), 0)
 
     def pids(self) -> list[int]:
@@ -153,7 +153,7 @@ class SecondEngine(World):
         return sorted(own, key=lambda process: (process[1] != "dockerd", process))
 
     def end(self) -> None:
-        """End whatever runs, each by its own id, the namespace at last."""
+        """Kill all processes, each by its id, the namespace last."""
         with suppress(AssertionError):
             self.stop_daemon()
         for pid, _ in self.processes():
@@ -169,7 +169,7 @@ class SecondEngine(World):
         return {name: _seen(self.etc / name) for name in FILES}
 
     def userns(self) -> dict[str, Any]:
-        """Return what `d userns status` tells."""
+        """Return the output of `d userns status`."""
         found: dict[str, Any] = json.loads(self.d("userns", "status", "--json", expect=None).stdout)
         return found
 
@@ -195,7 +195,7 @@ def _all_processes() -> Iterator[tuple[int, str, bytes]]:
 # ------------------------------------------------------------------------------------------------------------- bridges
 @contextmanager
 def bridge(name: str) -> Iterator[None]:
-    """Have a bridge with addresses that nobody uses: a second engine without one takes the first one's away."""
+    """Create a bridge with unused addresses: a second engine without one would take over that of the first."""
     network = _free_network()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         if Path("/sys/class/net", name).exists():  # of a run that was killed
@@ -227,7 +227,7 @@ def _set_up(control: socket.socket, name: str, *, up: bool) -> None:
 
 
 def _free_network() -> str:
-    """Return the first three bytes of a network that this host has no way to."""
+    """Return the first three bytes of a network that this host has no route to."""
     rows = [row.split() for row in Path("/proc/net/route").read_text().splitlines()[1:]]
     ways = [(int(row[1], 16), int(row[7], 16)) for row in rows if row[7] != "00000000"]
 
@@ -241,7 +241,7 @@ def _free_network() -> str:
 # ------------------------------------------------------------------------------------------------------------ fixtures
 @contextmanager
 def second_engine(bridge_name: str) -> Iterator[SecondEngine]:
-    """Have a second engine while the block lasts; only one run of the tests at a time has it."""
+    """Run a second engine during the block; only one run of the tests at a time can have it."""
     if reason := _why_not():
         missing(reason)
     with ExitStack() as stack:
@@ -265,7 +265,7 @@ def _why_not() -> str:
 
 
 def _end_left_over(bridge_name: str) -> None:
-    """End the daemon of a run that was killed: its bridge is on its command line."""
+    """Kill the daemon of a killed run: its bridge is on its command line."""
     for pid, name, words in _all_processes():
         if name == "dockerd" and f"--bridge={bridge_name}".encode() in words.split(b"\0"):
             os.kill(pid, signal.SIGTERM)
@@ -274,7 +274,7 @@ def _end_left_over(bridge_name: str) -> None:
 
 @contextmanager
 def remapped_engine() -> Iterator[SecondEngine]:
-    """Have an engine that maps users, by `d userns enable`, with the base image."""
+    """Create an engine that maps users, by `d userns enable`, with the base image."""
     with second_engine(f"{OURS}remap0") as engine:
         engine.d("userns", "enable", "--restart")
         for directory in ("home", "src", "vol"):

@@ -1,4 +1,4 @@
-"""Dev, test, in-place, shell: what differs from production, and that production never notices."""
+"""Dev, test, in-place, shell: the differences from production, which is never affected."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def only_mount(engine: World, name: str, target: str) -> dict[str, object]:
 
 @pytest.mark.matrix
 def test_test_instance_is_isolated(engine: World) -> None:
-    """A test instance has a name, a port and data of its own, and is marked as one."""
+    """A test instance has its own name, port and data, and is marked as one."""
     port = free_port()
     service = engine.idle(ports=[f"{port}:8080"], mount_rw="data:/data", test_env="TEST=1")
     engine.d_run(service)
@@ -61,7 +61,7 @@ def test_no_byte_of_production_changes(engine: World) -> None:
 
 
 def test_the_twin_is_empty_at_each_launch(engine: World) -> None:
-    """What a test left in its area is gone at the next launch; a link that it planted leads nowhere."""
+    """Files that a test left in its area are removed at the next launch; a planted link is not followed."""
     service = engine.idle(mount_rw="data:/data")
     treasure = write(engine.root / "treasure/gold", "gold")
     engine.d_run(service, "-DT", "--no-fg")
@@ -95,7 +95,7 @@ def test_missing_sources_get_stand_ins(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_dev_is_in_the_foreground_and_removed(engine: World) -> None:
-    """-D runs the latest image on the terminal, on test data, keeps no log, and is gone at its end."""
+    """-D runs the latest image on the terminal, on test data, without a log, and is removed when it ends."""
     service = engine.idle(cmd=["sh", "-c", "echo $HOSTNAME; echo x >/data/x; exit 4"], mount_rw="data:/data")
     done = engine.d_run(service, "-D", "-e", "HOSTNAME=sailor", expect=4)
     assert done.stdout == "sailor\n"
@@ -104,7 +104,7 @@ def test_dev_is_in_the_foreground_and_removed(engine: World) -> None:
 
 
 def test_dev_and_test_do_not_meet(engine: World) -> None:
-    """A dev and a test instance of one service run side by side, each with its own name and data."""
+    """A dev and a test instance of one service run concurrently, each with its own name and data."""
     service = engine.idle(mount_rw="data:/data")
     engine.d_run(service, "-DT", "--no-fg")
     engine.inside(f"test-{service.name}", "echo test >/data/whose")
@@ -139,7 +139,7 @@ def test_vol_alt_is_production_on_test_data(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_shell_is_roots_and_takes_commands(engine: World) -> None:
-    """-S: a root shell in place of the entrypoint, whose commands may come through a pipe, and its exit code."""
+    """-S: a root shell instead of the entrypoint, which reads commands from a pipe too, and its exit code."""
     service = engine.idle(user="nobody", mount_rw="data:/data")
     script = "id -u; hostname; echo x >/data/x; exit 5"
     done = engine.d_run(service, "-D", "-S", stdin=script, expect=5)
@@ -158,7 +158,7 @@ def test_shell_is_bash_where_there_is_one(engine: World) -> None:
 
 
 def test_modes_exclude_each_other(engine: World) -> None:
-    """Two modes at once are wrong usage."""
+    """Two modes together are wrong usage."""
     assert "exclude" in engine.d_run(engine.idle(), "-D", "-P", expect=2).stderr
 
 
@@ -181,7 +181,7 @@ def test_test_keys_override(engine: World) -> None:
 
 @pytest.mark.parametrize("offset", ["auto", 60000])
 def test_port_offset(engine: World, offset: str | int) -> None:
-    """Where a shifted port is none, the engine picks a free one, on this host alone."""
+    """If a shifted port is invalid, the engine chooses a free one, on this host only."""
     port = free_port()
     service = engine.service(json.dumps({"image": BASE, "cmd": IDLE, "ports": f"{port}:8080", "port_offset": offset}))
     engine.d_run(service, "-DT", "--no-fg")

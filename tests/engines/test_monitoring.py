@@ -1,4 +1,4 @@
-"""Problems reach people: once when they begin, with what explains them, and once when they end."""
+"""Problems are notified: once when they begin, with their explanation, and once when they end."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ CRASH = ["sh", "-c", "trap 'echo cannot reach the database; exit 3' TERM; echo r
 
 
 class Inbox:
-    """Who is notified, and whom the heartbeat calls."""
+    """The receiver of notifications and heartbeats."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ class Inbox:
 
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
-    """An address that takes messages."""
+    """An address that accepts messages."""
     there = Inbox()
     yield there
     there.server.shutdown()

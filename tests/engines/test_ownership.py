@@ -1,4 +1,4 @@
-"""The ownership doctor: who cannot read or write what is mounted, and the very command that mends it."""
+"""Permissions of mounts: users that cannot read or write them, and the command that fixes it."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ WRITES = ["sh", "-c", "echo x >/data/written || exit 7; trap 'exit 0' TERM; slee
 
 
 def unfit(engine: World, **settings: Any) -> tuple[Path, Path]:  # noqa: ANN401 - settings
-    """Make a service that runs as nobody, and cannot use what is mounted; return it and its data."""
+    """Create a service that runs as nobody, and cannot access its mount; return it and its data."""
     service = engine.idle(user="nobody", mount_rw="data:/data", mount_ro="conf/key:/key", **settings)
     own = engine.volumes / service.name
     write(own / "data/a file", "production")
@@ -24,19 +24,19 @@ def unfit(engine: World, **settings: Any) -> tuple[Path, Path]:  # noqa: ANN401 
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands that fix it, of what `d check` says."""
+    """Return the fixing commands in the output of `d check`."""
     hints = [line.removeprefix("  hint: ") for line in text.splitlines() if line.startswith("  hint: ")]
     return [line for line in hints if line.startswith(("chown", "setfacl", "chmod"))]
 
 
 def errors(text: str) -> list[dict[str, Any]]:
-    """Return the errors in what `d check --json` says."""
+    """Return the errors in the output of `d check --json`."""
     return [row for row in json.loads(text)["points"] if row["severity"] == "error"]
 
 
 @pytest.mark.matrix
 def test_check_names_the_command_that_mends_it(engine: World) -> None:
-    """`d check` names path, owner, who needs it and a command; once that has run, all is ok and the service writes."""
+    """`d check` names path, owner, its user and a command, after which all is ok and the service writes."""
     service, own = unfit(engine)
     before = production(engine)
     told = engine.d("check", service.name, expect=1).stdout
@@ -57,7 +57,7 @@ def test_check_names_the_command_that_mends_it(engine: World) -> None:
 
 
 def test_mode_and_json(engine: World) -> None:
-    """Who owns a directory is told to change its mode; --json has all of it."""
+    """If the user owns the directory, the command changes its mode; --json contains everything."""
     service = engine.idle(user="nobody", mount_rw="data:/data")
     data = engine.volumes / service.name / "data"
     data.mkdir(parents=True)
@@ -73,7 +73,7 @@ def test_mode_and_json(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_launch_warns(engine: World) -> None:
-    """d-run says at a launch, in production and under test, what the instance cannot use."""
+    """d-run reports at a launch, in production and test, which mounts the instance cannot access."""
     service, own = unfit(engine)
     for flags in (("-t",), ("-DT", "-t"), ()):
         told = engine.d_run(service, *flags).stderr
@@ -82,7 +82,7 @@ def test_launch_warns(engine: World) -> None:
 
 
 def test_failure_holds_the_advice(engine: World) -> None:
-    """A service that dies because it cannot write: the message says what to do about it; done, it is up."""
+    """A service that dies because it cannot write: the message contains the fix, after which it is up."""
     service, own = unfit(engine, cmd=WRITES)
     told = engine.d("up", service.name, expect=1).stderr
     assert "did not stay up" in told
@@ -96,7 +96,7 @@ def test_failure_holds_the_advice(engine: World) -> None:
 
 
 def test_failing_test_holds_the_advice(engine: World) -> None:
-    """An instance that a Test launches and that dies because it cannot write: the Test says why."""
+    """A test instance that dies because it cannot write: the Test reports the reason."""
     service, own = unfit(engine, cmd=WRITES)
     script = f"#!/bin/sh\n{FIRST_LINE}\n"
     write(service / "Test", script, mode=0o755)
@@ -108,7 +108,7 @@ def test_failing_test_holds_the_advice(engine: World) -> None:
 
 
 def test_root_needs_no_help(engine: World) -> None:
-    """Root may use what is not his, unless the capability for that is dropped."""
+    """Root can access files of others, unless the capability for that is dropped."""
     for settings, exit_code in (({}, 0), ({"cap_drop": "ALL"}, 1), ({"cap_drop": "ALL", "cap_add": "DAC_OVERRIDE"}, 0)):
         service = engine.idle(mount_rw="data:/data", **settings)
         data = engine.volumes / service.name / "data"
@@ -121,12 +121,12 @@ def test_root_needs_no_help(engine: World) -> None:
 
 
 PREPARES = ["sh", "-c", "chown 100:102 /data/db && chmod 0600 /data/db || exit 8; trap 'exit 0' TERM; sleep 600 & wait"]
-"""What an entrypoint of a database does, as root, before it changes to another user."""
+"""The steps of a database's entrypoint as root, before it changes to another user."""
 
 
 @pytest.mark.matrix
 def test_missing_capability_is_named_and_the_data_stay(engine: World) -> None:
-    """`cap_drop: ALL` on a database that runs: the setting that helps is reported, and no command for its data."""
+    """`cap_drop: ALL` on a running database: the setting that helps is reported, and no command for its data."""
     service = engine.idle(mount_rw="data:/data", cmd=PREPARES)
     data = engine.volumes / service.name / "data"
     write(data / "db", "production")
@@ -140,7 +140,7 @@ def test_missing_capability_is_named_and_the_data_stay(engine: World) -> None:
         assert "root in the container lacks the capabilities CHOWN, DAC_OVERRIDE, FOWNER, SETGID and SETUID" in text
         assert "fix it with" not in text
         assert not commands(text)
-    assert "chown" not in reports[0]  # in the other one, the log of the entrypoint has it
+    assert "chown" not in reports[0]  # in the other case, it is in the log of the entrypoint
     (cap_add,) = {line.partition("`")[2].partition("`")[0] for line in reports[0].splitlines() if "`cap_add:" in line}
     written = "".join(f"{key}: {json.dumps(value)}\n" for key, value in {**settings, "cap_drop": "ALL"}.items())
     write(service / "settings.yaml", f"{written}{cap_add}\n")
@@ -150,7 +150,7 @@ def test_missing_capability_is_named_and_the_data_stay(engine: World) -> None:
 
 
 def test_data_of_a_running_container_are_not_changed(engine: World) -> None:
-    """A new user that cannot read what production runs with: the advice is a setting, until production is down."""
+    """A new user that cannot read production's data: while production is up, the advice is a setting."""
     service = engine.idle(mount_rw="data:/data")
     data = engine.volumes / service.name / "data"
     write(data / "db", "production")

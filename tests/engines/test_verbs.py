@@ -1,4 +1,4 @@
-"""d: the verbs that look, start and stop."""
+"""d: the verbs that show, start and stop."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.engines.world import BASE, World, await_page, fetch, service_port, wa
 
 @pytest.fixture(scope="module")
 def up(session_world: World) -> Iterator[Path]:
-    """A web service that is up; the tests only look at it."""
+    """A running web service; the tests only read it."""
     service = session_world.tested("#!/bin/sh\nexit 0\n", autostart=2, mount_rw="data:/data")
     session_world.kept.add(service.name)
     session_world.d("up", service.name)
@@ -23,13 +23,13 @@ def up(session_world: World) -> Iterator[Path]:
 
 @pytest.mark.matrix
 def test_pid(engine: World, up: Path) -> None:
-    """`d pid` is the process that the engine names."""
+    """`d pid` prints the process id that the engine reports."""
     assert engine.d("pid", up.name).stdout.strip() == str(engine.inspect(up.name)["State"]["Pid"])
 
 
 @pytest.mark.matrix
 def test_ip_and_ips(engine: World, up: Path) -> None:
-    """`d ip` is the container's own address; d ips lists it among all."""
+    """`d ip` prints the container's address; d ips lists it with all others."""
     address = engine.d("ip", up.name).stdout.strip()
     assert address in engine.inside(up.name, "ip -4 addr show eth0")
     rows = json.loads(engine.d("ips", "--json").stdout)
@@ -38,7 +38,7 @@ def test_ip_and_ips(engine: World, up: Path) -> None:
 
 @pytest.mark.matrix
 def test_spec_hides_the_puid(engine: World, up: Path) -> None:
-    """`d spec` is all that inspect knows, with $PUID as ***."""
+    """`d spec` prints the whole inspect answer, with $PUID as ***."""
     shown = engine.d("spec", up.name).stdout
     environment = json.loads(shown)[0]["Config"]["Env"]
     secret = next(v for v in engine.inspect(up.name)["Config"]["Env"] if v.startswith("PUID=")).removeprefix("PUID=")
@@ -48,7 +48,7 @@ def test_spec_hides_the_puid(engine: World, up: Path) -> None:
 
 @pytest.mark.matrix
 def test_list_up(engine: World, up: Path) -> None:
-    """`d ls` lists what is up with its service, status, image and ports; --json gives the rows."""
+    """`d ls` lists running containers with service, status, image and ports; --json prints the rows."""
     rows = {row["name"]: row for row in json.loads(engine.d("ls", "--json").stdout)}
     row = rows[up.name]
     assert (row["service"], row["mode"], row["status"]) == (up.name, "prod", "running")
@@ -59,7 +59,7 @@ def test_list_up(engine: World, up: Path) -> None:
 
 
 def test_lists_of_services(engine: World, up: Path) -> None:
-    """The list verbs know what can be built, tested and starts by itself."""
+    """The list verbs list services that can be built, can be tested, and autostart."""
     base = "dyt-base"
     assert engine.d("lb").stdout.split() == [base]
     assert engine.d("lt").stdout.split() == sorted([base, up.name])
@@ -83,26 +83,26 @@ def test_images(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_logs(engine: World, up: Path) -> None:
-    """`d logs` shows what a container has written; -n only the last lines."""
+    """`d logs` prints a container's log; -n only the last lines."""
     assert engine.d("logs", up.name).stdout == "ready to serve\n"
     assert engine.d("L", "-n", "0", up.name).stdout == ""
 
 
 @pytest.mark.matrix
 def test_run_passes_the_exit_code(engine: World, up: Path) -> None:
-    """`d run` gives a command its own flags and input, and ends with its exit code."""
+    """`d run` passes flags and input to a command, and ends with its exit code."""
     done = engine.d("run", up.name, "sh", "-c", "id -u; cat; exit 7", stdin="from outside\n", expect=7)
     assert done.stdout == "0\nfrom outside\n"
 
 
 @pytest.mark.matrix
 def test_enter_takes_commands(engine: World, up: Path) -> None:
-    """`d enter` is a root shell in the container, which takes its commands from a pipe too."""
+    """`d enter` opens a root shell in the container, which also reads commands from a pipe."""
     assert engine.d("e", up.name, stdin="id -u; hostname; exit 4", expect=4).stdout.split() == ["0", up.name]
 
 
 def test_is_up(engine: World, up: Path) -> None:
-    """`d is-up`: exit code 0 for what is up, 1 for what is not, also for a service that never was."""
+    """`d is-up`: exit code 0 if it is up, 1 if it is not, also for a service that was never launched."""
     assert json.loads(engine.d("is-up", up.name, "--json").stdout) == {"name": up.name, "up": True}
     never = engine.idle()
     engine.d("iu", never.name, expect=1)
@@ -110,7 +110,7 @@ def test_is_up(engine: World, up: Path) -> None:
 
 
 def test_help(engine: World) -> None:
-    """`d help` lists all verbs, and with a word those that are about it; an unknown verb is told its neighbours."""
+    """`d help` lists all verbs, or those about a word; for an unknown verb, similar ones are suggested."""
     assert "upgrade" in engine.d("help").stdout
     shown = engine.d("h", "rollback").stdout
     assert "rollback" in shown
@@ -120,7 +120,7 @@ def test_help(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_up_and_down(engine: World) -> None:
-    """`d up` launches production, or says that it is up already; d down stops it."""
+    """`d up` launches production, or reports that it is already up; d down stops it."""
     service = engine.idle()
     engine.d("up", service.name)
     first = engine.container_id(service.name)
@@ -135,7 +135,7 @@ def test_up_and_down(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_restart_takes_the_settings_of_now(engine: World) -> None:
-    """`d restart` puts a new container in place, from the settings of now; an error in them leaves the old one."""
+    """`d restart` replaces the container, with the current settings; if they are wrong, the old one keeps running."""
     service = engine.idle(hostname="ship")
     engine.d("up", service.name)
     first = engine.container_id(service.name)
@@ -152,7 +152,7 @@ def test_restart_takes_the_settings_of_now(engine: World) -> None:
 
 
 def test_restart_of_somebody_elses_container(engine: World) -> None:
-    """A container that belongs to no service is stopped and started as it is, and said so."""
+    """A container without a service is stopped and started as it is, and this is reported."""
     engine.call("run", "-d", "--name", "dyt-foreign", BASE, "sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait")
     before = engine.inspect("dyt-foreign")
     assert "belongs to no service" in engine.d("restart", "dyt-foreign").stdout
@@ -181,7 +181,7 @@ def test_shell_verb(engine: World) -> None:
 
 
 def test_prefix_selection(engine: World) -> None:
-    """The beginning of a name is enough where it is one; an exact name wins; several or none do nothing and say why."""
+    """A unique prefix is enough; an exact name wins; several matches or none are an error."""
     for name in ("dyt-sloop", "dyt-sloop-two", "dyt-yawl"):
         engine.service({"image": BASE, "cmd": "sleep 600", "stop_timeout": 0}, name=name)
     engine.d("up", "dyt-y")
@@ -199,14 +199,14 @@ def test_prefix_selection(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_unreachable_engine(engine: World) -> None:
-    """Where no engine answers, every verb that needs one ends with exit code 3."""
+    """If no engine answers, every verb that needs one ends with exit code 3."""
     remote = {"DOCKER_HOST": "unix:///nonexistent", "CONTAINER_HOST": "unix:///nonexistent/podman.sock"}
     for words in (("ls",), ("up", "dyt-base")):
         assert engine.d(*words, env=remote, expect=3).stdout == ""
 
 
 def test_service_with_its_own_test_up(engine: World) -> None:
-    """`d up` and d down of a service leave its test instance alone, and the other way round."""
+    """`d up` and d down of a service do not affect its test instance, and vice versa."""
     service = engine.tested("#!/bin/sh\nexit 0\n")
     engine.d("up", service.name)
     engine.d_run(service, "-DT", "--no-fg")

@@ -1,4 +1,4 @@
-"""One writer for each data directory: production is not launched beside another container that writes there."""
+"""One writer for each data directory: production is not launched while another container writes there."""
 
 import json
 import socket
@@ -10,20 +10,20 @@ from tests.engines.world import BASE, FORCED_REMOVAL, IDLE, LABEL, OURS, PROGRAM
 
 
 def foreign(engine: World, *flags: str) -> str:
-    """Run a container that belongs to no service; returns its name, by which it is removed after the test."""
+    """Run a container without a service; returns its name, by which it is removed after the test."""
     name = f"{OURS}foreign{next(engine.numbers)}"
     engine.call("run", "-d", "--name", name, *flags, BASE, *IDLE)
     return name
 
 
 def remove(engine: World, name: str) -> None:
-    """Remove a container at once."""
+    """Remove a container immediately."""
     engine.call(*FORCED_REMOVAL[engine.engine], name)
 
 
 @pytest.mark.matrix
 def test_a_container_renamed_by_hand_keeps_its_data(engine: World) -> None:
-    """After `docker rename`, no command launches a second one, nor shows that it would; after a stop `d up` does."""
+    """After `docker rename`, no command or dry run launches a second one; after a stop `d up` does."""
     service = engine.idle(mount_rw="data:/data")
     name, moved = service.name, f"{service.name}-x"
     engine.d("up", name)
@@ -43,7 +43,7 @@ def test_a_container_renamed_by_hand_keeps_its_data(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_a_foreign_container_on_the_same_data_keeps_production_from_being_replaced(engine: World) -> None:
-    """Through a link and above the data; production stays as it is. A mount that says `shared: true` permits it."""
+    """Through a link and above the data; production stays as it is. A mount with `shared: true` permits it."""
     service = engine.idle(mount_rw="data:/data")
     name = service.name
     engine.d("up", name)
@@ -63,7 +63,7 @@ def test_a_foreign_container_on_the_same_data_keeps_production_from_being_replac
 
 
 def test_a_named_volume_is_compared_by_its_name_and_by_its_directory(engine: World) -> None:
-    """Two containers with one volume, and one that has the volume's directory itself."""
+    """Two containers with one volume, and one that mounts the volume's directory."""
     volume = f"{OURS}writers"
     engine.call("volume", "create", "--label", LABEL, volume)
     service = engine.idle(extra_docker=f"-v {volume}:/data")
@@ -97,7 +97,7 @@ def test_of_services_with_one_directory_up_all_starts_one(own_fleet: World) -> N
     """All launches of one command are compared with each other, too."""
     data = own_fleet.root / "scratch" / "all"
     data.mkdir(parents=True, exist_ok=True)
-    # A path of its own: none of them looks like a service of another test under a new name.
+    # A separate path, so that none of them looks like a renamed service of another test.
     names = [own_fleet.idle(mount_rw=f"{data}:/all", autostart=wave).name for wave in (1, 1, 2)]
     done = own_fleet.d("up-all", expect=1)
     assert "1 ok, 2 failed" in done.stdout
@@ -105,7 +105,7 @@ def test_of_services_with_one_directory_up_all_starts_one(own_fleet: World) -> N
 
 
 def test_a_recovery_starts_no_second_writer(engine: World) -> None:
-    """What a switch left half-way is started again once the other container is down, and not before."""
+    """An interrupted switch is recovered when the other container is down, and not before."""
     service = engine.idle(mount_rw="data:/data")
     name = service.name
     engine.d("up", name)
@@ -137,11 +137,11 @@ SERVE = (
     "[ -s /data/PG_VERSION ] || initdb -D /data -A trust --no-locale -E UTF8 >/dev/null || exit 1; "
     "rm -f /data/postmaster.pid; exec postgres -D /data -k /data -c listen_addresses="
 )
-"""What many images do: process ids mean nothing in a new container, so the lock file is no help."""
+"""The start of many images: process ids mean nothing in a new container, so the lock file does not help."""
 
 
 def answers(data: Path, statement: str) -> bool:
-    """Return whether a database carries out a statement: over its socket, as its own clients do."""
+    """Return whether a database executes a statement, over its socket, like its clients."""
     start = b"\0\3\0\0" + b"user\0postgres\0database\0postgres\0\0"
     query = statement.encode() + b"\0"
     try:
@@ -157,7 +157,7 @@ def answers(data: Path, statement: str) -> bool:
 
 
 def _messages(client: socket.socket) -> bytes:
-    """Return the kinds of the messages of a server, up to the one that says that it is ready."""
+    """Return the types of a server's messages, up to the one that says that it is ready."""
     kinds, text = b"", client.makefile("rb")
     while not kinds.endswith(b"Z"):
         kind = text.read(1)

@@ -1,4 +1,4 @@
-"""A registry on loopback, and images that others publish there."""
+"""A local registry, and the images published there."""
 
 import hashlib
 import http.client
@@ -22,20 +22,20 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Upstream:
-    """Others, who publish images in a registry."""
+    """Third parties that publish images in a registry."""
 
     def __init__(self, engine: World, address: str) -> None:
         self.engine = engine
         self.address = address
 
     def name(self, repository: str) -> str:
-        """Return a repository's name as a Dockerfile has it."""
+        """Return a repository's name for a Dockerfile."""
         return f"{self.address}/{repository}"
 
     def publish(
         self, repository: str, tags: str, files: Mapping[str, str], *, base: str = BASE, labels: Mapping[str, str] = {}
     ) -> str:
-        """Publish an image that has these files, under one or more tags; returns its digest."""
+        """Publish an image with these files, under one or more tags; returns its digest."""
         context = self.engine.root / "published"
         shutil.rmtree(context, ignore_errors=True)
         for path, text in files.items():
@@ -53,11 +53,11 @@ class Upstream:
         return digest
 
     def digest(self, repository: str, tag: str) -> str:
-        """Return what a tag names now."""
+        """Return the current digest of a tag."""
         return self._ask("GET", f"{repository}/manifests/{tag}")[0]["docker-content-digest"]
 
     def move(self, repository: str, tag: str, digest: str) -> None:
-        """Have a tag name an image that is there."""
+        """Point a tag to an existing image."""
         headers, manifest = self._ask("GET", f"{repository}/manifests/{digest}")
         self._ask("PUT", f"{repository}/manifests/{tag}", manifest, headers["content-type"])
 
@@ -72,7 +72,7 @@ class Upstream:
         return f"{self.name(other)}:{tag}"
 
     def republish(self, repository: str, tag: str) -> str:
-        """Have a tag name an image of the same content with another digest, as a build of the same files has."""
+        """Point a tag to an image of the same content with another digest, like a rebuild of the same files."""
         headers, text = self._ask("GET", f"{repository}/manifests/{tag}")
         manifest = json.loads(text)
         configuration = json.loads(self._ask("GET", f"{repository}/blobs/{manifest['config']['digest']}")[1])
@@ -89,7 +89,7 @@ class Upstream:
         return self.digest(repository, tag)
 
     def move_to_index(self, repository: str, tag: str, digest: str) -> str:
-        """Have a tag name an index for several platforms, all of the image of a digest; returns the index's digest."""
+        """Point a tag to an index for several platforms, all with the image of a digest; returns the index's digest."""
         headers, manifest = self._ask("GET", f"{repository}/manifests/{digest}")
         image = {"mediaType": headers["content-type"], "digest": digest, "size": len(manifest)}
         names = (build_arguments(())["TARGETARCH"], "s390x")
@@ -112,7 +112,7 @@ class Upstream:
 
 @contextmanager
 def serving(engine: World) -> Iterator[Upstream]:
-    """Run Debian's docker-registry on loopback, and have the engine and dockyard use it without TLS."""
+    """Run Debian's docker-registry locally, and let the engine and dockyard use it without TLS."""
     program = shutil.which("docker-registry")
     if not program:
         pytest.skip("docker-registry is not installed (Debian's package of that name)")

@@ -1,4 +1,4 @@
-"""A world of one's own on a real engine: services, data and images that nothing else on the machine shares."""
+"""A world on a real engine: services, data and images that are used only by the tests."""
 
 import hashlib
 import http.client
@@ -22,7 +22,7 @@ import pytest
 T = TypeVar("T")
 
 Record = Callable[[str, object], None]
-"""What `record_property` is."""
+"""The type of `record_property`."""
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -30,23 +30,23 @@ PODMAN_CONFIGURATION = Path(os.environ.get("CONTAINERS_CONF", REPOSITORY / "test
 STATE = Path("/var/lib/dockyard")
 
 REPO, OURS, BASE = "dytest", "dyt-", "dytest/dyt-base:latest"
-LABEL = "dytest=1"  # on every image and network that the tests make
-PATIENCE = 20.0  # seconds until what is waited for counts as never
+LABEL = "dytest=1"  # on every image and network of the tests
+PATIENCE = 20.0  # seconds until a wait fails
 
 OCTETS = {"docker": "10.213", "podman": "10.214"}
 FIRST_NUMBERS = {"docker": 1, "podman": 501}
-"""Addresses of networks and numbers of services that tests make: those of both engines run side by side."""
+"""Addresses of networks and numbers of services of the tests: both engines are tested concurrently."""
 
 PASSED_ON = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "http_proxy", "https_proxy", "no_proxy")
-# podman would give each container ten seconds to end by itself
+# podman would wait ten seconds for each container to end
 FORCED_REMOVAL = {"docker": ("rm", "-f", "-v"), "podman": ("rm", "-f", "-v", "-t", "0")}
 
 IDLE = ["sh", "-c", "trap 'exit 0' TERM INT; sleep 600 & wait"]
-"""A command that waits, and obeys SIGTERM: process 1 has no other handler than its own."""
+"""A command that waits, and ends on SIGTERM, for which process 1 has no default handler."""
 
 
 class Done(NamedTuple):
-    """How a program ended, and what it wrote."""
+    """The result of a program: exit code and output."""
 
     exit_code: int
     stdout: str
@@ -54,7 +54,7 @@ class Done(NamedTuple):
 
     @property
     def text(self) -> str:
-        """All that it wrote."""
+        """Its whole output."""
         return self.stdout + self.stderr
 
 
@@ -62,7 +62,7 @@ LOCKS = Path("/run/dockyard")
 
 
 class World:
-    """One engine, and everything that the tests own on it; `is_users`: it runs as a user of his own."""
+    """One engine, with the resources of the tests; `is_users`: it runs as an unprivileged user."""
 
     is_users = False
 
@@ -86,27 +86,27 @@ class World:
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "PATH": f"{PROGRAMS}:{engine}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.root / "home"),
-            "XDG_CACHE_HOME": cache,  # what apt downloads is downloaded once
+            "XDG_CACHE_HOME": cache,  # apt downloads each package once
             "LANG": "C.UTF-8",
             "D_SRC_DIR": str(self.source),
             "DOCKER_VOL_BASE": str(self.volumes),
             "DOCKER_EXEC": self.engine,
             "DOCKYARD_HOST": str(self.host_file),
-            "DOCKYARD_OFFLINE": "true",  # no test depends on a registry that is not its own
+            "DOCKYARD_OFFLINE": "true",  # no test depends on an external registry
             "KTOOLS_DRUN_REPO": REPO,
             "DBUILD_PARAMS": f"--label {LABEL}",
             "CONTAINERS_CONF": str(PODMAN_CONFIGURATION),
         }
 
     def pid(self) -> int:
-        """Return the process id of an engine of the tests' own; 0 for the host's, which is left alone."""
+        """Return the process id of a separate engine of the tests; 0 for the host's, which is never killed."""
         return 0
 
     def revive(self) -> None:
-        """Have an engine answer again that a test has killed; nobody kills the host's."""
+        """Restart an engine that a test has killed; the host's is never killed."""
 
     def restart(self) -> None:
-        """Start an engine anew that is the tests' own."""
+        """Restart a separate engine of the tests."""
 
     # ------------------------------------------------------------------------------------------------ programs
     def run(
@@ -135,7 +135,7 @@ class World:
         return outcome
 
     def start(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-        """Start a program in a process group of its own, as a terminal does."""
+        """Start a program in a new process group, as a terminal does."""
         return subprocess.Popen(
             [str(word) for word in argv],
             cwd=cwd or self.root,
@@ -165,22 +165,22 @@ class World:
         return self.run(self.engine, *argv, expect=expect).stdout
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """Return what the engine knows of a container; nothing where there is none."""
+        """Return the inspect answer of a container; empty if there is none."""
         done = self.run(self.engine, "container", "inspect", container, expect=None)
         found: list[dict[str, Any]] = json.loads(done.stdout or "[]") or [{}]
         return found[0]
 
     def container_id(self, name: str) -> str:
-        """Return a container's id; empty where there is none."""
+        """Return a container's id; empty if there is none."""
         return str(self.inspect(name).get("Id", ""))
 
     def image_id(self, reference: str) -> str:
-        """Return an image's id; empty where there is none."""
+        """Return an image's id; empty if there is none."""
         done = self.run(self.engine, "image", "inspect", "--format", "{{.Id}}", reference, expect=None)
         return done.stdout.strip().removeprefix("sha256:") if not done.exit_code else ""
 
     def tags(self, name: str) -> dict[str, str]:
-        """Return the image ids of a service's `latest`, `live` and `prev`, empty where there is none."""
+        """Return the image ids of a service's `latest`, `live` and `prev`, empty if there is none."""
         references = {tag: f"{REPO}/{name}:{tag}" for tag in ("latest", "live", "prev")}
         done = self.run(self.engine, "image", "inspect", *references.values(), expect=None)
         answers = json.loads(done.stdout or "[]") or []
@@ -192,7 +192,7 @@ class World:
         return {tag: identifier(reference) for tag, reference in references.items()}
 
     def containers(self, part: str = OURS) -> list[str]:
-        """Return the names of all containers, stopped ones too, that have a part in their name."""
+        """Return the names of all containers, running or not, that contain a text."""
         return [name for name in self.call("ps", "-a", "--format", "{{.Names}}").split() if part in name]
 
     def is_up(self, name: str) -> bool:
@@ -200,7 +200,7 @@ class World:
         return bool(self.inspect(name).get("State", {}).get("Running"))
 
     def inside(self, container: str, script: str) -> str:
-        """Run a shell script inside, as the container's own user, and return its output."""
+        """Run a shell script inside, as the container's user, and return its output."""
         return self.call("exec", container, "sh", "-c", script)
 
     def in_image(self, reference: str, script: str) -> str:
@@ -211,7 +211,7 @@ class World:
         )
 
     def listing(self) -> list[str]:
-        """Return everything that the engine has."""
+        """Return all resources of the engine."""
         self.settle()
         questions = (
             ("ps", "-a", "--no-trunc", "--format", "container {{.ID}} {{.Names}} {{.Image}}"),
@@ -231,7 +231,7 @@ class World:
         scripts: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> Path:
-        """Make a service; `files` are below files/, `scripts` executable. Returns its directory."""
+        """Create a service; `files` are below files/, `scripts` executable. Returns its directory."""
         directory = self.source / (name or f"{OURS}{next(self.numbers):03}")
         text = settings if isinstance(settings, str) else json.dumps(settings, indent=1)
         write(directory / "settings.yaml", text)
@@ -244,22 +244,22 @@ class World:
         return directory
 
     def idle(self, **settings: Any) -> Path:  # noqa: ANN401 - settings
-        """Make a service that needs no build: the base image, waiting."""
+        """Create a service that needs no build: the base image, waiting."""
         return self.service({"image": BASE, "cmd": IDLE, **settings})
 
     def plain(self, content: str = "1", *, name: str = "", **scripts: str) -> Path:
-        """Make a service that builds at once: one file in an image; it launches nothing by itself."""
+        """Create a service that builds quickly, with one file in the image; it is not launched automatically."""
         return self.service("", name=name, dockerfile=FROM_SCRATCH, files={"version": content}, scripts=scripts)
 
     def tested(self, test: str, **settings: Any) -> Path:  # noqa: ANN401 - settings
-        """Make a web server that needs no build, and its Test; `service_port` tells its port."""
+        """Create a web server that needs no build, and its Test; `service_port` returns its port."""
         serve = "mkdir -p /www; echo It works >/www/index.html; echo ready to serve; httpd -f -p 8080 -h /www & wait"
         command = ["sh", "-c", f"trap 'exit 0' TERM; {serve}"]
         everything = {"image": BASE, "cmd": command, "ports": [f"{free_port()}:8080"], **settings}
         return self.service(everything, scripts={"Test": test})
 
     def web(self, page: str = "It works", **settings: Any) -> Path:  # noqa: ANN401 - settings
-        """Make the example's web server as a service of one's own, on a free port; `service_port` tells which."""
+        """Create a copy of the example's web server, on a free port; `service_port` returns it."""
         name = f"{OURS}{next(self.numbers):03}"
         directory = self.source / name
         copy_example("web", directory)
@@ -273,7 +273,7 @@ class World:
 
     # ------------------------------------------------------------------------------------------------- cleaning
     def make(self) -> None:
-        """Make the directories, and the base image from the example with its own ./Build."""
+        """Create the directories, and build the base image from the example with its ./Build."""
         for directory in (self.root / "home", self.volumes):
             directory.mkdir(parents=True)
         self.host_file.touch()
@@ -284,7 +284,7 @@ class World:
         self.d_build(f"{OURS}base")
 
     def begin_removal(self) -> None:
-        """Begin to remove the tests' containers, but for those that are kept."""
+        """Begin to remove the tests' containers, except those in `kept`."""
         self.settle()
         if left := [name for name in self.containers() if name not in self.kept]:
             argv = [self.engine, *FORCED_REMOVAL[self.engine], *left]
@@ -292,13 +292,13 @@ class World:
             self._removal = subprocess.Popen(argv, env=self.environment, stdin=quiet, stdout=quiet, stderr=quiet)
 
     def settle(self) -> None:
-        """Wait until what was removed is gone."""
+        """Wait until the removals are done."""
         if self._removal:
             self._removal.wait()
             self._removal = None
 
     def tidy(self) -> None:
-        """Remove what a test made, its images apart: the next test has other names, and need not wait for it."""
+        """Remove everything of a test except images: the next test uses other names, and need not wait."""
         self.begin_removal()
         for point in reversed(mounted_below(self.root)):
             self.run("umount", "-l", point)
@@ -308,12 +308,12 @@ class World:
                     shutil.rmtree(entry)
 
     def remove(self) -> None:
-        """Remove everything that is the tests' own, whoever left it."""
+        """Remove everything of the tests, including leftovers of other runs."""
         self.kept.clear()
         self.begin_removal()
         self.settle()
         forget()
-        self.d("images", expect=None)  # mends what a kill in the middle of a build left of podman's images
+        self.d("images", expect=None)  # repairs podman's images after a kill during a build
         labelled = self.call("images", "-q", "--no-trunc", "--filter", f"label={LABEL}").split()
         named = [
             row for row in self.call("images", "--format", "{{.Repository}}:{{.Tag}}").split() if f"{REPO}/" in row
@@ -326,7 +326,7 @@ class World:
             self.call("network", "rm", network)
 
     def left_over(self) -> list[str]:
-        """Return what of the tests' own is still there."""
+        """Return resources of the tests that still exist."""
         images = self.call("images", "-a", "--format", "{{.Repository}}:{{.Tag}}").split()
         labelled = self.call("images", "-aq", "--filter", f"label={LABEL}").split()
         networks = self.call("network", "ls", "-q", "--filter", f"label={LABEL}").split()
@@ -338,7 +338,7 @@ FROM_BASE = f"FROM {BASE}\nLABEL {LABEL}\nCOPY files /\n"
 
 
 def controllers() -> set[str]:
-    """Return what containers can be limited by here: the controllers of the control groups."""
+    """Return the cgroup controllers, by which containers can be limited here."""
     unified = Path("/sys/fs/cgroup/cgroup.controllers")
     if unified.exists():
         return set(unified.read_text(encoding="ascii").split())
@@ -349,12 +349,12 @@ CONTROLLERS = {"memory": "memory", "cpus": "cpu", "pids_limit": "pids"}
 
 
 def possible_limits(**limits: object) -> dict[str, object]:
-    """Return those of some limits that can be had here; an engine may refuse the others."""
+    """Return the limits that are available here; an engine may refuse the others."""
     return {name: value for name, value in limits.items() if CONTROLLERS[name] in controllers()}
 
 
 def copy_example(name: str, directory: Path) -> None:
-    """Copy a service of examples/, without the limits that cannot be had here."""
+    """Copy a service of examples/, without the limits that are not available here."""
     shutil.copytree(REPOSITORY / "examples" / name, directory)
     settings = directory / "settings.yaml"
     impossible = CONTROLLERS.keys() - possible_limits(**dict.fromkeys(CONTROLLERS)).keys()
@@ -363,13 +363,13 @@ def copy_example(name: str, directory: Path) -> None:
 
 
 def need_limits(*names: str) -> None:
-    """Skip a test of limits that cannot be had here."""
+    """Skip a test of limits that are not available here."""
     if lacking := [CONTROLLERS[name] for name in names if CONTROLLERS[name] not in controllers()]:
         pytest.skip(f"the control groups of this machine lack controllers: {', '.join(lacking)}")
 
 
 def forget() -> None:
-    """Remove what dockyard has kept of the tests' services, and what its history says of them."""
+    """Remove dockyard's state of the tests' services, and their history."""
     for place in (STATE / "services").glob(f"{OURS}*"):
         shutil.rmtree(place)
     if (STATE / "history.db").exists():
@@ -378,13 +378,13 @@ def forget() -> None:
     if (STATE / "alerts.db").exists():
         with closing(sqlite3.connect(STATE / "alerts.db", timeout=30)) as database, database:
             tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            for (table,) in tables:  # each has a column for the container
+            for (table,) in tables:  # each table has a column for the container
                 database.execute(f"DELETE FROM {table} WHERE container LIKE ?", (f"{OURS}%",))  # noqa: S608 - ours
     _forget_reports()
 
 
 def _forget_reports() -> None:
-    """Remove what dockyard has reported of the tests' services: another run has services of the same names."""
+    """Remove alerts about the tests' services: another run uses the same names."""
     if (bases := STATE / "bases.json").exists():
         choices = json.loads(bases.read_text(encoding="utf-8"))
         bases.write_text(json.dumps({name: one for name, one in choices.items() if not name.startswith(OURS)}))
@@ -397,7 +397,7 @@ def _forget_reports() -> None:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> Path:
-    """Write a file and the directories above it."""
+    """Write a file, and create its directories."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
@@ -415,12 +415,12 @@ def service_port(web: Path) -> int:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and whose twin for test mode, 10000 above, is free as well."""
+    """Return an unused port whose test port, 10000 above, is unused as well."""
     while True:
         with socket.socket() as probe, socket.socket() as twin:
             probe.bind(("", 0))
             port: int = probe.getsockname()[1]
-            # Below the range from which the kernel gives ports to whoever connects
+            # Below the kernel's range of ephemeral ports
             candidate = 10100 + port % 10000
             try:
                 with socket.socket() as first:
@@ -432,7 +432,7 @@ def free_port() -> int:
 
 
 def wait_for(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
-    """Ask again and again until the answer is true; returns it."""
+    """Repeat a call until its result is true; returns it."""
     deadline = time.monotonic() + seconds
     while not (answer := check()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -441,27 +441,27 @@ def wait_for(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
 
 
 def fetch(port: int, path: str = "/", timeout: float = 5) -> str:
-    """Return a page of this host; empty where nothing answers."""
+    """Return a page of this host; empty if nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.read().decode() if response.status == 200 else ""
-    except (OSError, http.client.HTTPException):  # it may end in the middle of an answer
+    except (OSError, http.client.HTTPException):  # the connection may end within an answer
         return ""
     finally:
         connection.close()
 
 
 def await_page(port: int, text: str) -> None:
-    """Wait until a page is served that holds a text."""
+    """Wait until a page contains a text."""
     wait_for(lambda: text in fetch(port), f"`{text}` on port {port}")
 
 
 class Client:
-    """Somebody who fetches a page every 20 ms, and keeps count.
+    """A client that fetches a page every 20 ms, and counts the results.
 
-    Nobody waits longer than a second: where a network drops what it has no container for, that may take many.
+    No request waits longer than a second: if a network drops packets to a missing container, that may take long.
     """
 
     def __init__(self, port: int) -> None:
@@ -471,7 +471,7 @@ class Client:
         self._over = threading.Event()
 
     def poll(self) -> None:
-        """Fetch until it is over."""
+        """Fetch until it is stopped."""
         while not self._over.wait(0.02):
             if fetch(self._port, timeout=1):
                 self.answered += 1
@@ -485,7 +485,7 @@ class Client:
 
 @contextmanager
 def client_of(port: int) -> Iterator[Client]:
-    """Have a client poll a port while the block lasts."""
+    """Poll a port during the block."""
     client = Client(port)
     thread = threading.Thread(target=client.poll, daemon=True)
     thread.start()
@@ -498,14 +498,14 @@ def client_of(port: int) -> Iterator[Client]:
 
 
 def mounted_below(place: Path) -> list[str]:
-    """Return what is mounted in a directory, in the order of mounting."""
+    """Return the mounts in a directory, in the order of mounting."""
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     points = (line.split()[4].encode().decode("unicode_escape") for line in lines)
     return [point for point in points if point.startswith(f"{place}/")]
 
 
 def disk(*places: Path) -> list[tuple[str, int, int, int, int, int]]:
-    """Return path, mode, owner, group, time of change and size of some directories and all that is in them."""
+    """Return path, mode, owner, group, time of change and size of directories and everything in them."""
     return [
         (str(path), status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_size)
         for place in places
