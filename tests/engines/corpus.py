@@ -1,4 +1,4 @@
-"""What root in a container can do to it, and what is not a change: d-cowscan has to tell these apart."""
+"""Attacks by root in a container, and benign changes: d-cowscan must distinguish them."""
 
 import base64
 import ctypes
@@ -43,14 +43,14 @@ class Attack(NamedTuple):
 
     @property
     def found_after_stop(self) -> tuple[str, ...]:
-        """What has to be found once it is stopped: no process, and no mount."""
+        """The expected findings after its stop: no process, and no mount."""
         if self.left is not None:
             return self.left
         return () if self.kind else self.found
 
 
 class Benign(NamedTuple):
-    """What is not a change: a script, in a container with options of the engine's that `needs` something of it."""
+    """A benign script, in a container with options of the engine; `needs` names a feature of the engine."""
 
     script: str = "true"
     options: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Benign(NamedTuple):
 
 
 def extended(name: str, value: bytes, path: str = "app/tool") -> Callable[[Path, int], None]:
-    """Return what sets an extended attribute."""
+    """Return a script that sets an extended attribute."""
     return lambda root, _: os.setxattr(root / path, name, value)
 
 
@@ -69,7 +69,7 @@ def outside(user: int, pid: int) -> int:
 
 
 def with_acl(name: str, path: str) -> Callable[[Path, int], None]:
-    """Return what gives rights to the container's user 33: whoever sets them names him as the host does."""
+    """Return a script that grants rights to the container's user 33, by its id on the host."""
 
     def give(root: Path, pid: int) -> None:
         is_ours = Path(f"/proc/{pid}/ns/user").readlink() == Path("/proc/self/ns/user").readlink()
@@ -80,7 +80,7 @@ def with_acl(name: str, path: str) -> Callable[[Path, int], None]:
 
 
 def appended(path: str, text: str) -> Callable[[Path, int], None]:
-    """Return what appends to a file."""
+    """Return a script that appends to a file."""
 
     def append(root: Path, _: int) -> None:
         with (root / path).open("a") as file:
@@ -90,7 +90,7 @@ def appended(path: str, text: str) -> Callable[[Path, int], None]:
 
 
 def as_root_of(pid: int, act: Callable[[], None]) -> None:
-    """Do something as root in the user namespace of a process: no other may touch what a user has mounted by FUSE."""
+    """Run as root in the user namespace of a process: no other user may access a user's FUSE mount."""
     child = os.fork()
     if not child:
         try:
@@ -110,7 +110,7 @@ def as_root_of(pid: int, act: Callable[[], None]) -> None:
 
 
 def bound(root: Path, _: int) -> None:
-    """Make a socket, as the container's root: the host's has no id in the file system that a user mounts."""
+    """Create a socket, as the container's root: the host's root has no id in the file system that a user mounts."""
     owner, before = (root / "app").stat(), Path.cwd()
     os.chdir(root / "app")  # the name of a socket cannot be long
     try:
@@ -126,7 +126,7 @@ def bound(root: Path, _: int) -> None:
 
 
 def in_memory(root: Path, pid: int) -> None:
-    """Run a program that is in no file, in the control groups of a container, and as its root."""
+    """Run a program without a file, in the cgroups of a container, and as its root."""
     program = """if True:
         import ctypes, os, sys
         payload, namespace, *groups = sys.argv[1:]
@@ -147,7 +147,7 @@ def in_memory(root: Path, pid: int) -> None:
 
 
 def groups_of_process(pid: int) -> list[Path]:
-    """Return the directories of a container's control groups: in version 1, in version 2, or in both side by side."""
+    """Return the directories of a container's cgroups: in v1, in v2, or in both."""
     rows = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
     paths = {controllers: path for _, controllers, path in (row.split(":", 2) for row in rows)}
     found = []
@@ -166,7 +166,7 @@ CHILDREN: list[subprocess.Popen[bytes]] = []
 
 
 def end_children() -> None:
-    """End what attacks and tests have started on the host."""
+    """Kill processes that attacks and tests have started on the host."""
     while CHILDREN:
         child = CHILDREN.pop()
         child.kill()
@@ -447,14 +447,14 @@ BENIGN: dict[str, Benign] = {
 
 
 def expecting(engine: World, name: str, *rules: str) -> Path:
-    """Return a file of rules, by which containers of no service are expected too, as most of these are."""
+    """Return a rules file by which containers without a service are expected, as most of these are."""
     ours = "path: /dyt-*\n  containers: dyt-*\n  what: undeclared\n  kinds: container\n  reason: tests\n"
     write(engine.root / name, "".join(f"- {rule}\n" for rule in (ours, *rules)))
     return engine.root / name
 
 
 def scanned(engine: World, *words: str, expect: int | None = None) -> dict[str, Any]:
-    """Return what d-cowscan tells of each container, by name."""
+    """Return the findings of d-cowscan for each container, by name."""
     rules = ("-i", expecting(engine, "undeclared.yaml"))
     told = json.loads(engine.run("d-cowscan", "--json", *rules, *words, expect=expect).stdout)
     return {one["container"]: one for one in told["containers"]}
@@ -470,13 +470,13 @@ def paths(told: dict[str, Any], kind: str = "") -> set[str]:
 
 
 def named(engine: World, name: str) -> str:
-    """Return a container's name that it has on no other engine: alerts are stored by name, and engines run at once."""
+    """Return a container name that no other engine uses: alerts are stored by name, and engines run concurrently."""
     return f"dyt-cow-{engine.engine}-{name}"
 
 
 @contextmanager
 def attackable(engine: World) -> Iterator[str]:
-    """Have such an image."""
+    """Create such an image."""
     directory = engine.root / "cowscan-image"
     write(directory / "Dockerfile", IMAGE)
     engine.call("build", "-t", "dytest/dyt-cow:latest", str(directory))
@@ -487,14 +487,14 @@ def attackable(engine: World) -> Iterator[str]:
 
 
 def _is_removed(engine: World) -> bool:
-    """Remove all containers of the corpus; what a mount elsewhere keeps busy can be removed a little later."""
+    """Remove all containers of the corpus; retry if a mount elsewhere keeps one busy."""
     if left := engine.containers("dyt-cow"):
         engine.call(*FORCED_REMOVAL[engine.engine], *left, expect=None)
     return not engine.containers("dyt-cow")
 
 
 def attacked(engine: World, image: str, name: str, script: str, *options: str) -> None:
-    """Have a container in which a script has run, and that keeps running."""
+    """Run a container in which a script has run, and that keeps running."""
     volume = engine.root / f"volume-{name}"
     if volume.exists():  # of a container that had this name before: what it wrote may be another user's
         shutil.rmtree(volume)
@@ -516,7 +516,7 @@ def settled(engine: World, names: Iterable[str]) -> None:
 
 
 def told_by_diff(engine: World, name: str) -> set[str]:
-    """Return what the engine's own diff tells, directories that are only on the way apart; nothing where it fails."""
+    """Return the output of the engine's diff, without parent directories; empty if it fails."""
     argv = (engine.engine, "diff", name)
     done = subprocess.run(
         argv, env=engine.environment, capture_output=True, check=False
@@ -538,14 +538,14 @@ def process_ids(engine: World, names: Iterable[str]) -> dict[str, int]:
 
 
 def told_by_walk(engine: World, name: str) -> set[str]:
-    """Return what a plain walk of the upper directory finds: its files."""
+    """Return the files that a plain walk of the upper directory finds."""
     upper = upper_of(engine, name)
     found = (os.path.join(place, file) for place, _, files in os.walk(upper) for file in files)  # noqa: PTH118
     return {path.removeprefix(upper) for path in found} - {"/run/.containerenv", "/etc/mtab"}
 
 
 def upper_of(engine: World, name: str) -> str:
-    """Return where a running container writes: as the kernel has mounted it, as not every store of images tells."""
+    """Return the upper directory of a running container, from the kernel, as not every image store reports it."""
     told = engine.inspect(name)
     for row in Path(f"/proc/{told['State']['Pid']}/mountinfo").read_text(encoding="utf-8").splitlines():
         before, _, after = row.partition(" - ")
@@ -553,14 +553,14 @@ def upper_of(engine: World, name: str) -> str:
             return next(word for word in after.split(" ")[2].split(",") if word.startswith("upperdir=")).partition("=")[
                 2
             ]
-    return str(told["GraphDriver"]["Data"]["UpperDir"])  # one that a program of a user's has mounted
+    return str(told["GraphDriver"]["Data"]["UpperDir"])  # mounted by a program of a user
 
 
 UNWATCHED, TRIES = "neither frozen nor watched", 20
 
 
 class Corpus:
-    """A container for each attack that an engine lets happen, and for each benign script; each is done once."""
+    """A container for each attack that is possible on an engine, and for each benign script; each runs once."""
 
     def __init__(
         self, engine: World, image: str, lacking: Iterable[str] = (), *, options: tuple[str, ...] = ()
@@ -625,7 +625,7 @@ class Corpus:
         assert incomplete == {}, f"incomplete: {incomplete}"
 
     def _scan_again(self, told: dict[str, Any], words: tuple[str, ...]) -> None:
-        """Scan what a user's scan was too slow for, and says so: on a busy host it takes several tries."""
+        """Scan again the containers for which a user's scan was too slow: on a busy host it takes several tries."""
         for _ in range(TRIES):
             names = [name for name, one in told.items() if any(UNWATCHED in row["reason"] for row in one["incomplete"])]
             if not names:
@@ -633,7 +633,7 @@ class Corpus:
             told.update(scanned(self.engine, *words, *names))
 
     def compare(self, record: Record) -> None:
-        """Record what others find of the same: the engine's own diff, and a walk of the upper directories."""
+        """Record what others find: the engine's diff, and a walk of the upper directories."""
         for other, look in (("diff", told_by_diff), ("a walk with os.walk", told_by_walk)):
             seen = {name: look(self.engine, one) for name, one in self.names.items()}
             caught = [name for name, one in self.attacks.items() if one.kind == "" and set(one.found) <= seen[name]]
@@ -646,7 +646,7 @@ class Corpus:
 
 
 def describe(engine: World) -> str:
-    """Return which engine it is: its version, store or runtime, and the version of control groups."""
+    """Return a description of the engine: version, store or runtime, and cgroup version."""
     version = 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
     if engine.engine == "docker":
         number, store = engine.call("info", "--format", "{{.ServerVersion}} {{.Driver}}").split()
@@ -656,7 +656,7 @@ def describe(engine: World) -> str:
 
 
 def lacking(engine: World) -> set[str]:
-    """Return what an engine does not let happen, and options that it does not have."""
+    """Return attacks that an engine prevents, and options that it lacks."""
     if engine.engine == "docker":
         return {"podman"}
     init = Path("/usr/libexec/podman/catatonit").exists() or shutil.which("catatonit")

@@ -1,4 +1,4 @@
-"""Builds with what BuildKit and podman know: secrets, caches, here-documents; and what a terminal shows of a build."""
+"""Builds with features of BuildKit and podman: secrets, caches, here-documents; and the output on a terminal."""
 
 import functools
 import hashlib
@@ -40,19 +40,19 @@ def _buildkit_of(engine: str, world: World) -> Mapping[str, str]:
 
 @pytest.fixture
 def buildkit(engine: World) -> Mapping[str, str]:
-    """The variables with which the engine's build is BuildKit's, or podman's."""
+    """The variables with which the engine builds with BuildKit, or podman."""
     return _buildkit_of(engine.engine, engine)
 
 
 def with_secret(engine: World, value: str = VALUE) -> Path:
-    """Return a service whose Dockerfile reads a secret, which `secret_command` has."""
+    """Return a service whose Dockerfile reads a secret of `secret_command`."""
     write(engine.root / "secrets/web-token", value)
     write(engine.host_file, f"secret_command: cat {engine.root}/secrets/{{name}}\n")
     return engine.service("build_secrets: {token: web-token}\n", dockerfile=READS_SECRET)
 
 
 class Watch:
-    """Reads the arguments of all processes while the block lasts."""
+    """Read the arguments of all processes during the block."""
 
     def __enter__(self) -> Self:
         self.seen: set[bytes] = set()
@@ -77,7 +77,7 @@ class Watch:
 
 @pytest.mark.matrix
 def test_a_secret_reaches_the_build_and_nothing_else(engine: World, buildkit: Mapping[str, str]) -> None:
-    """A step can read it; no argument, output, dry run, history, image or file of ours holds it."""
+    """A step can read it; no argument, output, dry run, history, image or file of ours contains it."""
     service = with_secret(engine)
     (drafts := engine.root / "drafts").mkdir()
     shown = engine.d("upgrade", "-n", service.name, env=buildkit, expect=None).text
@@ -98,7 +98,7 @@ def test_a_secret_reaches_the_build_and_nothing_else(engine: World, buildkit: Ma
 
 
 def test_names_of_secrets_belong_to_the_source(engine: World, buildkit: Mapping[str, str]) -> None:
-    """Another value alone does not build again; another name does."""
+    """Another value does not cause a build; another name does."""
     service = with_secret(engine)
     engine.d_build(service, env=buildkit)
     first = engine.tags(service.name)["latest"]
@@ -111,7 +111,7 @@ def test_names_of_secrets_belong_to_the_source(engine: World, buildkit: Mapping[
 
 
 def test_a_failed_build_keeps_no_secret(engine: World, buildkit: Mapping[str, str]) -> None:
-    """What `d why` shows of it is masked as what the terminal shows is."""
+    """The output of `d why` is masked like that of the terminal."""
     service = with_secret(engine)
     write(service / "Dockerfile", READS_SECRET.replace("sleep 1", "exit 7"))
     done = engine.d_build(service, env=buildkit, expect=1)
@@ -125,7 +125,7 @@ def test_a_failed_build_keeps_no_secret(engine: World, buildkit: Mapping[str, st
 
 
 def test_without_the_secret_nothing_is_built(engine: World, buildkit: Mapping[str, str]) -> None:
-    """A secret_command that fails is the error; the engine is not asked."""
+    """If secret_command fails, that is the error; the engine is not called."""
     service = with_secret(engine)
     (engine.root / "secrets/web-token").unlink()
     assert "secret `web-token`" in engine.d_build(service, env=buildkit, expect=1).stderr
@@ -134,7 +134,7 @@ def test_without_the_secret_nothing_is_built(engine: World, buildkit: Mapping[st
 
 @pytest.mark.matrix
 def test_the_legacy_builder_refuses_in_our_words(engine: World) -> None:
-    """What needs BuildKit fails with what to do about it; nothing is tagged, and no notice of deprecation is shown."""
+    """Features of BuildKit fail with a hint; nothing is tagged, and no deprecation notice is shown."""
     if engine.engine == "podman":
         pytest.skip("podman has one builder")
     service = with_secret(engine)
@@ -200,7 +200,7 @@ def test_what_buildkit_reads_we_read(engine: World, buildkit: Mapping[str, str])
 
 
 def on_a_terminal(engine: World, *argv: str, env: Mapping[str, str]) -> tuple[int, str]:
-    """Run d-build with a terminal as its stderr; returns its exit code, and what the terminal got."""
+    """Run d-build with a terminal as its stderr; returns its exit code and the terminal output."""
     master, slave = pty.openpty()
     environment = {**engine.environment, **env, "TERM": "xterm-256color", "COLUMNS": "100"}
     child = subprocess.Popen(
@@ -215,7 +215,7 @@ def on_a_terminal(engine: World, *argv: str, env: Mapping[str, str]) -> tuple[in
     while True:
         try:
             chunk = os.read(master, 65536)
-        except OSError:  # no process has the terminal any more
+        except OSError:  # the last process has closed the terminal
             break
         if not chunk:
             break
@@ -225,7 +225,7 @@ def on_a_terminal(engine: World, *argv: str, env: Mapping[str, str]) -> tuple[in
 
 
 def _ticks(shown: str) -> int:
-    """Return how many lines say that the noisy step has ended well."""
+    """Return how many lines report that the noisy step has succeeded."""
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     return len(re.findall(r"✓ +\[[^\]\n]*\] RUN for n in", plain))
 
@@ -235,7 +235,7 @@ NOISY = f"FROM {BASE}\nLABEL {LABEL}\nRUN for n in 1 2 3 4 5 6; do echo noise $n
 
 @pytest.mark.matrix
 def test_a_terminal_shows_steps_and_the_log_of_a_failure(engine: World, buildkit: Mapping[str, str]) -> None:
-    """A line for each step while it goes well; the whole log if it fails, and nothing condensed elsewhere."""
+    """A line for each step on success; the whole log on failure, and nothing condensed elsewhere."""
     service = engine.service("", dockerfile=NOISY.format(end=""))
     code, shown = on_a_terminal(engine, "--cd", str(service), env=buildkit)
     assert (code, _ticks(shown)) == (0, 1), shown
@@ -251,7 +251,7 @@ def test_a_terminal_shows_steps_and_the_log_of_a_failure(engine: World, buildkit
 
 
 def test_the_legacy_builder_is_condensed_without_its_notice(engine: World) -> None:
-    """Its steps show as BuildKit's do."""
+    """Its steps are shown like BuildKit's."""
     if engine.engine == "podman":
         pytest.skip("podman has one builder")
     service = engine.service("", dockerfile=NOISY.format(end=""))
@@ -264,7 +264,7 @@ def test_the_legacy_builder_is_condensed_without_its_notice(engine: World) -> No
 
 
 def test_an_interrupt_ends_a_build_on_a_terminal(engine: World, buildkit: Mapping[str, str]) -> None:
-    """Ctrl-C and --timeout end the build as they do without a terminal: no tag, no container, no engine's client."""
+    """Ctrl-C and --timeout end the build as without a terminal: no tag, container or client process is left."""
     slow = f"FROM {BASE}\nLABEL {LABEL}\nRUN echo begun; sleep 77\n"
     service = engine.service("", dockerfile=slow)
     script = (
@@ -299,7 +299,7 @@ def test_an_interrupt_ends_a_build_on_a_terminal(engine: World, buildkit: Mappin
 
 
 def test_another_builder_in_use_changes_nothing(engine: World) -> None:
-    """After `buildx create --use` builds still use the engine's own builder; a builder by name loads what it builds."""
+    """After `buildx create --use` builds still use the engine's builder; a named builder loads its image."""
     if engine.engine == "podman" or engine.run(engine.engine, "buildx", "version", expect=None).exit_code:
         pytest.skip("buildx is not installed")
     service = engine.plain()

@@ -1,4 +1,4 @@
-"""d-run -t: what it prints is what d-run does, and it changes nothing."""
+"""d-run -t: it prints what d-run does, and changes nothing."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 
 from tests.engines.world import BASE, IDLE, STATE, Record, World, disk, free_port, possible_limits, wait_for, write
 
-# What differs between any two containers, whoever launched them; ids within other values are replaced before comparing.
+# Differences between any two containers; ids within other values are replaced before comparing.
 MAY_DIFFER = (
     r"Id",
     r"Created",
@@ -18,8 +18,8 @@ MAY_DIFFER = (
     r"State\.(StartedAt|Pid|ConmonPid|CheckpointedAt|RestoredAt)",
     r"State\.(PidFile|ConmonPidFile|OCIConfigPath|CgroupPath|FinishedAt)",
     r"NetworkSettings\.(Networks\.[^.]*\.)?(SandboxID|SandboxKey|EndpointID|IPAddress|MacAddress|NetworkID)",
-    r"GraphDriver\.Data\.\w+",  # layers have ids of their own
-    r"Config\.Labels\.dockyard\.secret-digests",  # of values, which a dry run does not look up
+    r"GraphDriver\.Data\.\w+",  # layers have different ids
+    r"Config\.Labels\.dockyard\.secret-digests",  # digests of values, which a dry run does not look up
 )
 IN_ORDER = ("Args", "Cmd", "Entrypoint", "CreateCommand", "Test")
 
@@ -30,7 +30,7 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN4
         for key in sorted(value):
             yield from flat(value[key], f"{path}.{key}" if path else key)
     elif isinstance(value, list) and value:
-        # Engines list what they keep in maps (environment, mounts, capabilities) in any order; commands keep theirs
+        # Engines list entries of maps (environment, mounts, capabilities) in any order; the order of commands counts
         items = value if path.endswith(IN_ORDER) else sorted(value, key=json.dumps)
         for number, item in enumerate(items):
             yield from flat(item, f"{path}.{number}")
@@ -39,7 +39,7 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN4
 
 
 def described(engine: World, name: str) -> dict[str, Any]:
-    """Return all leaves of an inspect answer, the container's own id replaced wherever it stands."""
+    """Return all leaves of an inspect answer, with each occurrence of the container's id replaced."""
     answer = engine.inspect(name)
     command = answer["Config"].get("CreateCommand", [])
     if found := [number for number, word in enumerate(command) if word.startswith("dockyard.secret-digests=")]:
@@ -50,13 +50,13 @@ def described(engine: World, name: str) -> dict[str, Any]:
 
 
 def everything(engine: World) -> tuple[object, ...]:
-    """Return all that a dry run could change: data, sources, dockyard's own state, the engine."""
+    """Return everything that a dry run could change: data, sources, dockyard's state, the engine."""
     return disk(engine.volumes, engine.source, STATE), engine.listing()
 
 
 @pytest.fixture
 def service(engine: World) -> Path:
-    """A service with much to get wrong: quotes, secrets, directories that do not exist yet."""
+    """A service with difficult settings: quotes, secrets, directories that do not exist yet."""
     settings = {
         "image": BASE,
         "cmd": [*IDLE[:2], "trap \"exit 0\" TERM; echo '$HOME'; sleep 600 & wait"],
@@ -91,7 +91,7 @@ def host_file(engine: World) -> Iterator[None]:
 def launched(
     engine: World, service: Path, mode: tuple[str, ...], name: str, *, pasted: bool
 ) -> tuple[dict[str, Any], Any]:
-    """Launch an instance, by d-run or by what -t prints; return its description and what it left on disk."""
+    """Launch an instance, by d-run or by the output of -t; return its description and its files on disk."""
     if pasted:
         script = engine.d_run(service, *mode, "-t").stdout
         engine.run("sh", stdin=script)
@@ -99,7 +99,7 @@ def launched(
         engine.d_run(service, *mode)
     found = described(engine, name), [row[:4] for row in disk(engine.volumes)]
     engine.run(engine.engine, "kill", name)
-    engine.run(engine.engine, "rm", "-f", name, expect=None)  # --rm may be at it already
+    engine.run(engine.engine, "rm", "-f", name, expect=None)  # --rm may already be removing it
     wait_for(lambda: not engine.container_id(name), "the end of the instance")
     return found
 
@@ -113,7 +113,7 @@ def launched(
 def test_what_it_prints_launches_the_same(
     engine: World, service: Path, mode: tuple[str, ...], prefix: str, record_property: Record
 ) -> None:
-    """Its output, pasted into a shell, launches the container that d-run launches: inspect says the same."""
+    """Its output, pasted into a shell, launches the same container as d-run, according to inspect."""
     name = f"{prefix}{service.name}"
     write(engine.volumes / service.name / "data/old", "production")
     mine, on_disk = launched(engine, service, mode, name, pasted=False)
@@ -145,7 +145,7 @@ DRY = (
 
 
 def test_it_changes_nothing(engine: World, service: Path) -> None:
-    """After dry runs in every mode disk and engine are exactly what they were."""
+    """After dry runs in every mode, disk and engine are unchanged."""
     write(engine.volumes / service.name / "data/old", "production")
     write(engine.volumes / "TMP" / service.name / "data/old", "an earlier test")
     before = everything(engine)
@@ -155,7 +155,7 @@ def test_it_changes_nothing(engine: World, service: Path) -> None:
 
 
 def test_stopped_container_is_not_removed(engine: World) -> None:
-    """A dry run shows that a stopped container would go, and leaves it."""
+    """A dry run shows that a stopped container would be removed, and does not remove it."""
     service = engine.idle()
     engine.d_run(service)
     engine.call("stop", service.name)
@@ -166,7 +166,7 @@ def test_stopped_container_is_not_removed(engine: World) -> None:
 
 
 def test_it_fails_as_the_launch_would(engine: World) -> None:
-    """What the launch would refuse, the dry run refuses with the same words and exit code."""
+    """If the launch would be refused, the dry run fails with the same message and exit code."""
     service = engine.idle()
     engine.d_run(service)
     dry, real = engine.d_run(service, "-t", expect=1), engine.d_run(service, expect=1)
@@ -174,7 +174,7 @@ def test_it_fails_as_the_launch_would(engine: World) -> None:
 
 
 def test_json_has_the_plan(engine: World) -> None:
-    """--json gives the steps and the image's id."""
+    """--json prints the steps and the image's id."""
     service = engine.idle(mount_rw="data:/data")
     plan = json.loads(engine.d_run(service, "-DT", "-t", "--json").stdout)
     assert (plan["name"], plan["mode"]) == (f"test-{service.name}", "test")

@@ -1,4 +1,4 @@
-"""d-run: what settings.yaml says is what the engine is told, and what the container sees."""
+"""d-run: the engine and the container get what settings.yaml says."""
 
 import json
 import socket
@@ -45,7 +45,7 @@ def full_settings(octets: str, port: int, udp_port: int) -> dict[str, Any]:
         "cap_drop": "ALL",
         "cap_add": ["NET_BIND_SERVICE"],
         "no_new_privileges": True,
-        "ulimits": ["nofile=512:1024", "nproc=512:1024"],  # podman's own default is more than may be had everywhere
+        "ulimits": ["nofile=512:1024", "nproc=512:1024"],  # podman's default exceeds the limits of some hosts
         "labels": {"crew": "seven"},
         "stop_timeout": 7,
         "restart": "on-failure:3",
@@ -63,7 +63,7 @@ def full_settings(octets: str, port: int, udp_port: int) -> dict[str, Any]:
 
 @pytest.fixture
 def full(engine: World, network: str) -> Path:
-    """A service with most of the keys, and a host file that knows where secrets are."""
+    """A service with most of the keys, and a host file with `secret_command`."""
     port, udp_port = free_port(), free_port()
     directory = engine.service(full_settings(network, port, udp_port))
     write(directory / "files/etc/passwd", "nobody:x:65534:65534::/:/bin/false\n")
@@ -73,14 +73,14 @@ def full(engine: World, network: str) -> Path:
 
 
 def environment_of(container: dict[str, Any]) -> dict[str, str]:
-    """Return the environment that the engine was told."""
+    """Return the environment that the engine reports."""
     pairs = (variable.partition("=") for variable in container["Config"]["Env"])
     return {name: value for name, _, value in pairs}
 
 
 @pytest.mark.matrix
 def test_every_setting_reaches_the_engine_and_the_container(engine: World, full: Path, network: str) -> None:
-    """A production launch with most of the keys: inspect knows each, and so does the process inside."""
+    """A production launch with most of the keys: inspect reports each, and the process inside sees it."""
     engine.d_run(full, env={"DOCKYARD_HOST": str(full / "host.yaml")})
     name = full.name
     told = engine.inspect(name)
@@ -107,7 +107,7 @@ def test_every_setting_reaches_the_engine_and_the_container(engine: World, full:
 
     status = engine.inside(name, "cat /proc/1/status")
     assert "Uid:\t65534\t" in status
-    assert "CapBnd:\t0000000000000400" in status  # NET_BIND_SERVICE alone
+    assert "CapBnd:\t0000000000000400" in status  # only NET_BIND_SERVICE
     assert "NoNewPrivs:\t1" in status
     assert "512" in next(row for row in engine.inside(name, "cat /proc/1/limits").splitlines() if "open files" in row)
     assert "192.0.2.7" in engine.inside(name, "grep buoy /etc/hosts")
@@ -138,7 +138,7 @@ def test_limits_reach_the_engine(engine: World) -> None:
 
 
 def test_dns_server_is_told(engine: World) -> None:
-    """`dns` is what the container asks, on a network without the engine's own name server."""
+    """The container asks the servers of `dns`, on a network without the engine's name server."""
     service = engine.idle(dns="192.0.2.53")
     engine.d_run(service)
     assert engine.inspect(service.name)["HostConfig"]["Dns"] == ["192.0.2.53"]
@@ -146,14 +146,14 @@ def test_dns_server_is_told(engine: World) -> None:
 
 
 def test_log_none_keeps_nothing(engine: World) -> None:
-    """With `log: none` the engine keeps no log."""
+    """With `log: none` the engine stores no log."""
     service = engine.idle(log="N")
     engine.d_run(service)
     assert engine.inspect(service.name)["HostConfig"]["LogConfig"]["Type"] == "none"
 
 
 def test_no_network(engine: World) -> None:
-    """`network: NONE` leaves the loopback alone."""
+    """With `network: NONE` there is only the loopback device."""
     service = engine.idle(network="NONE")
     engine.d_run(service)
     assert engine.inside(service.name, "ls /sys/class/net").split() == ["lo"]
@@ -180,7 +180,7 @@ def test_puid_can_be_left_out(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_secrets_are_in_no_argv_and_no_output(engine: World, full: Path) -> None:
-    """What is secret reaches the engine through its environment: no argument and no output holds it."""
+    """Secrets are passed to the engine through its environment: no argument and no output contains them."""
     shim, record = engine.root / f"shim-{full.name}/{engine.engine}", engine.root / f"argv-{full.name}"
     write(shim, f'#!/bin/sh\nprintf "%s\\n" "$@" >>{record}\nexec {engine.engine} "$@"\n', mode=0o755)
     how = {"DOCKER_EXEC": str(shim), "DOCKYARD_HOST": str(full / "host.yaml")}
@@ -195,7 +195,7 @@ def test_secrets_are_in_no_argv_and_no_output(engine: World, full: Path) -> None
 
 
 def test_print_cmd_shows_what_is_done(engine: World) -> None:
-    """--print-cmd writes the engine's command to stderr, and carries it out."""
+    """--print-cmd writes the engine's command to stderr, and executes it."""
     service = engine.idle(labels="crew=nine")
     done = engine.d_run(service, "--print-cmd")
     assert f"{engine.engine} run --detach --name {service.name}" in done.stderr
@@ -204,7 +204,7 @@ def test_print_cmd_shows_what_is_done(engine: World) -> None:
 
 
 def test_running_one_is_refused(engine: World) -> None:
-    """A container of the name that runs is an error that says so, and stays the same one."""
+    """A running container of the name is an error, and stays the same one."""
     service = engine.idle()
     engine.d_run(service)
     before = engine.container_id(service.name)
@@ -215,7 +215,7 @@ def test_running_one_is_refused(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_stopped_one_is_replaced_unless_told_otherwise(engine: World) -> None:
-    """A stopped container of the name makes way; with --fail-on-exists it does not."""
+    """A stopped container of the name is removed; with --fail-on-exists it is not."""
     service = engine.idle()
     engine.d_run(service)
     first = engine.container_id(service.name)
@@ -227,7 +227,7 @@ def test_stopped_one_is_replaced_unless_told_otherwise(engine: World) -> None:
 
 
 def test_somebody_elses_container_is_left_alone(engine: World) -> None:
-    """A container that has the name of a test instance and is none is refused, stopped or running."""
+    """A container that is not a test instance but has its name is refused, stopped or running."""
     service = engine.idle()
     name = f"test-{service.name}"
     engine.call("create", "--name", name, BASE, *IDLE)
@@ -241,7 +241,7 @@ def test_somebody_elses_container_is_left_alone(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_foreground_exit_code_is_the_containers(engine: World) -> None:
-    """With --fg d-run ends as the container does, its output on ours; --rm removes it."""
+    """With --fg d-run prints the container's output and ends with its exit code; --rm removes it."""
     service = engine.idle(cmd=["sh", "-c", "echo out; echo err >&2; exit 3"])
     done = engine.d_run(service, "--fg", "--rm", expect=3)
     assert done.stdout == "out\n"
@@ -250,7 +250,7 @@ def test_foreground_exit_code_is_the_containers(engine: World) -> None:
 
 
 def test_flags_are_stronger_than_the_file(engine: World) -> None:
-    """What is said on the command line is what is launched."""
+    """Flags on the command line take effect."""
     service = engine.idle(hostname="ship", env="COLOUR=blue", log="none")
     port = free_port()
     flags = ("-n", f"{service.name}-flag", "-H", "boat", "-e", "COLOUR=red", "-p", f"127.0.0.1:{port}:80", "-L", "json")
@@ -276,7 +276,7 @@ def test_other_settings_file_and_tag(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_image_by_id(engine: World) -> None:
-    """An image's id is as good as a tag."""
+    """An image's id can be used like a tag."""
     service = engine.service({"cmd": IDLE})
     engine.d_run(service, "-T", engine.image_id(BASE))
     assert engine.inspect(service.name)["Image"].removeprefix("sha256:") == engine.image_id(BASE)
@@ -284,7 +284,7 @@ def test_image_by_id(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_missing_image_lists_what_was_tried(engine: World) -> None:
-    """No image: exit code 1, the references that were tried, and what to do."""
+    """No image: exit code 1, the references that were tried, and a hint."""
     service = engine.service({"cmd": IDLE, "repo2": "elsewhere"})
     done = engine.d_run(service, expect=1)
     for tried in (f"dytest/{service.name}:live", f"elsewhere/{service.name}:live", f" {service.name}:live"):
@@ -294,7 +294,7 @@ def test_missing_image_lists_what_was_tried(engine: World) -> None:
 
 
 def test_bad_settings_are_exit_code_2_and_change_nothing(engine: World) -> None:
-    """All errors at once, by line, with exit code 2; nothing is made."""
+    """All errors together, by line, with exit code 2; nothing is created."""
     service = engine.service(f"image: {BASE}\nmount_r: data:/data\nports: [70000:1]\nmount_rw: data:/data\n")
     done = engine.d_run(service, expect=2)
     assert "settings.yaml:2:1: unknown key `mount_r`" in done.stderr
@@ -304,7 +304,7 @@ def test_bad_settings_are_exit_code_2_and_change_nothing(engine: World) -> None:
 
 
 def test_missing_absolute_source_is_exit_code_2(engine: World) -> None:
-    """An absolute mount source is never made: an error names it, and nothing is launched."""
+    """An absolute mount source is never created: an error names it, and nothing is launched."""
     service = engine.idle(mount_rw=[{"/nowhere/at/all": "/data"}])
     done = engine.d_run(service, expect=2)
     assert "/nowhere/at/all" in done.stderr
@@ -323,7 +323,7 @@ def test_unreachable_engine_is_exit_code_3(engine: World) -> None:
 
 @pytest.mark.matrix
 def test_launch_that_cannot_start_leaves_no_container(engine: World) -> None:
-    """A port that is taken: exit code 1, and nothing left under the name."""
+    """A port that is already in use: exit code 1, and no container of the name is left."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -333,7 +333,7 @@ def test_launch_that_cannot_start_leaves_no_container(engine: World) -> None:
 
 
 def test_mount_sources_may_have_any_name(engine: World) -> None:
-    """Blanks, commas and quotes in a source are no matter; each glob match is mounted under its own name."""
+    """Blanks, commas and quotes in a source work; each glob match is mounted under its own name."""
     odd = 'a "b", c'
     place = engine.root / f"{engine.engine} odd"
     for name in ("one.conf", "two.conf", "three.txt"):

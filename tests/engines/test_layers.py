@@ -1,4 +1,4 @@
-"""Where the layers of images and containers are, on the store that the engine at hand has; and as copies."""
+"""The layers of images and containers, on the store of the tested engine, and as copies."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ USE = "echo more >>/app/second; rm /app/third; mkdir /app/d; echo x >/app/d/x; c
 
 
 class Silent(Engine):
-    """An engine whose store says nothing of where layers are: what is left is `save`, `export` and `cp`."""
+    """An engine whose store does not report the places of layers: only `save`, `export` and `cp` remain."""
 
     def __init__(self, engine: World) -> None:
         found = find_engine(engine.engine)
@@ -53,7 +53,7 @@ class Silent(Engine):
 
 @pytest.fixture(name="image")
 def built(engine: World) -> Iterator[str]:
-    """An image of several layers, of which the upper ones hide what the lower ones have."""
+    """An image of several layers, of which the upper ones hide files of the lower ones."""
     directory = engine.root / "layers-image"
     for path in ("one/first", "one/second", "one/third", "one/gone/old", "two/second"):
         write(directory / path, f"{path}\n")
@@ -78,7 +78,7 @@ def container_of(client: Engine, name: str) -> Container:
 
 
 def launched(engine: World, image: str, name: str, script: str = "true") -> None:
-    """Have a container in which a script has run, and that goes on."""
+    """Run a container in which a script has run, and that keeps running."""
     command = f"{script}; touch /app/done; trap 'exit 0' TERM; sleep 1000 & wait"
     engine.call(
         *("run", "-d", "--name", name, "--label", LABEL, "--network", "none", "--user", "0"), image, "sh", "-c", command
@@ -87,20 +87,20 @@ def launched(engine: World, image: str, name: str, script: str = "true") -> None
 
 
 def changes_of(client: Engine, container: Container) -> dict[str, str]:
-    """Return what a scan finds in a container, by path."""
+    """Return the findings of a scan of a container, by path."""
     done = scan(container, Store(client), Options(entries=client.dialect.entries))
     assert done.unjudged == {}
     return {finding.change.path: finding.change.what for finding in done.findings}
 
 
 def tree_of(client: Engine, image: Image) -> Tree:
-    """Return all that an image has, as its store has it."""
+    """Return all files of an image, from its store."""
     with Store(client).image(image) as layers:
         return read_tree(layers, client.id_map)
 
 
 def facts(tree: Tree) -> dict[str, tuple[Any, ...]]:
-    """Return what counts of a tree: times of directories apart, which an archive does not always have."""
+    """Return the metadata of a tree to compare, without times of directories, which archives may lack."""
     return {
         path: (one.facts.format, one.facts.mode, one.facts.owner, one.facts.size, one.facts.target, one.head)
         for path, one in tree.items()
@@ -110,7 +110,7 @@ def facts(tree: Tree) -> dict[str, tuple[Any, ...]]:
 
 @pytest.mark.matrix
 def test_directories_of_an_image(engine: World, image: str) -> None:
-    """The uppermost first: what hides and what is hidden is where the builder put it, and nothing is left of asking."""
+    """The uppermost layer first: files are in the layers where the builder put them, and the query leaves nothing."""
     client = find_engine(engine.engine)
     before = engine.listing()
     tree = tree_of(client, image_of(client, image))
@@ -126,7 +126,7 @@ def test_directories_of_an_image(engine: World, image: str) -> None:
 
 
 def test_copy_of_an_image_is_the_image(engine: World, image: str) -> None:
-    """What `save` writes, unpacked, is what the store has: kinds, modes, owners, sizes, contents."""
+    """The unpacked output of `save` equals the store: types, modes, owners, sizes, contents."""
     client, silent = find_engine(engine.engine), Silent(engine)
     expected, found = (facts(tree_of(one, image_of(one, image))) for one in (client, silent))
     assert found == expected
@@ -134,7 +134,7 @@ def test_copy_of_an_image_is_the_image(engine: World, image: str) -> None:
 
 @pytest.mark.matrix
 def test_changes_of_a_container(engine: World, image: str) -> None:
-    """The same are found while it runs, once it has stopped, and from copies; removed are what copies took."""
+    """The findings are the same while it runs, after its stop, and from copies; copies are removed."""
     launched(engine, image, "dyt-layers-changed", USE)
     client, silent = find_engine(engine.engine), Silent(engine)
     running = changes_of(client, container_of(client, "dyt-layers-changed"))
@@ -150,14 +150,14 @@ def test_changes_of_a_container(engine: World, image: str) -> None:
 
 
 def test_container_that_never_started(engine: World, image: str) -> None:
-    """It has nothing of its own."""
+    """It has no changes."""
     engine.call("create", "--name", "dyt-layers-created", "--label", LABEL, image, "true")
     client = find_engine(engine.engine)
     assert changes_of(client, container_of(client, "dyt-layers-created")) == {}
 
 
 def test_users_of_an_image_from_copies(engine: World, image: str) -> None:
-    """Its passwd is read without its other files, and without a container that stays."""
+    """Its passwd is read without its other files, and no container is left."""
     silent = Silent(engine)
     before = engine.listing()
     with Store(silent).image(image_of(silent, image), ("etc/passwd", "etc/none")) as (root,):
@@ -167,7 +167,7 @@ def test_users_of_an_image_from_copies(engine: World, image: str) -> None:
 
 
 def with_more_layers(engine: World, image: str, name: str) -> None:
-    """Load an image with many layers of one file each on top of another's: a builder needs minutes for that."""
+    """Load an image with many layers of one file each on top of another image: building it would take minutes."""
     old, new = engine.root / "layers-old.tar", engine.root / "layers-new.tar"
     engine.call("save", "--output", str(old), image)
     with tarfile.open(old) as source, tarfile.open(new, "w") as target:
@@ -200,7 +200,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 @pytest.mark.matrix
 def test_very_many_layers(engine: World, image: str) -> None:
-    """More than the kernel's table has room for: the image and its container are read whole, running and stopped."""
+    """More layers than fit into the mount options: image and container are read completely, running and stopped."""
     with_more_layers(engine, image, "dytest/dyt-layers-many:latest")
     client = find_engine(engine.engine)
     tree = tree_of(client, image_of(client, "dytest/dyt-layers-many:latest"))
@@ -216,7 +216,7 @@ def test_very_many_layers(engine: World, image: str) -> None:
 
 # ------------------------------------------------------------------------------------------------- the containerd store
 def ctr(engine: World, *words: str) -> str:
-    """Ask containerd of the snapshots, as dockyard does. Skips on other stores."""
+    """Query containerd's snapshots, as dockyard does. Skips on other stores."""
     driver = engine.call("info", "--format", "{{.Driver}}").strip() if engine.engine == "docker" else ""
     if driver not in DOCKER.snapshotters:
         pytest.skip("no containerd image store")
@@ -234,7 +234,7 @@ def views(engine: World) -> list[str]:
 
 
 def test_view_that_was_left(engine: World, image: str) -> None:
-    """A program that was killed leaves a view: the next one uses and removes it, or containerd with the image."""
+    """A killed program leaves a view: the next one uses and removes it, or containerd does, with the image."""
     client = find_engine(engine.engine)
     chain = chain_id(image_of(client, image).diffs)
     view = f"dockyard-view-{chain.removeprefix('sha256:')}"
@@ -273,7 +273,7 @@ def other_podman(engine: World, image: str) -> Iterator[Engine]:
 
 @pytest.mark.matrix
 def test_whole_trees_of_podman(engine: World, trees: Engine, image: str) -> None:
-    """Vfs has a tree for each: what differs is found by comparing all of it, running or not."""
+    """Vfs has a tree for each: changes are found by comparing whole trees, running or not."""
     client = find_engine(engine.engine)
     reference = f"localhost/{image}"
     assert facts(tree_of(trees, image_of(trees, reference))) == facts(tree_of(client, image_of(client, image)))

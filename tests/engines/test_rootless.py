@@ -1,4 +1,4 @@
-"""A user's own podman: what containers own is given and looked into from within the user's namespace."""
+"""Rootless podman: files of containers are created and read from within the user's namespace."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ from tests.missing import missing
 
 USER, UID = f"{OURS}sailor", 61999
 FIRST, SIZE = 3000000000, 65536
-"""The ids that the user may give: far above what hosts give theirs."""
+"""The user's subordinate ids: far above those that hosts usually assign."""
 
 PROGRAM = """#!{python}
 import sys
@@ -44,7 +44,7 @@ main()
 
 
 class Rootless(World):
-    """A user's podman, in a mount namespace where the host knows the user."""
+    """A user's podman, in a mount namespace in which the user exists."""
 
     is_users = True
 
@@ -76,12 +76,12 @@ class Rootless(World):
         return self.run(self.root / "home/bin" / name, *arguments, **how)
 
     def prepare(self) -> None:
-        """Make the user, his programs and an image."""
+        """Create the user, the programs and an image."""
         home = self.root / "home"
         for directory in (home / "bin", self.source, self.volumes, self.root / "run"):
             directory.mkdir(parents=True, exist_ok=True)
         self.host_file.touch()
-        if Path("/dev/fuse").exists() and not Path("/dev/fuse").stat().st_mode & 0o006:  # udev gives it to all users
+        if Path("/dev/fuse").exists() and not Path("/dev/fuse").stat().st_mode & 0o006:  # udev gives all users access
             os.mknod(self.root / "fuse", stat.S_IFCHR, Path("/dev/fuse").stat().st_rdev)
             (self.root / "fuse").chmod(0o666)
         subprocess.run(("cp", "-a", "/etc", self.root), check=True)  # noqa: S607
@@ -96,7 +96,7 @@ class Rootless(World):
         packages = Path(sysconfig.get_path("purelib"))
         shutil.copytree(REPOSITORY / "src/dockyard", home / "lib/dockyard")
         shutil.copytree(packages / "ruamel", home / "lib/ruamel")
-        # The kernel gives a user 200 keys, and forgets those of a container late.
+        # The kernel allows a user 200 keys, and removes those of a container late.
         configuration = PODMAN_CONFIGURATION.read_text(encoding="utf-8").replace(
             "[containers]\n", "[containers]\nkeyring = false\n"
         )
@@ -111,21 +111,21 @@ class Rootless(World):
         self.call("build", *tags, str(self.root / "image"))
 
     def delegate(self) -> None:
-        """Give the user a control group of version 2, as systemd gives each user who logs in."""
+        """Delegate a v2 cgroup to the user, as systemd does at a login."""
         if Path("/sys/fs/cgroup/cgroup.controllers").exists():
             GROUP.mkdir(exist_ok=True)
             for place in (GROUP, *GROUP.glob("cgroup.*")):
                 os.chown(place, UID, UID)
 
     def store_by(self, program: str) -> None:
-        """Have the store mounted by a program of the user's; by the kernel where there is none."""
+        """Let a program of the user mount the store; without one, the kernel mounts it."""
         options = f'[storage.options.overlay]\nmount_program = "{program}"\n' if program else ""
         place = self.root / "home/.config/containers/storage.conf"
         write(place, f'[storage]\ndriver = "overlay"\n{options}')
         subprocess.run(("chown", "-R", f"{UID}:{UID}", self.root / "home/.config"), check=True)  # noqa: S607
 
     def build_base(self) -> None:
-        """Build what the corpus builds on: the user cannot read root's images."""
+        """Build the base image of the corpus: the user cannot read root's images."""
         install = '["/usr/bin/busybox", "sh", "-c", "busybox mkdir -p /bin && busybox --install -s /bin"]'
         lines = ("FROM scratch", f"LABEL {LABEL}", "COPY busybox /usr/bin/busybox", "COPY passwd group /etc/")
         write(self.root / "image/group", "root:x:0:\n")
@@ -143,13 +143,13 @@ class Rootless(World):
         write(place / "passwd", PASSWD["etc/passwd"])
 
     def end(self) -> None:
-        """Remove everything that the user has, which only he can."""
+        """Remove everything of the user, which only the user can."""
         self.run("podman", "rm", "-fa", "-t", "0", expect=None)
         self.run("podman", "system", "reset", "--force", expect=None)
         self.run("podman", "unshare", "rm", "-rf", str(self.volumes), expect=None)
         for pid in _processes_of(UID):
             with suppress(ProcessLookupError):
-                os.kill(pid, 9)  # podman's own, that holds the namespace
+                os.kill(pid, 9)  # podman's pause process, which holds the namespace
         if GROUP.exists():
             wait_for(lambda: "populated 0" in (GROUP / "cgroup.events").read_text(), "the end of the user's processes")
             for place in sorted((one for one in GROUP.rglob("*") if one.is_dir()), reverse=True):
@@ -162,7 +162,7 @@ NAMES = ("home", "src", "vol", "run", "image")
 
 
 def _processes_of(uid: int) -> list[int]:
-    """Return a user's processes, but for those in other PID namespaces: other runs of these tests may be there."""
+    """Return a user's processes, except those in other PID namespaces, which may belong to other runs of the tests."""
     ours = Path("/proc/self/ns/pid").readlink()
     found = []
     for entry in Path("/proc").iterdir():
@@ -173,7 +173,7 @@ def _processes_of(uid: int) -> list[int]:
 
 
 def _python() -> str:
-    """Return an interpreter that any user may run; empty where there is none."""
+    """Return an interpreter that any user may run; empty if there is none."""
     for candidate in (os.path.realpath(sys.executable), "/usr/bin/python3"):
         path = Path(candidate)
         if path.exists() and all(above.stat().st_mode & 1 for above in (path, *path.parents)):
@@ -195,7 +195,7 @@ def _why_not() -> str:
 
 @pytest.fixture(scope="module")
 def rootless() -> Iterator[Rootless]:
-    """A user's own podman with a tiny image, in which 999 is `app`."""
+    """Rootless podman with a tiny image, in which 999 is `app`."""
     if reason := _why_not():
         missing(reason)
     with user_podman("") as world:
@@ -204,7 +204,7 @@ def rootless() -> Iterator[Rootless]:
 
 @contextmanager
 def user_podman(mounting: str) -> Iterator[Rootless]:
-    """Have a user's podman whose store is mounted by a program, or by the kernel."""
+    """Create rootless podman whose store is mounted by a program, or by the kernel."""
     with tempfile.TemporaryDirectory(prefix="dytest-rootless-", ignore_cleanup_errors=True) as root:
         world = Rootless(Path(root), _python())
         try:
@@ -229,7 +229,7 @@ IDLE: Mapping[str, Any] = {
 
 @pytest.mark.matrix
 def test_what_a_container_owns_is_made_and_copied_for_it(rootless: Rootless) -> None:
-    """A volume belongs to the mapped user, who writes there; a test works on a copy; production stays as it is."""
+    """A volume belongs to the mapped user, who can write there; a test works on a copy; production is not affected."""
     service = rootless.service({**IDLE, "mount_persistent_test_copy_files": ["data: /data"]}, files=PASSWD)
     data = rootless.volumes / service.name / "data"
     rootless.program("d-run", "--cd", str(service))
@@ -247,7 +247,7 @@ def test_what_a_container_owns_is_made_and_copied_for_it(rootless: Rootless) -> 
 
 
 def test_the_doctor_tells_the_users_own_command(rootless: Rootless) -> None:
-    """What the container's user cannot write to is found, and mended by the very command that is told."""
+    """A mount that the container's user cannot write to is reported, and the reported command fixes it."""
     service = rootless.service({**IDLE, "mount_rw": ["data: /data"]}, files=PASSWD)
     rootless.run("podman", "unshare", "mkdir", "-p", str(rootless.volumes / service.name / "data"))
     told = rootless.program("d", "check", service.name, expect=1).stdout
@@ -260,14 +260,14 @@ def test_the_doctor_tells_the_users_own_command(rootless: Rootless) -> None:
 
 @pytest.mark.matrix
 def test_ids_are_told_as_the_host_has_them(rootless: Rootless) -> None:
-    """`d userns map` translates a user inside to the user's own range."""
+    """`d userns map` translates a user inside to an id in the user's range."""
     told = rootless.program("d", "userns", "map", "999").stdout
     assert str(FIRST + 998) in told
 
 
 @pytest.mark.parametrize("mounting", ["", "fuse-overlayfs"], ids=["kernel", "fuse-overlayfs"])
 def test_corpus_of_a_users_podman(mounting: str, record_property: Record) -> None:
-    """d-cowscan, run by the user, finds every attack in his containers, and reports nothing benign."""
+    """d-cowscan, run by the user, finds every attack in the user's containers, and reports nothing benign."""
     if reason := _why_not():
         missing(reason)
     program = shutil.which(mounting) if mounting else ""

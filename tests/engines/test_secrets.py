@@ -1,4 +1,4 @@
-"""What dockyard resolves for a launch is in nothing that it prints, stores or sends, however a program prints it."""
+"""Secrets of a launch are in nothing that dockyard prints, stores or sends, however a program prints them."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ PRINT = "cat /printed; echo the end"
 
 
 def with_secrets(engine: World, end: str, **more: object) -> Path:
-    """Return a service that prints its secrets in each encoding, and then does something."""
+    """Return a service that prints its secrets in each encoding, and then runs a command."""
     for name, secret in SECRETS.items():
         write(engine.root / "secrets" / name, secret)
     printed = write(engine.root / "printed", f"{PRINTED}\n")
@@ -47,7 +47,7 @@ def with_secrets(engine: World, end: str, **more: object) -> Path:
 
 @contextmanager
 def notified(engine: World) -> Iterator[list[str]]:
-    """Yield what is sent to the address of `notify`."""
+    """Yield the messages that are sent to the address of `notify`."""
     sent: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -57,7 +57,7 @@ def notified(engine: World) -> Iterator[list[str]]:
             self.end_headers()
 
         def log_message(self, *_arguments: object) -> None:
-            """Be silent."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = Thread(target=server.serve_forever)
@@ -73,12 +73,12 @@ def notified(engine: World) -> Iterator[list[str]]:
 
 
 def found_in(text: str) -> list[str]:
-    """Return the forms of secrets that a text holds."""
+    """Return the forms of secrets that a text contains."""
     return [form for form in FORMS if form in text]
 
 
 def stored(service: str) -> str:
-    """Return all that dockyard has stored of a service."""
+    """Return everything that dockyard has stored about a service."""
     texts = [path.read_text(errors="replace") for path in (STATE / "services" / service).rglob("*") if path.is_file()]
     with closing(sqlite3.connect(STATE / "history.db")) as database:
         rows = database.execute("SELECT * FROM events WHERE service = ?", (service,)).fetchall()
@@ -120,7 +120,7 @@ def test_logs_are_masked_unless_raw(engine: World) -> None:
 
 @pytest.mark.long("podman")
 def test_a_test_shows_no_secret(engine: World) -> None:
-    """Neither what its instance has written, nor what the Test itself prints of it, in Python or in shell."""
+    """Neither the log of its instance nor the output of the Test contains a secret, in Python or in shell."""
     python = (
         "#!/usr/bin/env dockyard-python\nfrom dockyard.testing import Container, main\n"
         "def test_it(container: Container) -> None:\n"
