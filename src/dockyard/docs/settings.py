@@ -19,7 +19,7 @@ def settings_page() -> str:
 def _section(section: str) -> str:
     """Return a table of the section's keys, and below it what does not fit into the table."""
     keys = [key for key in KEYS.values() if key.section == section]
-    head = ("key", "default", "meaning", "d-run flag", "where")
+    head = ("key", "default", "meaning", "d-run flag", "file")
     own = [key for key in keys if key.scope is not Scope.HOST]
     return f"## {section}\n\n{table(head, map(_row, keys))}{_more(own, 'settings.yaml')}"
 

@@ -75,9 +75,8 @@ def _known(node: Scalar, scope: Scope) -> tuple[str, Key[Any]]:
         raise SettingsError([Problem(node.where, f"unknown key `{node.text}`", hint)])
     spelling, key = _spellings()[node.text]
     if key.scope not in {Scope.ANYWHERE, scope}:
-        raise SettingsError(
-            [Problem(node.where, f"`{node.text}` is not allowed here", f"put it into the {key.scope.value}")]
-        )
+        file = "the host file" if key.scope is Scope.HOST else SETTINGS_FILE
+        raise SettingsError([Problem(node.where, f"`{node.text}` is not allowed here", f"put it into {file}")])
     return spelling, key
 
 

@@ -95,7 +95,8 @@ class Volumes(Type[tuple[Volume, ...]]):
             return (Volume(self._path(Scalar(self.text(node), node.where)), node.where),)
         path, options = self._parts(node)
         if options.get("contents") is not None and options.setdefault("kind", "file") != "file":
-            unfit(node, "a map without `contents`, or with `type: file`")
+            expected = "a map without `contents`, or with `type: file`"
+            raise UnfitError([(node.where, expected, "a directory with `contents`")])
         return (Volume(path, node.where, **options),)
 
     def _parts(self, node: Mapping) -> tuple[str, dict[str, Any]]:

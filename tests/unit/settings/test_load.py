@@ -215,7 +215,7 @@ def test_an_alias_with_and_without_override_are_two_keys():
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.SERVICE])
 def test_what_belongs_in_settings_yaml_is_refused_in_the_host_file(key: Key[Any]):
-    assert [problem.hint for problem in problems_of(f"{key.name}: x", Scope.HOST)] == ["put it into the settings.yaml"]
+    assert [problem.hint for problem in problems_of(f"{key.name}: x", Scope.HOST)] == ["put it into settings.yaml"]
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS.values() if key.scope is Scope.HOST])
