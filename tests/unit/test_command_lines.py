@@ -35,7 +35,7 @@ def test_a_missing_value_is_an_error() -> None:
 def test_a_host_file_that_does_not_exist_is_what_init_creates(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         read_host({"DOCKYARD_HOST": str(tmp_path / "host.yaml")})
-    assert "`d init` creates it" in error.value.hint
+    assert "create the file with `d init`" in error.value.hint
 
 
 def test_import_proposes_networks_that_do_not_exist() -> None:

@@ -47,7 +47,7 @@ def _argvs(commands: Iterable[Command]) -> list[tuple[str, ...]]:
 def test_promoting_keeps_what_was_live_and_never_loses_the_way_back(
     before: dict[str, str], tags: list[tuple[str, str]]
 ):
-    """Each tag is set to an image id, the way back first; promoting the same again changes nothing."""
+    """Each tag is set to an image ID, those for a rollback first; promoting the same image again changes nothing."""
     assert _argvs(plan_promotion(WEB, _images(**before), Image(before["latest"])).commands) == _tags(*tags)
 
 
@@ -83,7 +83,7 @@ def test_rolling_back_swaps_live_and_previous(before: dict[str, str], tags: list
 
 
 def test_rolling_back_further_makes_what_was_live_the_previous_one():
-    """The image that is wanted, not the previous one, is live then."""
+    """Afterwards, the requested image is live, not the previous one."""
     promotion = plan_rollback(WEB, _images(live="c", prev="b"), Image("a"))
     assert _argvs(promotion.commands) == _tags(("live", "a"), ("prev", "c"), ("version-c", "c"))
     assert (promotion.live, promotion.previous) == ("a", "c")
@@ -125,7 +125,7 @@ def test_a_repository_with_a_colon_is_a_registry(repository: str, tagged: str, i
     ],
 )
 def test_what_is_built_is_named_by_the_settings(text: str, expected: str):
-    """Somebody else's image, a full reference, is never what is built here."""
+    """A full reference is another registry's image, which is never built here."""
     assert image_name("web", settings_of(text)).tagged("x") == f"{expected}:x"
 
 
@@ -166,7 +166,7 @@ def test_podman_builds_share_a_package_cache(written: str, dialect: Dialect, vol
     ],
 )
 def test_secrets_of_a_build_are_named_and_not_shown(text: str):
-    """The engine gets ids and variables; a dry run says where each value comes from; the source counts the names."""
+    """The engine gets IDs and variables; a dry run names the source of each value; the source hash has the names."""
     settings = settings_of(text)
     command = build_command("/context", "web:latest", "", (), settings)
     first, second = "id=token,env=DOCKYARD_BUILD_SECRET_1", "id=npm,env=DOCKYARD_BUILD_SECRET_2"
@@ -192,6 +192,6 @@ def test_secrets_of_a_build_are_named_and_not_shown(text: str):
     ],
 )
 def test_a_builder_by_name_hands_its_image_over(parameters: tuple[str, ...], builder: str, flags: tuple[str, ...]):
-    """Unless the parameters say what becomes of it; podman has no such builders."""
+    """Unless the parameters set the output; podman has no such builders."""
     assert loading_flags(parameters, builder, DOCKER) == flags
     assert loading_flags(parameters, builder, PODMAN) == ()

@@ -1,4 +1,4 @@
-"""Capabilities of a start: which a launch lacks, and what a log says of that."""
+"""Capabilities at start-up: which ones a launch lacks, and how that shows in a log."""
 
 import pytest
 

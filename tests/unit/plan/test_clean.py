@@ -22,7 +22,7 @@ CONTAINERS = st.builds(
 
 @given(st.lists(CONTAINERS, max_size=6), st.lists(IDS))
 def test_nothing_goes_that_anybody_needs(containers: list[Container], dangling: list[str]) -> None:
-    """No image of a container or of a half-done switch, nothing that runs, is nobody's or is half-way switched."""
+    """No image of a container or of a switch, and no container that runs, is unowned, or is part of a switch."""
     plan = plan_clean(containers, dangling, build_cache=False)
     images = {item.id for item in plan.items if item.what == "image"}
     assert images <= set(dangling)
@@ -37,7 +37,7 @@ def test_nothing_goes_that_anybody_needs(containers: list[Container], dangling: 
 
 
 def test_what_is_left_over_goes() -> None:
-    """A stopped container of a service and an image without a tag or user go."""
+    """It removes a stopped container of a service, and an unused image without a tag."""
     stopped = Container("1", "web", "exited", "a" * 64, labels={"dockyard.service": "web"})
     plan = plan_clean([stopped], ["b" * 64], build_cache=True)
     assert [item.what for item in plan.items] == ["container", "image", "build cache"]

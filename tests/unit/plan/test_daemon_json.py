@@ -1,4 +1,4 @@
-"""daemon.json: one setting in, one setting out, not a byte besides."""
+"""daemon.json: adding and removing one setting changes no other byte."""
 
 import json
 
@@ -85,7 +85,7 @@ def test_the_setting_is_taken_out_wherever_it_stands(before: str, after: str):
 
 
 def test_of_a_setting_that_is_there_twice_the_last_counts():
-    """As the engine has it."""
+    """As the engine writes it."""
     assert setting_in('{"userns-remap": "a", "userns-remap": "b"}', PATH) == "b"
 
 

@@ -1,4 +1,4 @@
-"""Words of an engine's command line, in all the spellings that engines take."""
+"""Words of an engine's command line, in all spellings that engines accept."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_flags_values_are_found_however_it_is_written(words: str, values: list
 
 @pytest.mark.parametrize("words", ["-hpublic", "-h public", "-h=public", "-dhpublic", "--hostname public"])
 def test_host_name_is_not_read_as_a_port(words: str):
-    """`-h` takes a value in both engines: what follows it claims nothing of the host."""
+    """`-h` takes a value in both engines, which claims nothing on the host."""
     assert list(flag_values(words.split(), "hostname")) == ["public"]
     assert list(flag_values(words.split(), "publish")) == []
 

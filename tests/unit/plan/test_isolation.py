@@ -1,4 +1,4 @@
-"""What a command line takes of the host, and when two of them meet."""
+"""Resources of the host that a command line uses, and conflicts between two command lines."""
 
 import pytest
 
@@ -122,12 +122,12 @@ def test_what_does_not_reach_everything_raises_no_doubt(words: str):
 
 # ---------------------------------------------------------------------------------------------------------- conflicts
 def _locations(*paths: str, **aliases: str) -> Locations:
-    """Return where paths are: where their names say, or else where an alias has it."""
+    """Return the real locations of paths: at their names, or at an alias."""
     return {path: (Location("8:1", aliases.get(path.strip("/"), path)),) for path in (*paths, AREAS)}
 
 
 def _meet(ours: str, theirs: str, locations: Locations | None = None, allowed: set[str] | None = None) -> list[str]:
-    """Return in what two command lines meet: our value, and theirs."""
+    """Return the conflicts of two command lines: our value, and theirs."""
     mine, other = claims_of(ours.split()), claims_of(theirs.split())
     paths = [claim.value for claim in (*mine, *other) if claim.kind in {PATH, DEVICE}]
     production = Production("web", other, {claim: f"line of {claim.value}" for claim in other})
@@ -234,7 +234,7 @@ def test_places_count_and_not_names(mine: list[tuple[str, str]], other: list[tup
 
 
 def test_an_area_is_known_by_its_place():
-    """Where a link or a bind mount makes production's data look like a test area, it still is production's."""
+    """Production's data that a link or a bind mount makes look like a test area is still production's."""
     locations = {"/rw/dv/TMP/web/data": [Location("8:1", "/rw/dv/web/data")]}
     assert _meet("-v /rw/dv/TMP/web/data:/x", "-v /rw/dv:/y:ro", locations) == ["path /rw/dv/TMP/web/data /rw/dv"]
     moved = {AREAS: [Location("8:2", "/areas")], "/rw/dv/TMP/web/data": [Location("8:2", "/areas/web/data")]}

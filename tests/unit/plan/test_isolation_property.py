@@ -120,7 +120,7 @@ def _node(value: object, where: str) -> Node:
 
 
 def _written() -> Iterator[tuple[int, list[tuple[str, Any]]]]:
-    """Yield what settings say, kind by kind, so that hundreds of mounts do not crowd out the rest; weights before."""
+    """Yield settings, kind by kind with weights, so that hundreds of mounts do not crowd out the rest."""
     mounts = [[(key, [f"{s}:/t{n}{'/' * ('*' in s)}"]) for n, s in enumerate(SOURCES)] for key in MOUNT_KEYS]
     yield 2, [pair for pairs in mounts for pair in pairs]
     yield 1, mounts[MOUNT_KEYS.index("mount_test_only")]
@@ -208,7 +208,7 @@ class Inode(NamedTuple):
 
 
 class World:
-    """Links by their paths, and bind mounts in the order in which they were made; /srv is a disk of its own."""
+    """Links by their paths, and bind mounts in the order of their creation; /srv is a separate disk."""
 
     def __init__(self, links: Sequence[tuple[str, str]], binds: Sequence[tuple[str, str]]) -> None:
         self.links = dict(links)
@@ -328,7 +328,7 @@ def _hosts(draw: Callable[..., Any]) -> Host:
 
 @contextmanager
 def _on(current: dict[str, Host]) -> Iterator[None]:
-    """Have dockyard see the current example in place of this host, and plan each production of it once."""
+    """Have dockyard see the current example instead of this host, and plan each production of it once."""
     plan_production = isolation.production_flags
 
     def once(service: Service, loaded: Settings, dialect: Any, *, with_addresses: bool) -> tuple[str, ...]:  # noqa: ANN401
@@ -365,7 +365,7 @@ ANYWHERE = {None, ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::")}  
 
 
 class Told(NamedTuple):
-    """What an engine is told, by flag."""
+    """The values of an engine's flags."""
 
     names: list[str]
     ports: list[tuple[Any, int, str]]
@@ -428,7 +428,7 @@ def _note_source(told: Told, source: str, writable: bool) -> None:
 
 
 def _ports(value: str) -> Iterator[tuple[Any, int, str]]:
-    """Yield address, host port and protocol; a port that the engine picks is nobody's."""
+    """Yield address, host port and protocol; a port that the engine chooses conflicts with nothing."""
     pair, _, protocol = value.lower().partition("/")
     parts = pair.rsplit(":", 2)
     if len(parts) == 1 or not parts[-2]:
@@ -463,7 +463,7 @@ class Oracle:
         return f"{point.rstrip('/')}/{path[len(above) :].strip('/')}".rstrip("/") or "/"
 
     def _reach(self, source: str) -> frozenset[Inode]:
-        """Return all that whoever has a path of the host can get at."""
+        """Return everything that is accessible through a path of the host."""
         if source not in self._reached:
             real = self._world.real(source)
             self._reached[source] = frozenset(inode for path, inode in self._known if _within(path, real))
@@ -511,7 +511,7 @@ CANNOT_BE = re.compile(r"is the target of both|and a (directory|file) is asked f
 
 
 def _names_both_places(error: SettingsError, services: Sequence[Service]) -> bool:
-    """Return whether each problem says which line of ours meets which line of whose production."""
+    """Return whether each problem names our line, and the line and service of the production that it conflicts with."""
     whose = "|".join(re.escape(service.name) for service in services)
     place = r"(settings\.yaml:\d+(:\d+)?|the directory's name|default)"
     return all(
@@ -523,7 +523,7 @@ def _names_both_places(error: SettingsError, services: Sequence[Service]) -> boo
 
 
 def _judge(current: Host, seen: Counter[str]) -> set[Kind]:
-    """Return what instances under test share with production though nobody refused; `seen` counts examples."""
+    """Return what instances under test share with production without a refusal; `seen` counts examples."""
     plans: dict[tuple[str, Mode], LaunchPlan] = {}
     refused = set()
     for service in current.services:
@@ -579,11 +579,11 @@ def _run(examples: int, judged: Callable[[set[Kind]], None], *phases: Phase) -> 
 
 
 class SlippedThroughError(Exception):
-    """What an instance under test shares with production, and nobody refused."""
+    """Something that an instance under test shares with production without a refusal."""
 
 
 def _first_to_slip_through() -> set[Kind]:
-    """Return what the oracle finds first. Raises AssertionError where it finds nothing in many examples."""
+    """Return the oracle's first finding. Raises AssertionError if it finds nothing in many examples."""
 
     def tell(slipped: set[Kind]) -> None:
         if slipped:
@@ -623,7 +623,7 @@ def test_the_oracle_sees_what_slips_through_where_nothing_is_compared():
 
 
 def test_the_oracle_sees_what_slips_through_where_paths_are_compared_by_name_alone():
-    """Links and bind mounts matter: who compares spellings lets tests write to production."""
+    """Links and bind mounts matter: comparing spellings would let tests write to production."""
 
     def by_name(asked: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         return {path: (Location("", path),) for path in asked}

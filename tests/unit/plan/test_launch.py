@@ -48,7 +48,7 @@ def _settings(case: dict[str, Any]) -> Settings:
 
 
 def _facts(given: dict[str, Any], asked: Questions) -> Facts:
-    """Return the answers to what was asked; what was not asked for and is answered is a fault of the case."""
+    """Return the answers to the questions; an answer without a question is an error in the case."""
     answers = {"images": asked.images, "addresses": asked.lookups, "matches": asked.patterns}
     for kind, questions_ in answers.items():
         assert set(given.get(kind, ())) <= set(questions_), f"nobody asks for these {kind}"
@@ -90,7 +90,7 @@ def _accounts(given: dict[str, Any]) -> Accounts:
 
 
 def _path_fact(path: str, given: str | dict[str, Any]) -> PathFact:
-    """Return what stands at a path; a word alone is a kind, root's and for all to read."""
+    """Return the facts of a path; a single word is a kind, owned by root and readable by all."""
     fact = {"kind": given} if isinstance(given, str) else given
     return PathFact(**{"uid": 0, "gid": 0, "mode": 0o755, "real": path, **fact})
 
@@ -112,7 +112,7 @@ def _shown(step: Step, program: str) -> str:
 
 
 def outcome(case: dict[str, Any]) -> dict[str, Any]:
-    """Return what a case leads to, as `expect` has it."""
+    """Return the outcome of a case in the form of `expect`."""
     try:
         plan = plan_of_case(case)
     except DockyardError as error:

@@ -1,4 +1,4 @@
-"""What golden cases do not show of mounts: where links are allowed, and what is looked at."""
+"""Properties of mounts beyond the golden cases: where links are allowed, and which paths are inspected."""
 
 import pytest
 
@@ -19,13 +19,13 @@ THERE = {"/rw/dv/web/data", "/srv/shared", "/rw/dv/web/other"}
 
 
 def _strict(text: str, mode: Mode) -> dict[str, str]:
-    """Return from where on no link may be on the way, by what is made."""
+    """Return for each created path the directory below which there must be no link."""
     plan = plan_of(settings_of(text, mode), existing=THERE)
     return {step.path: step.strict for step in plan.steps if isinstance(step, MakeDirectory | MakeFile)}
 
 
 def test_in_production_nothing_is_made_through_a_link_that_a_container_can_plant():
-    """The administrator's own links, above what containers write to, are followed."""
+    """The administrator's links, above the directories that containers write to, are followed."""
     assert _strict(MADE, Mode.PROD) == {
         "/rw/dv/web/data/conf": "/rw/dv/web/data",
         "/rw/dv/web/data/sub/file": "/rw/dv/web/data",

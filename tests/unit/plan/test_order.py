@@ -1,4 +1,4 @@
-"""Build order from what services are built from."""
+"""Build order from the base images of services."""
 
 from itertools import pairwise
 
@@ -23,12 +23,12 @@ NAMES = st.sampled_from("abcdefgh")
     ],
 )
 def test_reference_without_its_tag(reference: str, plain: str) -> None:
-    """However an engine writes it, it is the same image; a registry's port is no tag."""
+    """All spellings of engines are the same image; a registry's port is not a tag."""
     assert plain_reference(reference) == plain
 
 
 def test_edges_are_between_services() -> None:
-    """Somebody else's image is no edge, nor is the service's own earlier image."""
+    """An image of another registry is not an edge, nor is the service's previous image."""
     names = {name: ImageName("ktools", name) for name in ("base", "web")}
     bases = {"base": ["debian:12", "ktools/base:live"], "web": ["localhost/ktools/base:latest"]}
     assert edges(names, bases) == {"base": frozenset(), "web": frozenset({"base"})}
@@ -38,7 +38,7 @@ def test_edges_are_between_services() -> None:
 
 @given(st.dictionaries(NAMES, st.sets(NAMES)))
 def test_what_is_built_from_comes_earlier_or_the_ring_is_shown(depends: dict[str, set[str]]) -> None:
-    """Every edge leads to an earlier group; where that cannot be, the error shows a way round that exists."""
+    """Every edge leads to an earlier group; if that is impossible, the error shows an existing cycle."""
     try:
         groups = generations(depends)
     except DockyardError as error:

@@ -1,4 +1,4 @@
-"""Owners as settings name them, in the ids of the host."""
+"""Owners in settings, translated to IDs of the host."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def _facts(ids: IdMap = SAME) -> Facts:
 
 
 def _owned(written: str, ids: IdMap = SAME, *, user: str = "", more: str = "") -> Ownership:
-    """Return whose the one volume of these settings is."""
+    """Return the owner of the single volume of these settings."""
     settings = settings_of(f"vols:\n  - {{path: data{written and ', ' + written}}}\n{more}")
     return Owners(settings, _facts(ids), user).of(settings[VOLS][0])
 
@@ -168,7 +168,7 @@ def test_an_image_that_was_read_is_named_where_a_user_is_missing():
     ],
 )
 def test_a_user_as_an_image_names_it(user: str, owner: Owner | None):
-    """One with a group of its own has no further groups, as the engine has it."""
+    """As in the engine, a user with an explicit group has no supplementary groups."""
     assert user_inside(user, _facts()) == owner
 
 
@@ -200,5 +200,5 @@ def test_an_id_is_mapped_by_the_range_that_has_it(inside: int, outside: int | No
 
 
 def test_a_volume_without_a_path_is_what_a_mount_needs():
-    """Owners.default asks for one; it may not depend on any path."""
+    """Owners.default requires one; it must not depend on a path."""
     assert Owners(settings_of(), _facts(), "www").of(Volume("", "")) == Owners(settings_of(), _facts(), "www").default()

@@ -1,4 +1,4 @@
-"""The ownership doctor: setups that are known to work, and known not to, each with the command that mends it."""
+"""The ownership doctor: setups that are known to work or to fail, each with the command that fixes it."""
 
 import shlex
 
@@ -22,7 +22,7 @@ MAPPED_WWW = Process("www", Owner(33, 34, (50,)), REMAPPED, overrides=False)
 
 
 def _acl(mode: int, *entries: str) -> dict[str, object]:
-    """Return an ACL with these entries, as getfacl writes them; the rest of it says what the mode says."""
+    """Return an ACL with these entries, as getfacl writes them; its other entries match the mode."""
     own = {"owner": mode >> 6 & 7, "owning group": mode >> 3 & 7, "other": mode & 7}
     acl = [AclEntry(tag, bits) for tag, bits in own.items()]
     for entry in entries:
@@ -182,7 +182,7 @@ def test_what_does_not_work_is_told_with_what_mends_it(
     ],
 )
 def test_root_without_its_capabilities_is_given_them_and_not_the_data(process: Process, fact: PathFact):
-    """The owner of a database's files is right: what is wrong is that root was forbidden to pass over it."""
+    """The owner of a database's files is correct; the problem is that root lacks the capability to bypass it."""
     (finding,) = findings([Access(PATH, fact, writes=True, where="f:1")], process)
     assert finding.fix == ""
     assert "DAC_OVERRIDE" in finding.hint
@@ -191,13 +191,13 @@ def test_root_without_its_capabilities_is_given_them_and_not_the_data(process: P
 
 
 def test_capabilities_do_not_help_where_ids_are_not_mapped():
-    """A directory of the host's root is out of reach of a mapped root, whatever it may do."""
+    """A mapped root cannot access a directory of the host's root, whatever its capabilities."""
     (finding,) = findings([Access(PATH, _directory(0, 0, 0o700), writes=True, where="f:1")], MAPPED_WEAK)
     assert finding.fix == f"chown -R 100000:100000 {PATH}"
 
 
 def test_what_a_running_container_uses_is_not_changed():
-    """The advice is a setting then, with the ids that the owner has in the container."""
+    """The advice is then a setting, with the owner's IDs inside the container."""
     (finding,) = findings([Access(PATH, _directory(100100, 100102, 0o700), writes=True, where="f:1")], MAPPED_WWW)
     assert finding.in_use(["db"]).hint == "`db` is running with it: run as its owner (`user: 100:102`)"
     (of_root,) = findings([Access(PATH, _directory(0, 0, 0o700), writes=True, where="f:1")], WWW)
@@ -221,7 +221,7 @@ def test_there_are_enough_setups():
 
 @pytest.mark.parametrize("process", [MAPPED_ROOT, MAPPED_WWW])
 def test_mapped_users_have_to_get_there(process: Process):
-    """What is mounted is looked up in the user namespace, where nobody is the host's root."""
+    """Mounts are checked in the user namespace, in which no user is the host's root."""
     fact = _directory(100000, 100000, 0o777, closed="/rw/dv of ours")
     assert findings([Access(PATH, fact, writes=False, where="f:1")], process) == (
         Finding(
@@ -263,7 +263,7 @@ def test_root_passes_over_permissions_unless_that_is_dropped(flags: str, of_root
 
 
 def test_what_is_not_the_services_own_keeps_its_owner():
-    """Others may need it: a user that is to write there is no reason to take a directory from them."""
+    """Others may need it: a directory is not taken from them just because a user must write there."""
     access = Access("/srv/media", _directory(1000, 1000, 0o755), writes=True, where="f:1")
     (finding,) = findings([access], WWW)
     assert finding.fix == "chown -R 33:34 /srv/media"

@@ -1,4 +1,4 @@
-"""What holds for all settings, whatever they are."""
+"""Properties that hold for all settings."""
 
 import csv
 import json
@@ -138,7 +138,7 @@ def test_ports_that_name_no_address_are_this_hosts_alone_in_dev_and_test(ports: 
 def test_nothing_of_production_can_be_written_to_in_dev_and_test(
     mounts: dict[str, list[str]], mode: Mode | None, existing: set[str]
 ):
-    """But for what mount_persistent names; mount_test_only may name directories outside VOL_BASE. So it is with -v."""
+    """Except for mount_persistent; mount_test_only may use directories outside VOL_BASE. The same applies with -v."""
     loaded = _settings_or_none(_written(**mounts), mode or Mode.PROD)
     if not loaded:
         return
@@ -189,7 +189,7 @@ def test_only_the_test_area_is_touched_in_dev_and_test_and_it_is_emptied_first(
 @given(st.from_regex(r"[A-Za-z0-9]{12,40}", fullmatch=True), MODES, st.booleans())
 @settings(max_examples=50)
 def test_a_puid_of_ones_own_is_nowhere_in_a_plan(puid: str, mode: Mode, shell: bool):
-    """Neither in what runs nor in what is shown."""
+    """Neither in the commands that run nor in the printed ones."""
     plan = plan_of(settings_of(_written(puid=puid), mode), options=LaunchOptions(shell=shell))
     assert puid not in repr((plan.steps, plan.notes, plan.secrets, plan.shell("docker")))
 

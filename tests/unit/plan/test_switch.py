@@ -1,4 +1,4 @@
-"""A switch on an engine that is only pretended: cut short anywhere, going on or going back, it is put in order."""
+"""A switch on a simulated engine: interrupted at any step, also while continuing or rolling back, it recovers."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -31,7 +31,7 @@ PRODUCTION = {"dockyard.service": "web", "dockyard.mode": "prod"}
 
 
 class Pretended:
-    """Containers and tags, and what commands do to them."""
+    """Containers and tags, and the effects of commands on them."""
 
     def __init__(self, old: Container | None) -> None:
         self.containers: dict[str, Container] = {"web": old} if old else {}
@@ -39,11 +39,11 @@ class Pretended:
         self.networks = {"old": {"bridge"}, "new": {"bridge"}}
 
     def told(self) -> dict[str, Container]:
-        """Return the containers as the engine tells of them."""
+        """Return the containers as the engine reports them."""
         return {name: one._replace(networks=frozenset(self.networks[one.id])) for name, one in self.containers.items()}
 
     def do(self, step: object) -> None:
-        """Carry out what a command does; the other steps change nothing here."""
+        """Apply the effect of a command; the other steps change nothing here."""
         if isinstance(step, Command):
             getattr(self, f"do_{step.argv[0]}")(*step.argv[1:])
 
@@ -55,12 +55,12 @@ class Pretended:
         self.containers[name] = Container("new", name, "created", IMAGE_ID, labels=labels)
 
     def do_rename(self, old: str, new: str) -> None:
-        """Rename a container; a name that is taken is refused."""
+        """Rename a container; a name in use is refused."""
         assert new not in self.containers
         self.containers[new] = self.containers.pop(old)._replace(name=new)
 
     def do_stop(self, name: str) -> None:
-        """Stop a container; one that is removed at its end goes."""
+        """Stop a container; one with --rm is removed."""
         container = self.containers.pop(name)
         if not container.removed_at_end:
             self.containers[name] = container._replace(status="exited")
@@ -72,7 +72,7 @@ class Pretended:
         self.check_alone()
 
     def do_network(self, verb: str, network: str, name: str) -> None:
-        """Put a container on a network, or take it off one. No other one goes together with none."""
+        """Connect a container to a network, or disconnect it. `none` excludes all other networks."""
         networks = self.networks[self.containers[name].id]
         if verb == "disconnect":
             networks.remove(network)
@@ -82,7 +82,7 @@ class Pretended:
         self.check_alone()
 
     def check_alone(self) -> None:
-        """Check that one container at most is in service: two would have the same ports."""
+        """Check that at most one container is in service: two would have the same ports."""
         serving = [one for one in self.containers.values() if one.is_up and "bridge" in self.networks[one.id]]
         assert len(serving) <= 1
 
@@ -91,7 +91,7 @@ class Pretended:
         self.containers[argv[2]] = self.containers[argv[2]]._replace(restart=argv[1])
 
     def do_rm(self, *argv: str) -> None:
-        """Remove a container; one that is up only by force."""
+        """Remove a container; a running one only with force."""
         container = self.containers.pop(argv[-1])
         assert "--force" in argv or not container.is_up
 
@@ -100,20 +100,20 @@ class Pretended:
         self.tags[reference.removeprefix(f"{REPOSITORY}:")] = image.removeprefix("sha256:")
 
     def is_in_order(self) -> bool:
-        """Return whether production runs, once, and nothing is left."""
+        """Return whether exactly one container of production runs, and nothing is left over."""
         web = self.containers.get("web")
         return len(self.containers) == 1 and web is not None and web.is_up and self.networks[web.id] == {"bridge"}
 
 
 def switch_of(old: Container | None, dialect: Dialect, *, tags: bool, start_first: bool = False) -> SwitchPlan:
-    """Plan a switch from what runs, or from nothing."""
+    """Plan a switch from the running container, or from none."""
     settings = settings_of("start_first: true" if start_first else "")
     launch = plan_of(settings, dialect=dialect).labelled({LAUNCH_LABEL: "0"})
     return plan_switch(launch, old, Tags(REPOSITORY, LIVE, PREVIOUS) if tags else None, dialect)
 
 
 def recover(engine: Pretended, dialect: Dialect, cut: Iterable[int]) -> list[str]:
-    """Recover, each time cut short after so many steps, then to the end; returns the verdicts."""
+    """Recover, interrupted each time after so many steps, then completely; returns the verdicts."""
     verdicts = []
     for steps in [*cut, 1000]:
         recovery: Recovery = plan_recovery("web", engine.told(), dialect)
@@ -143,7 +143,7 @@ OLDS: dict[str, dict[str, Any]] = {
 def test_cut_short_anywhere_it_is_put_in_order(  # noqa: PLR0913
     *, kind: str, dialect: Dialect, tags: bool, start_first: bool, steps: int, cut: list[int]
 ) -> None:
-    """One container of the name runs, what it runs is live, and nothing else is left: unless nothing had begun."""
+    """One container of the name runs, its image is live, and nothing else is left, unless the switch had not begun."""
     old = None
     if kind != "none":
         old = Container("old", "web", **{"status": "running", "image_id": LIVE, "labels": PRODUCTION, **OLDS[kind]})
@@ -184,13 +184,13 @@ def test_whole_switch_needs_no_recovery(kind: str, dialect: Dialect, start_first
 
 @given(names=st.sets(st.sampled_from(["web", *(f"web{suffix}" for suffix in SUFFIXES)])), up=st.booleans())
 def test_what_is_nobodys_is_never_touched(names: set[str], up: bool) -> None:
-    """Containers without our label, whatever they are called, are no switch."""
+    """Containers without our label are not part of a switch, whatever their names."""
     there = {name: Container(name, name, "running" if up else "exited", LIVE) for name in names}
     assert plan_recovery("web", there, DOCKER) == Recovery()
 
 
 def test_tags_stay_until_the_new_one_has_proved_itself() -> None:
-    """Whatever fails before, `:live` and `:prev` need no putting back."""
+    """Whatever fails before that, `:live` and `:prev` need not be restored."""
     old = Container("old", "web", "running", LIVE, labels=PRODUCTION)
     plan = switch_of(old, DOCKER, tags=True)
     before = [step.argv[0] for step in (*plan.prepare, *plan.switch) if isinstance(step, Command)]
@@ -198,13 +198,13 @@ def test_tags_stay_until_the_new_one_has_proved_itself() -> None:
 
 
 def words_of(plan: SwitchPlan) -> list[str]:
-    """Return the engine's commands of a switch up to its seal, but for what is created and checked, a line each."""
+    """Return the engine's commands of a switch up to its commit, without creation and checks, one per line."""
     commands = (step.argv for step in (*plan.prepare, *plan.switch) if isinstance(step, Command))
     return [" ".join(argv) for argv in commands if argv[0] != "create"]
 
 
 def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
-    """The new one is up and watched while the old one serves; addresses and names are given as it joins."""
+    """The new container is up and watched while the old one serves; it gets addresses and names as it joins."""
     settings = "start_first: true\nnetwork: front\nip: 10.0.0.7\nextra_docker: --network-alias shop"
     launch = plan_of(settings_of(settings)).labelled({LAUNCH_LABEL: "0"})
     plan = plan_switch(launch, Container("old", "web", "running", LIVE, labels=PRODUCTION), None, DOCKER)
@@ -225,7 +225,7 @@ def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
 
 
 def test_who_cannot_run_beside_the_old_one_is_not_switched_to() -> None:
-    """Both could write to the same place: refused before anything has happened. The first launch is not refused."""
+    """Both could write to the same directory: refused before anything has changed. The first launch is not refused."""
     launch = plan_of(settings_of("start_first: true\nmount_rw: data:/data")).labelled({LAUNCH_LABEL: "0"})
     old = Container("old", "web", "running", LIVE, labels=PRODUCTION)
     with pytest.raises(SettingsError, match="two at once would write to") as caught:
@@ -239,21 +239,21 @@ def test_who_cannot_run_beside_the_old_one_is_not_switched_to() -> None:
 
 
 def waiting(**fields: Any) -> Container:  # noqa: ANN401 - fields
-    """Return a new container that has started first."""
+    """Return a new container that started first."""
     labels = {**PRODUCTION, UPGRADE_LABEL: START_FIRST, REPOSITORY_LABEL: REPOSITORY, WAS_LIVE_LABEL: LIVE}
     given = {"networks": frozenset({"none"}), "status": "running", **fields}
     return Container("new", "web.next", image_id=IMAGE_ID, labels=labels, **given)
 
 
 def test_one_without_network_is_never_promoted() -> None:
-    """Where somebody has removed the old one meanwhile, the new one, on no network and unproven, goes as well."""
+    """If the old container was removed in the meantime, the new one, unproven and on no network, is removed too."""
     found = plan_recovery("web", {"web.next": waiting()}, DOCKER)
     assert (found.verdict, found.first) == (UNDONE, ())
     assert found.then == (Command(("rm", "--force", "web.next")),)
 
 
 def test_the_old_one_does_not_wait_for_one_without_network_to_stop() -> None:
-    """That one may take its time, and is in nobody's way; one that has joined is stopped first."""
+    """It may take its time, and blocks nothing; one that has joined is stopped first."""
     old = Container("old", "web.old", "exited", LIVE, labels=PRODUCTION)
     for networks, stops in (({"none"}, False), (set(), False), ({"bridge"}, True)):
         new = waiting(networks=frozenset(networks))._replace(name="web")
@@ -271,7 +271,7 @@ def test_the_old_one_does_not_wait_for_one_without_network_to_stop() -> None:
     ],
 )
 def test_nobody_starts_first_where_nobody_stops_or_the_engine_cannot(old: Container | None, dialect: Dialect) -> None:
-    """Without an old one that is up there is no outage to shorten; podman takes ports as a container starts."""
+    """Without a running old container there is no downtime to reduce; podman binds ports when a container starts."""
     plan = switch_of(old, dialect, tags=True, start_first=True)
     assert plan.kind != START_FIRST
     assert words_of(plan) == words_of(switch_of(old, dialect, tags=True))
@@ -289,6 +289,6 @@ def test_one_that_podman_has_prepared_is_in_the_way() -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_no_service_is_called_like_half_a_switch(suffix: str) -> None:
-    """A container of such a name would be taken for what a switch left."""
+    """A container with such a name would be mistaken for a leftover of a switch."""
     with pytest.raises(DockyardError, match="called so"):
         plan_of(settings_of(service=f"web{suffix}"))

@@ -1,4 +1,4 @@
-"""Ids and names, inside and on the host."""
+"""IDs and names, inside and on the host."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ HOST = {
 
 
 def lines(word: str, ids: IdMap) -> list[str]:
-    """Return what people read."""
+    """Return the text that users read."""
     return [row.line for row in translations(word, ids, [REDIS, CACHE], HOST)]
 
 

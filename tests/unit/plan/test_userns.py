@@ -1,4 +1,4 @@
-"""What enabling makes of the host's files, and that undoing it leaves them as they were."""
+"""Changes of the host's files by enabling, and that disabling reverts them."""
 
 from collections.abc import Mapping
 
@@ -130,7 +130,7 @@ def test_a_start_that_cannot_be_is_an_error_with_one_that_can(start: int, messag
 
 
 def test_ranges_that_are_there_already_are_used():
-    """A host whose user was made before, by dockerd itself or by hand."""
+    """A host whose user already existed, created by dockerd or by hand."""
     texts = host(subuid="dockremap:500000:65536\n", subgid="dockremap:600000:65536\n")
     plan = enabled(texts, REDIS)
     assert (plan.ids.uids[0].outside, plan.ids.gids[0].outside) == (500000, 600000)
@@ -226,7 +226,7 @@ def test_an_id_past_the_range_is_left_out():
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_account_of_a_service_can_become_anything_but_a_mapped_one(passwd: str, group: str):
-    """Whatever stands in a service's passwd: nobody gets a password, a shell, or an id of the host's."""
+    """Whatever a service's passwd contains: no user gets a password, a shell, or an ID of the host."""
     plan = enabled(host(), ServiceAccounts("a", f"{passwd}\nok:x:5:5::/:\n", f"{group}\nok:x:5:\n"))
     added = (plan.texts["/etc/passwd"] or "").removeprefix(USERS).splitlines()
     for line in added[1:]:
@@ -364,7 +364,7 @@ def test_lines_that_are_no_ranges_are_passed_over(line: str):
 
 
 def test_ranges_of_one_owner_follow_each_other():
-    """As the engine has it."""
+    """As the engine writes it."""
     ranges = ranges_of("u:100:10\nv:1:1\nu:500:5\nu:600:0\n", "u")
     assert ranges == (IdRange(0, 100, 10), IdRange(10, 500, 5))
 

@@ -1,4 +1,4 @@
-"""What counts as a second writer, and what a user reads about one."""
+"""Which containers count as a second writer, and how they are reported."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_another_place_is_not(other: Use):
 
 
 def test_a_container_of_the_same_service_under_another_name_is_in_the_way():
-    """A container that was renamed while it ran is one, too."""
+    """So is a container that was renamed while it ran."""
     assert blocking(box("db-x", path("/srv/db"), service="db")) == ["db-x"]
 
 
@@ -45,7 +45,7 @@ def test_the_container_that_the_launch_replaces_is_not(name: str):
 
 
 def test_instances_under_test_are_in_the_way_of_other_services_alone():
-    """With production of their own service they share what `mount_persistent` names, on purpose."""
+    """They share `mount_persistent` with production of their own service on purpose."""
     assert blocking(box("dev-db", path("/srv/db"), service="db", is_under_test=True)) == []
     assert blocking(box("dev-mail", path("/srv/db"), service="mail", is_under_test=True)) == ["dev-mail"]
 

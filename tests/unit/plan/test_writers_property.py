@@ -161,7 +161,7 @@ def _point(volume: str, engine: str = "docker") -> str:
 
 
 class Fake:
-    """An engine that knows the containers of an example, and docker's volumes."""
+    """An engine with the containers of an example, and docker's volumes."""
 
     def __init__(self, dialect: Dialect, boxes: tuple[Box, ...]) -> None:
         self.dialect = dialect
@@ -180,7 +180,7 @@ class Fake:
 
 
 class _Inline:
-    """An executor without threads: the fake engines answer at once."""
+    """An executor without threads: the fake engines answer immediately."""
 
     def __init__(self, _workers: int) -> None:
         pass
@@ -235,7 +235,7 @@ def _with_volumes(example: Example) -> World:
 
 # --------------------------------------------------------------------------------------------------------- the oracle
 def _writes(box: Box, oracle: Oracle, example: Example, *, permitted: tuple[str, ...] = ()) -> set[Any]:
-    """Return all that a container can write to, or has: places, volumes and addresses."""
+    """Return everything that a container can write to or has: paths, volumes and addresses."""
     found: set[Any] = set()
     for source, writable in box.mounts:
         if not writable or source in HARMLESS or source in permitted:
@@ -252,7 +252,7 @@ def _writes(box: Box, oracle: Oracle, example: Example, *, permitted: tuple[str,
 
 
 def _expected(example: Example) -> set[str]:
-    """Return the containers that are in the way of the launch."""
+    """Return the containers that conflict with the launch."""
     launch, world = example.launch, example.world
     if not example.boxes:
         return set()
@@ -290,7 +290,7 @@ def _refused(example: Example) -> str:
 
 
 def _differences(hosts: int, seen: Counter[str]) -> list[tuple[int, set[str], str]]:
-    """Return the examples about which dockyard and the oracle do not agree."""
+    """Return the examples on which dockyard and the oracle disagree."""
     current: dict[str, Example] = {}
     found = []
     with _on(current):
