@@ -79,7 +79,7 @@ def test_a_configuration_that_was_not_there_goes_again(second: "SecondEngine"):
     second.d("userns", "enable")
     told = second.userns()
     assert (told["maps"], told["asked"], told["agrees"]) == (False, "dockremap", False)
-    assert "it has to be restarted" in second.d("userns").stdout
+    assert "its current configuration: restart it" in second.d("userns").stdout
     again = json.loads(second.d("userns", "enable", "--json").stdout)
     assert again["changes"] == []
     second.d("userns", "disable")
@@ -128,7 +128,7 @@ def test_a_daemon_that_does_not_come_up_is_taken_back(second: "SecondEngine"):
     finally:
         (second.root / "data").chmod(0o755)
     assert "restricts access to the remapped root" in failed.stderr
-    assert "everything is as it was before" in failed.stderr
+    assert "everything was rolled back" in failed.stderr
     assert tree(second.etc) == before
     assert {path.name for path in second.state.iterdir()} <= {"history.db"}
     assert not second.userns()["maps"]
@@ -177,7 +177,7 @@ def test_a_mapping_of_somebody_else_is_left_alone(second: "SecondEngine"):
     before = tree(second.etc)
     refused = second.d("userns", "enable", expect=1)
     assert '"userns-remap" is "somebody" already' in refused.stderr
-    assert "it was not `d userns enable` that wrote it" in second.d("userns", "disable", expect=1).stderr
+    assert "but `d userns enable` did not write it" in second.d("userns", "disable", expect=1).stderr
     problems = second.userns()["problems"]
     assert "there is no user `somebody`" in problems
     assert "subuid has no range of `somebody`" in problems

@@ -64,7 +64,7 @@ def test_what_somebody_else_has_there_is_in_the_way(host: Installation):
     host.at("/usr/local/bin/d").write_text("another d")
     host.at("/usr/local/bin/d-map").mkdir()
     before = tree(host)
-    with pytest.raises(DockyardError, match="bin/d, /usr/local/bin/d-map: there already"):
+    with pytest.raises(DockyardError, match=r"in its way: .*bin/d, /usr/local/bin/d-map"):
         host.install(ITEMS)
     assert tree(host) == before
 
@@ -77,7 +77,7 @@ def test_force_writes_over_a_file_never_over_a_directory(host: Installation):
     assert host.at("/usr/local/bin/d").is_symlink()
     host.at("/usr/local/bin/d-map").unlink()
     host.at("/usr/local/bin/d-map").mkdir()
-    with pytest.raises(DockyardError, match="d-map: there already"):
+    with pytest.raises(DockyardError, match=r"in its way: .*d-map"):
         forced.install(ITEMS)
 
 
@@ -153,7 +153,7 @@ def test_a_record_that_is_damaged_is_no_crash(host: Installation):
     """A manifest that is none is told as an error, and nothing is removed by it."""
     host.install(ITEMS)
     host.record.write_text('{"files": []}')
-    with pytest.raises(DockyardError, match="not what an installation wrote"):
+    with pytest.raises(DockyardError, match="not written by an installation"):
         host.uninstall([])
     assert host.at("/usr/local/bin/d-map").exists()
 

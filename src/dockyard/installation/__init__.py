@@ -1,1 +1,1 @@
-"""dockyard on a host: what is put where, and how exactly that is taken away again."""
+"""The installation of dockyard on a host: which files it installs, and how exactly these are removed."""

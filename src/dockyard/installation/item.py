@@ -1,4 +1,4 @@
-"""What an installation consists of, and the record of it by which it is taken away."""
+"""The items of an installation, and the record by which they are removed."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ DIRECTORY = "a directory"
 
 
 class Item(NamedTuple):
-    """One file, or with `target` one link; `path` is as the host will have it, wherever it is staged."""
+    """One file, or with `target` one link; `path` is its final path on the host, wherever it is staged."""
 
     path: str
     content: str = ""
@@ -22,14 +22,14 @@ class Item(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What tells it from anything else in its place."""
+        """The digest that distinguishes it from anything else at its path."""
         return _link(self.target) if self.target else _file(self.content.encode())
 
 
 class Manifest(NamedTuple):
-    """What was put where: the digests by which a path is ours, and the directories that were made for it.
+    """What was installed: the digests by which a path is ours, and the directories that were created.
 
-    Of a path there are two digests while an upgrade is under way: whichever it has, it is ours.
+    During an upgrade a path has two digests: with either of them it is ours.
     """
 
     files: Mapping[str, tuple[str, ...]] = {}
@@ -37,7 +37,7 @@ class Manifest(NamedTuple):
 
 
 def digest_at(path: Path) -> str | None:
-    """Return the digest of what is there, or None. Raises OSError."""
+    """Return the digest of what exists at a path, or None. Raises OSError."""
     try:
         if path.is_symlink():
             return _link(str(path.readlink()))
@@ -55,7 +55,7 @@ def _file(content: bytes) -> str:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return what was installed; nothing where nothing was. Raises DockyardError for what is no manifest."""
+    """Return what was installed, if anything. Raises DockyardError for an invalid manifest."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         files = {str(name): tuple(map(str, digests)) for name, digests in found["files"].items()}
@@ -63,11 +63,11 @@ def read_manifest(path: Path) -> Manifest:
     except FileNotFoundError:
         return Manifest()
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DockyardError(f"{path}: not what an installation wrote", hint="put it back from a backup") from None
+        raise DockyardError(f"{path} was not written by an installation", hint="restore it from a backup") from None
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write what was installed, as a whole or not at all. Raises OSError."""
+    """Write what was installed, atomically. Raises OSError."""
     text = json.dumps({"files": dict(sorted(manifest.files.items())), "directories": manifest.directories}, indent=1)
     draft = path.with_name(f".{path.name}.new")
     draft.write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Where the installation is that we run from."""
+"""The location of the running installation."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import NamedTuple
 from dockyard.share import SCHEMA
 
 MARK = "dockyard-installation"
-"""The file of an environment that scripts/install made: lines `NAME=VALUE`, among them its prefix."""
+"""The file in an environment that scripts/install created: lines `NAME=VALUE`, among them its prefix."""
 
 
 class Layout(NamedTuple):
-    """Where things go: `prefix` is /usr/local, say, `home` /opt/dockyard."""
+    """Where things are installed: `prefix` such as /usr/local, `home` such as /opt/dockyard."""
 
     prefix: str
     home: str
@@ -26,17 +26,17 @@ class Layout(NamedTuple):
 
     @property
     def current(self) -> str:
-        """The link to the environment whose programs are run."""
+        """The link to the current environment."""
         return f"{self.home}/current"
 
     @property
     def is_hosts(self) -> bool:
-        """Whether systemd and sudo look below the prefix."""
+        """Whether systemd and sudo search below the prefix."""
         return self.prefix in {"/usr", "/usr/local"}
 
 
 def prefix() -> Path | None:
-    """Return the prefix of the host's installation that we run from; None for any other: pipx, uv, a checkout."""
+    """Return the prefix of the running installation; None unless it is the host's: pipx, uv, a checkout."""
     try:
         text = Path(sys.prefix, MARK).read_text(encoding="utf-8")
     except OSError:
@@ -46,12 +46,12 @@ def prefix() -> Path | None:
 
 
 def program(name: str) -> Path:
-    """Return where one of our programs is, and will be after upgrades: the environment that we run from will go."""
+    """Return the path of one of our programs that is valid after upgrades: the current environment will be removed."""
     found = prefix()
     return found / "bin" / name if found else Path(sys.executable).with_name(name)
 
 
 def schema() -> Path:
-    """Return where the schema of settings.yaml is, and will be after upgrades."""
+    """Return the path of the schema of settings.yaml that is valid after upgrades."""
     found = prefix()
     return found / "share/dockyard" / SCHEMA.name if found else SCHEMA

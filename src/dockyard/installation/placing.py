@@ -1,4 +1,4 @@
-"""Putting an installation in place, and taking it away: nothing of anybody else's is written over or removed."""
+"""Installs and uninstalls dockyard: other files are never overwritten or removed."""
 
 import os
 import shutil
@@ -11,18 +11,18 @@ from dockyard.errors import DockyardError
 from dockyard.installation.item import DIRECTORY, Item, Manifest, digest_at, read_manifest, write_manifest
 
 SETTINGS = "/etc/"
-"""Below here a file of ours that somebody removed stays away."""
+"""A file of ours below this directory is not installed again if it was removed."""
 
 
 class Done(NamedTuple):
-    """What became of each path: `written`, `unchanged`, `removed`, or why it was `kept`."""
+    """The outcome of a path: `written`, `unchanged`, `removed`, or why it was `kept`."""
 
     path: str
     what: str
 
 
 class Installation(NamedTuple):
-    """One installation: `root` stands in front of every path (DESTDIR), `home` is its own directory."""
+    """One installation: `root` is prepended to every path (DESTDIR), `home` is its directory."""
 
     root: str
     home: str
@@ -36,16 +36,16 @@ class Installation(NamedTuple):
         return self.at(f"{self.home}/manifest.json")
 
     def install(self, items: Sequence[Item], made: Iterable[str] = ()) -> list[Done]:
-        """Put items in place, in this order, and take away what an earlier installation had besides.
+        """Install items in this order, and remove those that only an earlier installation had.
 
-        `made` are directories that were made for it already. Raises DockyardError, before anything is changed, where
-        something else is in the way.
+        `made` are directories that were already created for it. Raises DockyardError, before anything is changed, if
+        other files are in the way.
         """
         before = read_manifest(self.record)
         verdicts = {item.path: self._verdict(item, before) for item in items}
         if foreign := [path for path, verdict in verdicts.items() if verdict == "foreign"]:
-            hint = "move it away, or write over it with FORCE=1"
-            raise DockyardError(f"{', '.join(foreign)}: there already, and not of this installation", hint)
+            hint = "move it away, or overwrite it with FORCE=1"
+            raise DockyardError(f"not part of this installation, but in its way: {', '.join(foreign)}", hint)
         wanted = [item for item in items if verdicts[item.path] in {"written", "unchanged"}]
         self._record(before, items, made)
         for item in wanted:
@@ -56,7 +56,7 @@ class Installation(NamedTuple):
         return [*(Done(path, verdict) for path, verdict in verdicts.items()), *gone]
 
     def uninstall(self, trees: Iterable[str]) -> list[Done]:
-        """Remove what is as it was put there, these trees, and the directories that were made and are empty."""
+        """Remove the unchanged files, these trees, and the empty directories that were created."""
         manifest = read_manifest(self.record)
         done = self._remove(manifest.files)
         for tree in trees:
@@ -69,7 +69,7 @@ class Installation(NamedTuple):
         return done
 
     def _verdict(self, item: Item, before: Manifest) -> str:
-        """Return what is to become of an item: `written`, `unchanged`, `foreign`, or why it stays as it is."""
+        """Return the outcome for an item: `written`, `unchanged`, `foreign`, or why it is not touched."""
         there, ours = digest_at(self.at(item.path)), before.files.get(item.path, ())
         if there == DIRECTORY:
             return "foreign"
@@ -82,7 +82,7 @@ class Installation(NamedTuple):
         return "kept: it was changed" if ours else "foreign"
 
     def _record(self, before: Manifest, items: Sequence[Item], made: Iterable[str]) -> None:
-        """Record what will be ours, before it is: an installation that is cut short is taken away all the same."""
+        """Record what will be installed beforehand, so that an interrupted installation can be removed."""
         missing = [path for item in items for path in self._missing(item.path)]
         self.record.parent.mkdir(parents=True, exist_ok=True)
         files = {item.path: tuple(dict.fromkeys([*before.files.get(item.path, ()), item.digest])) for item in items}
@@ -90,11 +90,11 @@ class Installation(NamedTuple):
         write_manifest(self.record, Manifest({**before.files, **files}, tuple(directories)))
 
     def _missing(self, path: str) -> list[str]:
-        """Return the directories above a path that are not there."""
+        """Return the missing parent directories of a path."""
         return [str(above) for above in Path(path).parents if not self.at(str(above)).exists()]
 
     def _place(self, item: Item) -> None:
-        """Put an item in its place at one stroke."""
+        """Install an item atomically."""
         path = self.at(item.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = _draft(path)
@@ -109,7 +109,7 @@ class Installation(NamedTuple):
         draft.replace(path)
 
     def _remove(self, files: Mapping[str, tuple[str, ...]]) -> list[Done]:
-        """Remove what still is as it was put there."""
+        """Remove the files that are unchanged since their installation."""
         done = []
         for path, ours in files.items():
             there = digest_at(self.at(path))
@@ -122,5 +122,5 @@ class Installation(NamedTuple):
 
 
 def _draft(path: Path) -> Path:
-    """Return where something is made before it gets its name; the dot in front hides it from whoever reads them all."""
+    """Return the path of a draft; the leading dot hides it from programs that read all files of a directory."""
     return path.with_name(f".{path.name}.dockyard")

@@ -1,1 +1,1 @@
-"""Mapping users, carried out: the files, the record of what was done to them, the engine's daemon."""
+"""Carries out the mapping of users: the files, the record of their changes, the engine's daemon."""

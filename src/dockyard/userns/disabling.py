@@ -1,4 +1,4 @@
-"""Having an engine map no users any more: what enabling did is undone, and nothing else."""
+"""Disables the mapping of users: undoes what enabling did, and nothing else."""
 
 from dockyard.engine.engine import Engine
 from dockyard.errors import DockyardError, EngineUnreachableError
@@ -25,7 +25,7 @@ from dockyard.userns.restart import Restart, start_of
 
 
 def outline_disabling(engine: Engine, wanted: Wanted) -> Outline:
-    """Find out what disabling comes to. Raises DockyardError where it is not ours to undo."""
+    """Return what disabling would do. Raises DockyardError if `d userns enable` did not write the settings."""
     refuse_impossible(engine)
     known = record.load()
     daemon, answers = _daemon_or_recorded(engine, known)
@@ -36,33 +36,33 @@ def outline_disabling(engine: Engine, wanted: Wanted) -> Outline:
     maps = start_of(engine.id_map) is not None if answers else None
     if not known and stays:
         raise DockyardError(
-            f'{places.config}: "{KEY}" is "{stays}", and it was not `d userns enable` that wrote it',
-            hint="take it out by hand, and restart the engine, which stops all containers",
+            f'{places.config}: "{KEY}" is "{stays}", but `d userns enable` did not write it',
+            hint="remove it by hand, and restart the engine, which stops all containers",
         )
     if not known and daemon and daemon.flag(f"--{KEY}"):
-        raise DockyardError(f"the engine was started with --{KEY}", hint="take the flag from where it is started")
+        raise DockyardError(f"the engine was started with --{KEY}", hint="remove the flag from its start command")
     running = len(engine.running()) if answers else 0
     pending = not stays and maps is not False
     if wanted.restart and pending and answers:
         refuse_orphans(engine, running)
     notes = [*_lines_left(known, after), *(consequences_of_disabling(running) if maps and not stays else ())]
     if stays:
-        notes.append(f'{places.config}: "{KEY}" stays "{stays}", as it was before')
+        notes.append(f'{places.config}: "{KEY}" remains "{stays}", as before')
     return Outline(places, changes(now, after), None, pending, tuple(notes), daemon, known)
 
 
 def _lines_left(known: Record | None, after: Texts) -> list[str]:
-    """Return notes about entries of ours that somebody has changed since."""
+    """Return notes about entries of ours that were changed since."""
     entries = [change for change in known.changes if change.path != known.config] if known else []
     return [
-        f"{change.path}: `{line}` stays: somebody changed it"
+        f"{change.path}: `{line}` remains: it was changed"
         for change in entries
         for line in left_behind(change, after[change.path])
     ]
 
 
 def _daemon_or_recorded(engine: Engine, known: Record | None) -> tuple[Daemon | None, bool]:
-    """Return the daemon, and whether it answers; one that does not is as the record has it. Raises DockyardError."""
+    """Return the daemon, and whether it answers; if not, it is taken from the record. Raises DockyardError."""
     try:
         return find(engine), True
     except EngineUnreachableError:
@@ -72,7 +72,7 @@ def _daemon_or_recorded(engine: Engine, known: Record | None) -> tuple[Daemon | 
 
 
 def disable(engine: Engine, wanted: Wanted, tell: Tell) -> Outline:
-    """Undo what enabling did, and restart the engine if that is wanted. Raises DockyardError."""
+    """Undo what enabling did, and restart the engine if requested. Raises DockyardError."""
     with held(engine, LOCK):
         with files.locked(ETC):
             outline = outline_disabling(engine, wanted)

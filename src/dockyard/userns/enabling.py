@@ -1,4 +1,4 @@
-"""Having an engine map users: the files first, then its daemon. What fails is undone."""
+"""Enables the mapping of users: changes the files first, then restarts the daemon. A failure is rolled back."""
 
 import os
 import re
@@ -36,18 +36,18 @@ from dockyard.userns.restart import Restart, start_of
 
 
 def outline_enabling(engine: Engine, services: Iterable[Service], wanted: Wanted) -> Outline:
-    """Find out what enabling comes to. Raises DockyardError where it cannot be."""
+    """Return what enabling would do. Raises DockyardError if it is impossible."""
     refuse_impossible(engine)
     daemon = find(engine)
     if flag := daemon.flag(f"--{KEY}"):
         raise DockyardError(
-            f"the engine was started with --{KEY} {flag}, which a setting in its configuration contradicts",
-            hint="take the flag from where the engine is started, or leave everything as it is",
+            f"the engine was started with --{KEY} {flag}, which conflicts with a setting in its configuration",
+            hint="remove the flag from the engine's start command, or keep everything as it is",
         )
     known = record.load()
     places = system_files(ETC, config_of(daemon, wanted.config or (known.config if known else "")))
     if known and known.config != places.config:
-        raise DockyardError(f"{known.config} asks for the mapping of users already", hint="`d userns disable` first")
+        raise DockyardError(f"{known.config} already enables the mapping of users", hint="run `d userns disable` first")
     now = files.read_all(places)
     refuse_containerd_store(engine, places, now)
     plan = plan_enable(places, _finished(places, now, known), wanted.user, wanted.start, accounts_of(services))
@@ -64,22 +64,22 @@ def outline_enabling(engine: Engine, services: Iterable[Service], wanted: Wanted
 
 
 def _finished(places: SystemFiles, now: Texts, known: Record | None) -> Texts:
-    """Return the texts to go on from: those of before, where enabling was cut off."""
+    """Return the texts to start from: the original ones if enabling was interrupted."""
     if not known or known.complete:
         return now
     return {path: without(known, path, text, places) for path, text in now.items()}
 
 
 def _merged(places: SystemFiles, now: Texts, after: Texts, known: Record | None) -> tuple[FileChange, ...]:
-    """Return what undoes everything: this run's changes and those of runs before."""
+    """Return the changes of this run and earlier ones together: reversing them undoes everything."""
     before = {path: without(known, path, now[path], places) for path in places}
     return changes(before, after)
 
 
 def enable(engine: Engine, services: Iterable[Service], wanted: Wanted, tell: Tell) -> Outline:
-    """Have the engine map users: change the files, and restart it if that is wanted.
+    """Have the engine map users: change the files, and restart it if requested.
 
-    Raises DockyardError where it cannot be; then everything is as it was.
+    Raises DockyardError if that fails; then everything is as before.
     """
     with held(engine, LOCK):
         with files.locked(ETC):
@@ -93,9 +93,9 @@ def enable(engine: Engine, services: Iterable[Service], wanted: Wanted, tell: Te
 
 
 def change_files(outline: Outline, tell: Tell) -> None:
-    """Write the record, then the files. Where that fails, both are as they were before.
+    """Write the record, then the files. If that fails, both are rolled back.
 
-    The daemon's program is asked about its configuration once the user is there, for whom it looks.
+    The daemon's program validates its configuration after the user was created, as it looks the user up.
     """
     former = record.load()
     if not outline.record:
@@ -127,36 +127,36 @@ def change_files(outline: Outline, tell: Tell) -> None:
 
 @contextmanager
 def _taken_back(engine: Engine, outline: Outline, tell: Tell) -> Iterator[Restart]:
-    """Undo everything where the block fails: the files, then the daemon. Raises DockyardError that says so."""
+    """Roll back the files, then the daemon, if the block fails. Raises DockyardError that says so."""
     daemon = outline.daemon
     if not daemon:
-        raise DockyardError("no daemon to restart")
+        raise DockyardError("there is no daemon to restart")
     restart = Restart(daemon, engine)
     try:
         yield restart
     except BaseException as error:
-        tell(f"{error}; going back" if isinstance(error, DockyardError) else "interrupted; going back")
+        tell(f"{error}; rolling back" if isinstance(error, DockyardError) else "interrupted; rolling back")
         with files.locked(ETC):
             known = record.load()
             if known:
                 put_back(known, outline.places)
         _bring_up_again(restart, error)
         if isinstance(error, DockyardError):
-            raise DockyardError(f"{error}; everything is as it was before", error.hint) from None
+            raise DockyardError(f"{error}; everything was rolled back", error.hint) from None
         raise
 
 
 def _bring_up_again(restart: Restart, reason: BaseException) -> None:
-    """Start the daemon as it was. Raises DockyardError, with what went wrong at first, where that fails too."""
+    """Start the daemon as before. Raises DockyardError, with the first failure, if that fails too."""
     try:
         restart.carry_out(None)
     except DockyardError as error:
-        message = f"{reason}; the files are as they were before, but {error}"
+        message = f"{reason}; the files were rolled back, but {error}"
         raise DockyardError(message, hint=restart.daemon.start()) from None
 
 
 def check_configuration(change: FileChange, daemon: Daemon | None, tell: Tell) -> None:
-    """Have the daemon's own program check what its configuration becomes. Raises DockyardError where it refuses."""
+    """Have the daemon's program validate its new configuration. Raises DockyardError if it refuses it."""
     if not daemon:
         return
     descriptor = os.memfd_create("daemon.json")
@@ -165,14 +165,12 @@ def check_configuration(change: FileChange, daemon: Daemon | None, tell: Tell) -
         os.write(descriptor, (change.after or "").encode())
         done = process.capture(argv, extra_environment=daemon.environment)
     except OSError as error:
-        tell(f"note: {argv[0]} cannot be asked whether the configuration is right: {error.strerror}")
+        tell(f"note: {argv[0]} cannot validate the configuration: {error.strerror}")
         return
     finally:
         os.close(descriptor)
     if "unknown flag: --validate" in done.stderr:
-        tell("note: this engine is too old to check a configuration (--validate came with 23.0)")
+        tell("note: this engine is too old to validate its configuration (--validate needs 23.0)")
     elif done.exit_code:
         reason = re.sub(r"^unable to configure the Docker daemon with file \S+: ", "", done.stderr.strip())
-        raise DockyardError(
-            f"{change.path}: the engine would not start: {reason}", hint="everything is as it was before"
-        )
+        raise DockyardError(f"{change.path}: the engine would not start: {reason}", hint="nothing was changed")

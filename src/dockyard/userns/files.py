@@ -1,4 +1,4 @@
-"""Files that the whole system depends on: locked, replaced whole or not at all, never through a link."""
+"""Files that the whole system depends on: locked, replaced atomically, never through a link."""
 
 import fcntl
 import os
@@ -26,7 +26,9 @@ def locked(directory: str) -> Iterator[None]:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             if time.monotonic() > deadline:
-                raise LockedError(f"{path}: another program changes accounts", hint="try again when it has ended")
+                raise LockedError(
+                    f"{path}: another program is changing accounts", hint="try again when it has finished"
+                )
             time.sleep(0.05)
         yield
     finally:
@@ -34,9 +36,9 @@ def locked(directory: str) -> Iterator[None]:
 
 
 def read(path: str) -> str | None:
-    """Return a file's text, bytes that are not UTF-8 as surrogates; None where there is none.
+    """Return a file's text, bytes that are not UTF-8 as surrogates; None if it does not exist.
 
-    Raises DockyardError for a link and for whatever else is no file.
+    Raises DockyardError for a link and for anything else that is not a file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -45,12 +47,12 @@ def read(path: str) -> str | None:
     except OSError as error:
         if Path(path).is_symlink():
             raise DockyardError(
-                f"{path}: a link, which is not followed", hint="name the file that it leads to"
+                f"{path} is a link, which is not followed", hint="use the path of the file that it points to"
             ) from None
         raise DockyardError(f"{path}: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise DockyardError(f"{path}: not a regular file")
+        raise DockyardError(f"{path} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         return file.read().decode("utf-8", "surrogateescape")
 
@@ -61,23 +63,23 @@ def read_all(paths: Iterable[str]) -> dict[str, str | None]:
 
 
 def carry_out(change: FileChange) -> None:
-    """Make a file what it is to be, with the owner, mode and attributes that it has. Raises DockyardError.
+    """Write a file's new content, keeping its owner, mode and attributes. Raises DockyardError.
 
-    A file that is not what the plan found any more stays as it is.
+    A file that has changed since it was planned is not touched.
     """
     if read(change.path) != change.before:
-        raise DockyardError(f"{change.path}: somebody changed it meanwhile", hint="try again")
+        raise DockyardError(f"{change.path} was changed in the meantime", hint="try again")
     try:
         if change.after is None:
             Path(change.path).unlink(missing_ok=True)
         else:
             write(change.path, change.after)
     except OSError as error:
-        raise DockyardError(f"{change.path}: cannot be changed: {error.strerror}") from None
+        raise DockyardError(f"{change.path} cannot be changed: {error.strerror}") from None
 
 
 def write(path: str, text: str, mode: int = 0o644) -> None:
-    """Replace a file whole, or make it with a mode. Raises OSError."""
+    """Replace a file atomically, or create it with a mode. Raises OSError."""
     draft = _draft(path)
     draft.unlink(missing_ok=True)  # of a run that was killed
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -95,19 +97,19 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
 
 
 def _draft(path: str) -> Path:
-    """Return where a file is written before it takes its place: always the same, so that none is left for ever."""
+    """Return the path of a file's draft: always the same one, so that none is left for ever."""
     file = Path(path)
     return file.with_name(f".{file.name}.dockyard")
 
 
 def discard_draft(path: str) -> None:
-    """Remove what a run that was killed may have left beside a file."""
+    """Remove the draft of a file that a killed run may have left."""
     with suppress(OSError):
         _draft(path).unlink(missing_ok=True)
 
 
 def _dress(descriptor: int, path: str, mode: int) -> None:
-    """Give a draft the owner, mode and attributes of the file whose place it takes."""
+    """Give a draft the owner, mode and attributes of the file that it replaces."""
     try:
         there = Path(path).lstat()
     except FileNotFoundError:
@@ -129,11 +131,11 @@ def _sync(directory: Path) -> None:
 
 
 def make_directory(path: str) -> bool:
-    """Make the directory of a file if there is none; returns whether it was made. Raises DockyardError."""
+    """Create the directory of a file if it does not exist; returns whether it did. Raises DockyardError."""
     try:
         Path(path).mkdir(mode=0o755)
     except FileExistsError:
         return False
     except OSError as error:
-        raise DockyardError(f"{path}: cannot be made: {error.strerror}") from None
+        raise DockyardError(f"{path} cannot be created: {error.strerror}") from None
     return True

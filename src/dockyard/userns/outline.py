@@ -1,4 +1,4 @@
-"""What enabling and disabling have in common: what is wanted, what it comes to, and when neither can be."""
+"""What enabling and disabling have in common: options, the planned changes, and reasons to refuse both."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -20,14 +20,14 @@ from dockyard.userns.record import Record
 
 _REFUSES_BOTH = (29,)
 ETC = "/etc"
-LOCK = "the mapping of users"  # no container can be called so
+LOCK = "the mapping of users"  # no container can have this name
 
 Tell = Callable[[str], None]
 """What takes a line of progress."""
 
 
 class Wanted(NamedTuple):
-    """What the user asked for; an empty `config` is the daemon's own."""
+    """The options of the command; an empty `config` is the daemon's."""
 
     user: str
     start: int | None = None
@@ -36,9 +36,9 @@ class Wanted(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What enabling or disabling comes to, before anything of it is done.
+    """What enabling or disabling will do, planned before anything is changed.
 
-    `start`: the host's id of root in containers, once the engine was restarted; None: nobody is mapped then.
+    `start`: the host's id of root in containers after the restart of the engine; None: users are not mapped.
     """
 
     places: SystemFiles
@@ -51,40 +51,40 @@ class Outline(NamedTuple):
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What has to be run after the files were changed."""
+        """The commands to run after the files were changed."""
         return self.daemon.restart() if self.pending and self.daemon else ()
 
 
 def refuse_impossible(engine: Engine) -> None:
     if not engine.dialect.maps_root:
         raise DockyardError(
-            f"{engine.dialect.name} has no daemon that could map users: each user's own ids are what containers get",
-            hint=f"run it as an ordinary user; {GUIDE} tells how",
+            f"{engine.dialect.name} has no daemon that could map users: containers get the ids of their user",
+            hint=f"run it as an unprivileged user, as {GUIDE} explains",
         )
     if not is_hosts_root():
-        raise DockyardError("mapping users takes root: it changes /etc/passwd and the engine", hint="use sudo")
+        raise DockyardError("mapping users requires root: it changes /etc/passwd and the engine", hint="use sudo")
 
 
 def refuse_containerd_store(engine: Engine, places: SystemFiles, now: Texts) -> None:
-    """Raise DockyardError if the daemon is configured for a store that it does not have once it maps users.
+    """Raise DockyardError if the daemon is configured for a store that it cannot use while it maps users.
 
     Docker 28.5 starts with both, and uses that store; 29 does not start.
     """
     is_told = asks_for_containerd_store(now[places.config], places.config)
     if is_told and numbers_of(engine.about.version) >= _REFUSES_BOTH:
         raise DockyardError(
-            f'{places.config}: the engine would not start: "{CONTAINERD_STORE}" is true there, and a daemon that maps '
-            "users keeps images with a graph driver",
-            hint=f'take "{CONTAINERD_STORE}" out of "features"; its images and containers are out of reach then',
+            f'{places.config}: the engine would not start: "{CONTAINERD_STORE}" is true, but a daemon that maps users '
+            "stores images with a graph driver",
+            hint=f'remove "{CONTAINERD_STORE}" from "features"; its images and containers are inaccessible then',
         )
 
 
 def refuse_orphans(engine: Engine, running: int) -> None:
-    """Raise DockyardError where containers would outlive the restart, and no engine would know them any more."""
+    """Raise DockyardError if containers would survive the restart, but the engine would no longer know them."""
     if running and engine.call("info", "--format", "{{.LiveRestoreEnabled}}").strip() == "true":
         raise DockyardError(
-            f"live-restore is on: {running} running containers would go on, and the engine would not know them",
-            hint="stop them first: `d down-all` stops the services; stop others by name",
+            f"live-restore is on: {running} running containers would keep running, but the engine would not know them",
+            hint="stop them first: services with `d down-all`, others by name",
         )
 
 
@@ -97,7 +97,7 @@ def config_of(daemon: Daemon | None, given: str) -> str:
 
 
 def accounts_of(services: Iterable[Service]) -> list[ServiceAccounts]:
-    """Return the services' own files/etc/passwd and files/etc/group."""
+    """Return files/etc/passwd and files/etc/group of the services."""
     return [
         ServiceAccounts(
             service.name,
@@ -119,7 +119,7 @@ def without(known: Record | None, path: str, now: str | None, places: SystemFile
 
 
 def put_back(known: Record, places: SystemFiles) -> None:
-    """Undo what was done to the files: what the daemon reads first, so that it never asks for what has gone."""
+    """Undo the changes to the files: first those that the daemon reads, so that it never uses what was removed."""
     for path in reversed(places):
         files.discard_draft(path)
         now = files.read(path)
@@ -132,5 +132,5 @@ def put_back(known: Record, places: SystemFiles) -> None:
 
 def remove_directory(path: str) -> None:
     if path:
-        with suppress(OSError):  # it may hold something by now
+        with suppress(OSError):  # it may no longer be empty
             Path(path).rmdir()

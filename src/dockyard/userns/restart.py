@@ -1,4 +1,4 @@
-"""Starting the engine's daemon anew, the way it was started, and waiting until it does what it is to do."""
+"""Restarts the engine's daemon the way it was started, and waits until it maps users as intended."""
 
 import os
 import select
@@ -13,11 +13,11 @@ from dockyard.engine.models import IdMap
 from dockyard.errors import DockyardError, EngineError, EngineUnreachableError
 from dockyard.plan.dockerd import Daemon
 
-PATIENCE = 60  # seconds in which a daemon ends, and in which one comes up
+PATIENCE = 60  # seconds for a daemon to stop, and to start
 
 
 class Restart:
-    """Starting a daemon anew, again and again if it has to be."""
+    """Restarts a daemon, repeatedly if necessary."""
 
     def __init__(self, daemon: Daemon, engine: Engine) -> None:
         self.daemon = daemon
@@ -27,9 +27,9 @@ class Restart:
         self._failure = ""
 
     def carry_out(self, start: int | None) -> None:
-        """Restart the daemon and wait until it maps root to `start`, or nobody where that is None.
+        """Restart the daemon and wait until it maps root to `start`, or maps no users if that is None.
 
-        What answers is the new daemon, as the old one has ended by then. Raises DockyardError with its last words.
+        Only the new daemon can answer, as the old one has ended. Raises DockyardError with its last output.
         """
         if self.daemon.unit:
             self._systemctl()
@@ -43,13 +43,13 @@ class Restart:
             time.sleep(0.2)
 
     def _systemctl(self) -> None:
-        """Restart the unit; that it failed a moment ago does not keep systemd from it."""
+        """Restart the unit, even if it has just failed."""
         process.capture(("systemctl", "reset-failed", self.daemon.unit), timeout=PATIENCE)
         done = process.capture(("systemctl", "restart", self.daemon.unit), timeout=3 * PATIENCE)
         self._failure = done.stderr.strip() if done.exit_code else ""
 
     def _end(self) -> None:
-        """Ask the daemon to end, and wait; one that has ended already is as good. Raises DockyardError."""
+        """Stop the daemon and wait, unless it has already ended. Raises DockyardError."""
         if self.pid is None:
             return
         try:
@@ -59,12 +59,12 @@ class Restart:
             return
         try:
             if not _is_dockerd(self.pid):
-                raise DockyardError(f"process {self.pid} is no dockerd any more", hint="try again")
+                raise DockyardError(f"process {self.pid} is no longer dockerd", hint="try again")
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, signal.SIGTERM)
             if not select.select([descriptor], [], [], PATIENCE)[0]:
                 message = f"the engine (process {self.pid}) did not end within {PATIENCE} s of SIGTERM"
-                raise DockyardError(message, hint=f"when it has ended: {self.daemon.start()}")
+                raise DockyardError(message, hint=f"wait until it has ended, then run: {self.daemon.start()}")
         finally:
             os.close(descriptor)
         if self._child:
@@ -72,7 +72,7 @@ class Restart:
         self.pid = None
 
     def _start(self) -> None:
-        """Start the daemon as it was started before. Raises DockyardError."""
+        """Start the daemon in the same way as before. Raises DockyardError."""
         daemon = self.daemon
         try:
             self._child = process.start_detached(
@@ -86,10 +86,10 @@ class Restart:
         return bool(self._failure) or (self._child is not None and self._child.poll() is not None)
 
     def _maps_root_to(self) -> tuple[bool, int | None]:
-        """Return whether the engine answers, and the host's id of root inside; None where it maps nobody."""
+        """Return whether the engine answers, and the host's id of root inside; None if it maps no users."""
         engine = Engine(self.engine.program, self.engine.dialect)  # which remembers no answer
         try:
-            engine.running()  # some clients take `info` for answered where nobody did
+            engine.running()  # some clients succeed with `info` although no daemon answers
             return True, start_of(engine.id_map)
         except (EngineUnreachableError, EngineError):
             return False, None
@@ -110,11 +110,11 @@ class Restart:
     def _where_to_look(self) -> str:
         if self.daemon.unit:
             return f"journalctl -u {self.daemon.unit}"
-        return f"its output is in {self.daemon.output}" if self.daemon.output else "its output went nowhere"
+        return f"see its output in {self.daemon.output}" if self.daemon.output else "its output was not saved"
 
 
 def start_of(ids: IdMap) -> int | None:
-    """Return the host's id of root inside; None where nobody is mapped."""
+    """Return the host's id of root inside; None if users are not mapped."""
     return ids.uids[0].outside if ids.uids else None
 
 

@@ -1,4 +1,4 @@
-"""Whether an engine maps users, whether it is told to, and what is wrong with it."""
+"""Whether an engine maps users, whether it is configured to, and what is wrong with it."""
 
 import os
 from typing import NamedTuple
@@ -17,9 +17,9 @@ from dockyard.userns.outline import ETC, config_of
 
 
 class Status(NamedTuple):
-    """What there is to know; `asked` and `config` are None where the engine has no daemon that could be asked to.
+    """The status of the mapping; `asked` and `config` are None if the engine has no daemon to configure.
 
-    `ids` is None where the engine does not answer.
+    `ids` is None if the engine does not answer.
     """
 
     engine: str
@@ -40,12 +40,12 @@ class Status(NamedTuple):
         return {**self._asdict(), "answers": answers, "maps": bool(self.ids and self.ids.uids), "ids": ids}
 
     def lines(self) -> list[str]:
-        """Return what people read."""
+        """Return it for a person."""
         found = [self._engine_line()]
         if self.config is not None:
             found.append(self._config_line())
         if not self.agrees:
-            found.append("the engine does not do what its configuration asks: it has to be restarted")
+            found.append("the engine does not use its current configuration: restart it")
             found += [f"  {command}" for command in self.restart]
         return [*found, *(f"problem: {problem}" for problem in self.problems)]
 
@@ -69,7 +69,7 @@ class Status(NamedTuple):
 
 
 def status(engine: Engine, given_config: str = "") -> Status:
-    """Return how things are. Raises DockyardError for files that are not what they should be."""
+    """Return the status. Raises DockyardError for invalid files."""
     if not engine.dialect.maps_root:
         return Status(engine.dialect.name, engine.host_id_map)
     try:
@@ -105,7 +105,7 @@ def _of_daemon(engine: Engine, ids: IdMap | None, daemon: Daemon | None, given: 
 
 
 def _agree(ids: IdMap, wanted: IdMap, asked: str) -> bool:
-    """Return whether the engine does what it is told; root's ids are what it can be known by."""
+    """Return whether the engine maps users as configured, judged by root's ids."""
     if not asked or not ids.uids or not wanted.uids or not wanted.gids:
         return bool(asked) == bool(ids.uids)
     return (ids.uids[0].outside, ids.gids[0].outside) == (wanted.uids[0].outside, wanted.gids[0].outside)
@@ -113,5 +113,5 @@ def _agree(ids: IdMap, wanted: IdMap, asked: str) -> bool:
 
 def _unfinished(known: record.Record | None) -> list[str]:
     if known and not known.complete:
-        return ["`d userns enable` was cut off: run it again, or `d userns disable`"]
+        return ["`d userns enable` was interrupted: run it again, or run `d userns disable`"]
     return []

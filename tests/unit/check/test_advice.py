@@ -79,6 +79,10 @@ def test_what_did_harm_is_not_advised_again(harm: str) -> None:
 def test_reading_the_source_finds_advice() -> None:
     """Of all kinds: of errors, of findings, as constants, as parts of an expression."""
     texts = all_advice()
-    assert {"choose one", "cap_add and mount_devices, with only what it needs", "is the engine running?"} <= texts
+    assert {
+        "choose one",
+        "cap_add and mount_devices, with only what it needs",
+        "check whether the engine runs",
+    } <= texts
     assert "if it is not running, `{…}`; `{…} info` tells more" in texts
     assert len(texts) > 300
