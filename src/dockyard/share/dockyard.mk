@@ -1,4 +1,4 @@
-# Building, testing and promoting the service of this directory. Its Makefile says no more than
+# Builds, tests and promotes the service of this directory. Its Makefile consists of
 #
 #   include $(shell d-build --makefile)
 #

@@ -1,4 +1,4 @@
-# Completion for bash: what may follow is asked of the programs themselves.
+# Completion for bash: the programs themselves return what may follow.
 _dockyard() {
     local IFS=$'\n'
     mapfile -t COMPREPLY < <("$1" --complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)

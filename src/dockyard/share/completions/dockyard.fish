@@ -1,4 +1,4 @@
-# Completion for fish: what may follow is asked of the programs themselves.
+# Completion for fish: the programs themselves return what may follow.
 function __dockyard
     set -l words (commandline -opc) (commandline -ct)
     $words[1] --complete $words[2..-1] 2>/dev/null

@@ -1,4 +1,4 @@
-"""@NAME@: answers on port 8080 until it is told to stop."""
+"""@NAME@: answers on port 8080 until it is stopped."""
 
 import json
 import signal
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / says hello; whatever else is asked for is not there."""
+    """GET / says hello; all other paths do not exist."""
 
     def do_GET(self):
         if self.path != "/":
