@@ -198,7 +198,7 @@ def test_an_image_that_does_not_get_healthy_is_not_kept(engine: World) -> None:
     engine.d_build(service, "-a")
     tags = engine.tags(service.name)
     done = engine.d_build(service, "-a", "--trim", expect=1)
-    assert "not on the trimmed one" in done.stderr
+    assert "the Test fails on the trimmed image" in done.stderr
     assert engine.tags(service.name) == tags
 
 
@@ -302,7 +302,7 @@ def test_what_is_only_looked_for_has_to_be_kept_by_name(engine: World) -> None:
     engine.d_build(service, "-a")
     tags, images = engine.tags(service.name), engine.call("images", "--quiet", "--no-trunc").split()
     done = engine.d_build(service, "-a", "--trim", expect=1)
-    assert "and not on the trimmed one: not kept" in done.stderr
+    assert "the Test fails on the trimmed image, which is discarded" in done.stderr
     assert "/etc/flag" in done.stderr.rpartition("hint:")[2]
     assert engine.tags(service.name) == tags
     assert set(engine.call("images", "--quiet", "--no-trunc").split()) == set(images)
@@ -350,7 +350,7 @@ def test_trimming_as_a_setting(engine: World) -> None:
     assert f"{engine.engine} build" not in outlined.stdout
     upgraded("/etc/second", there="/etc/flag")
     write(service / "Test", TEST.format(body=f'{READY}; container.exec("true")'), 0o755)
-    assert "not on the trimmed one" in engine.d("upgrade", service.name, expect=1).stderr
+    assert "the Test fails on the trimmed image" in engine.d("upgrade", service.name, expect=1).stderr
     assert "/etc/flag" in tree_of(engine, reference)
     write(service / "Test", TEST.format(body=READY), 0o755)
     write(service / "files/usr/bin/start", f"#!/bin/sh\nread _ </etc/second; {start}\n", 0o755)

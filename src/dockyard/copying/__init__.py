@@ -1,7 +1,7 @@
-"""Test copies: the twin of a production directory in a test area, made without changing anything in production.
+"""Test copies of production's directories in a test area, created without changing anything in production.
 
-Production's side is walked by descriptors alone, through no link, and may change meanwhile: what is gone when its turn
-comes is left out.
+Production's side is only read through descriptors, without following links. It may change in the meantime: files that
+are removed before they are read are left out.
 """
 
 from dockyard.copying.facts import copy_facts

@@ -46,8 +46,10 @@ class Budget:
         if not too_many and size.space <= _SHARE * self._free.space:
             return
         message = f"{self._step.path}: a copy of `{self._step.source}` takes {size}, and {self._free} are free"
-        fix = "free some" if self._step.extent is CopyExtent.DIRECTORIES else "`test_copy: overlay` takes none"
-        raise DockyardError(message, hint=f"{fix}: a full disk would harm production too")
+        fix = (
+            "free some" if self._step.extent is CopyExtent.DIRECTORIES else "use `test_copy: overlay`, which needs none"
+        )
+        raise DockyardError(message, hint=f"{fix}: a full disk would also damage production")
 
 
 class Measure:

@@ -104,7 +104,7 @@ def overlay_refused(source: int, near: int) -> str:
     if not stat.S_ISDIR(os.fstat(source).st_mode):
         return "it is not a directory"
     if not _may_mount():
-        return "only the host's root can mount one"
+        return "only the host's root can mount an overlay"
     if not _kernel_knows_overlays():
         return "the kernel has no overlay file system"
     return _refused_by_places(source, near, mount_table())
@@ -116,12 +116,12 @@ def _refused_by_places(source: int, near: int, mounted: list[MountPoint]) -> str
     if inside:
         return f"`{inside}` is mounted inside it"
     if f"{area}/".startswith(f"{place.rstrip('/')}/"):
-        return "the test area lies inside it"
+        return "the test area is inside it"
     below, above = (_kind_of(descriptor, mounted) for descriptor in (source, near))
     if below in _NO_LOWER_SIDE:
         return f"it is on a {below} file system"
     if above in _NO_UPPER_SIDE or above.startswith("fuse"):
-        return f"`{area}` is on a file system, {above}, that cannot keep its changes"
+        return f"`{area}` is on a file system, {above}, that cannot store its changes"
     return ""
 
 

@@ -38,7 +38,9 @@ class Filler:
         except OSError as error:
             if not self._step.or_copy:
                 reason = f"{self._step.source}: its files cannot share blocks with {self._step.path}: {error.strerror}"
-                raise DockyardError(reason, hint="`test_copy: auto` takes the best that can") from None
+                raise DockyardError(
+                    reason, hint="use `test_copy: auto`, which takes the best method available"
+                ) from None
             self.method = CopyMethod.COPY
             return False
         return True
@@ -78,7 +80,7 @@ class Replica:
     def arrive(self) -> list[str]:
         """Copy what is in a directory, other directories apart."""
         if identity(self._source.descriptor) == self._itself:
-            raise DockyardError(f"{self._source.path}: contains its own copy", hint="mount less than that")
+            raise DockyardError(f"{self._source.path} contains its own copy", hint="mount directories below it instead")
         self._budget.charge(self._budget.block, 1)
         directories, others = opening.listing(self._source.descriptor)
         if self._extent is not CopyExtent.DIRECTORIES:

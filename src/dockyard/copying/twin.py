@@ -1,4 +1,4 @@
-"""Bringing about one twin: whole, or not at all."""
+"""Creates one test copy: completely, or not at all."""
 
 import errno
 import os
@@ -23,10 +23,12 @@ _WHITEOUT = os.makedev(0, 0)
 
 
 class RefusedError(DockyardError):
-    """An overlay cannot be had."""
+    """An overlay is not possible."""
 
     def __init__(self, step: Copy, reason: str) -> None:
-        super().__init__(f"{step.source}: no overlay: {reason}", hint="`test_copy: auto` takes the best that can")
+        super().__init__(
+            f"{step.source}: no overlay: {reason}", hint="use `test_copy: auto`, which takes the best method available"
+        )
 
 
 def copy(step: Copy) -> CopyMethod | None:
@@ -69,7 +71,8 @@ def _is_taken(step: Copy, like: os.stat_result, above: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_IFMT(status.st_mode) != stat.S_IFMT(like.st_mode):
-        raise DockyardError(f"{step.path}: cannot be made: something else stands there", hint="see who may write there")
+        message = f"{step.path} cannot be created: something else exists there"
+        raise DockyardError(message, hint="check who may write to its directory")
     if step.path != step.area.path:
         return True
     with opened(opening.directory(name, above)) as area:
@@ -128,7 +131,7 @@ def _new_directory(above: int, name: str) -> Iterator[int]:
 
 def _replicated(step: Copy, source: int, twin: int) -> CopyMethod:
     if step.extent is not CopyExtent.FILES and f"{place_of(twin)}/".startswith(f"{place_of(source).rstrip('/')}/"):
-        raise DockyardError(f"{step.source}: contains the test area", hint="mount what is below it, not all of it")
+        raise DockyardError(f"{step.source} contains the test area", hint="mount directories below it instead")
     budget = Budget(step, twin)
     if step.method is not CopyMethod.REFLINK:
         budget.require(measure(source, step, budget.block))
@@ -180,11 +183,11 @@ def _hide_directories(source: int, upper: int) -> None:
 
 # -------------------------------------------------------------------------------------------------------- errors
 def failed(step: Copy, place: str, error: OSError) -> DockyardError:
-    """Return what a user should know of a copy that came to nothing."""
+    """Return the error for a copy that failed."""
     if error.errno in _FULL:
-        message = f"{step.path}: {error.strerror}: what was copied of `{step.source}` is removed again"
+        message = f"{step.path}: {error.strerror}: what was copied of `{step.source}` was removed again"
         return DockyardError(message, hint="free some space, or raise the quota")
     if isinstance(error, BlockingIOError):
         return DockyardError(f"{place}: cannot be copied: a program has a lease on it", hint="try again in a minute")
-    hint = "as root, it can" if isinstance(error, PermissionError) and os.geteuid() else ""
+    hint = "run it as root" if isinstance(error, PermissionError) and os.geteuid() else ""
     return DockyardError(f"{place}: cannot be copied to {step.path}: {error.strerror}", hint=hint)

@@ -50,7 +50,7 @@ class Trail:
         self._move(opening.directory("..", self.descriptor))
         if identity(self.descriptor) != came_from:
             raise DockyardError(
-                f"{path}: was moved while it was copied", hint="try again when nobody moves directories"
+                f"{path}: was moved while it was copied", hint="try again when no directories are being moved"
             )
 
     def _move(self, descriptor: int) -> None:

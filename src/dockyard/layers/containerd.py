@@ -91,7 +91,7 @@ class Snapshots:
         found = overlay_in(text)
         if found and found.is_absolute and all(map(os.path.isdir, filter(None, (found.upper, *found.lowers)))):
             return found
-        self.reason = "containerd names directories that are not on this host"
+        self.reason = "containerd reports directories that are not on this host"
         return None
 
     def _ask(self, socket: str, *words: str) -> process.Done | None:
@@ -122,7 +122,7 @@ class Snapshots:
                 done.add(real)
                 yield real
         if not done:
-            self.reason = "no socket of containerd was found that may be used"
+            self.reason = "no accessible socket of containerd was found"
 
     def _candidates(self, usual: Iterable[str]) -> Iterator[str]:
         """Yield the usual sockets, then those that the engine and the kernel know, who are asked only if need be."""

@@ -99,7 +99,7 @@ def _write(archive: Path, stream: IO[bytes]) -> None:
 
 def _require_root() -> None:
     if os.geteuid():
-        raise DockyardError("the files of an image cannot be copied with their owners", hint="run it as root")
+        raise DockyardError("only root can copy the files of an image with their owners", hint="run it as root")
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _place(size: int) -> Path:
             if free.f_bavail * free.f_frsize > size:
                 return place
     raise DockyardError(
-        f"no room for a copy of {size >> 20} MiB in {' or '.join(map(str, places))}",
+        f"there is no space for a copy of {size >> 20} MiB in {' or '.join(map(str, places))}",
         hint="set TMPDIR to a directory on a disk with more room",
     )
 

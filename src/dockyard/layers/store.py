@@ -84,7 +84,7 @@ class Store:
         """Return what to raise for a container whose directories must be known, and are not."""
         driver = container.driver or "unknown"
         return DockyardError(
-            f"its storage driver, {driver}, does not say where its layers are{self._why(driver)}", self._hint(driver)
+            f"its storage driver, {driver}, does not report where its layers are{self._why(driver)}", self._hint(driver)
         )
 
     def _why(self, driver: str) -> str:
@@ -94,8 +94,8 @@ class Store:
     def _hint(self, driver: str) -> str:
         dialect = self.engine.dialect
         if not dialect.snapshots or driver not in dialect.snapshotters:
-            return f"it takes the storage driver {' or '.join(dialect.overlay_drivers)}, on this host"
-        return f"it takes root and `{dialect.snapshots[0]}`, which is part of containerd, on this host"
+            return f"use the storage driver {' or '.join(dialect.overlay_drivers)}, on this host"
+        return f"run it as root, with `{dialect.snapshots[0]}`, which is part of containerd, on this host"
 
     # -------------------------------------------------------------------------------------------------------- images
     @contextmanager
@@ -144,7 +144,7 @@ class Store:
     def _image_of(self, container: "Container") -> "Image":
         image = self.engine.images([container.image_id]).get(container.image_id)
         if not image:
-            raise DockyardError(f"its image, {container.image_id[:12]}, does not exist any more")
+            raise DockyardError(f"its image, {container.image_id[:12]}, no longer exists")
         return image
 
     def _snapshots(self, driver: str) -> Snapshots:

@@ -111,7 +111,7 @@ class Unpacked:
             with opened(opened_beneath(self._root, "/".join(target[:-1]), PIN_DIRECTORY)) as holder:
                 os.link(target[-1], name, src_dir_fd=holder, dst_dir_fd=above, follow_symlinks=False)
         except (OSError, IndexError):
-            raise ArchiveError(f"the archive links `{name}` to what it does not have") from None
+            raise ArchiveError(f"the archive links `{name}` to an entry that it does not contain") from None
 
     @contextmanager
     def _directory(self, parts: list[str]) -> Iterator[int]:
@@ -244,7 +244,7 @@ def layer_names(read: Callable[[str], Any]) -> list[str]:
         return [str(name) for name in manifests[0]["Layers"]]
     manifest = _manifest(read("index.json"), read)
     if not manifest:
-        raise ArchiveError("the engine's archive has no image")
+        raise ArchiveError("the engine's archive contains no image")
     return [_blob(one["digest"]) for one in manifest["layers"]]
 
 
@@ -271,7 +271,7 @@ def _found(members: dict[str, tarfile.TarInfo], name: str) -> tarfile.TarInfo:
             name = os.path.normpath(f"{above}/{member.linkname}").lstrip("/")
             member = members.get(name)
     if not member or not member.isreg():
-        raise ArchiveError(f"the engine's archive lacks the layer {name}")
+        raise ArchiveError(f"the engine's archive does not contain the layer {name}")
     return member
 
 
@@ -286,7 +286,7 @@ def _layer(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[tarfile.Ta
     """Open a layer of an archive, compressed or not, by how it begins."""
     file = tar.extractfile(member)
     if not file:
-        raise ArchiveError("the engine's archive has a layer without bytes")
+        raise ArchiveError("the engine's archive has an empty layer")
     with ExitStack() as stack:
         head = file.read(4)
         file.seek(0)

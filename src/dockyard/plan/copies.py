@@ -49,7 +49,7 @@ def _method(step: Copy, there: PathFact, fact: CopyFact, settings: Settings) -> 
 def _refused(settings: Settings, step: Copy, reason: str) -> SettingsError:
     source = settings.value(TEST_COPY).source
     message = f"`test_copy: {settings[TEST_COPY]}` cannot be done for `{step.source}`: {reason}"
-    return _problem(source, message, "`test_copy: auto` takes the best that can")
+    return _problem(source, message, "use `test_copy: auto`, which takes the best method available")
 
 
 def _problem(where: str, message: str, hint: str = "") -> SettingsError:

@@ -96,7 +96,7 @@ def _told(container: Container) -> Directories | None:
 
 def _unknown(container: Container) -> DockyardError:
     driver = container.driver or "unknown"
-    return DockyardError(f"its storage driver, {driver}, does not say where its layers are")
+    return DockyardError(f"its storage driver, {driver}, does not report where its layers are")
 
 
 def _place(container: Container, told: Directories, store: Store | None) -> Place:

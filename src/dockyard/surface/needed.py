@@ -9,7 +9,7 @@ from dockyard.surface.surface import SCRIPT, is_program
 from dockyard.surface.tree import Entry, Tree
 from dockyard.surface.way import way
 
-USED, KEPT, ALWAYS, VOLUME = "used", "kept by `keep`", "always", "a volume's first content"
+USED, KEPT, ALWAYS, VOLUME = "used", "kept by `keep`", "always", "the initial content of a volume"
 
 ESSENTIAL = (
     "/etc/passwd",

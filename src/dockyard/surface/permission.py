@@ -43,8 +43,8 @@ class Questions:
         try:
             self._descriptor = init(flags, events)
         except OSError as error:
-            hint = "it takes root in the host's own user namespace, and a kernel with fanotify's permission events"
-            raise DockyardError(f"what is opened cannot be recorded: {error.strerror}", hint) from None
+            hint = "run it as root in the host's user namespace, on a kernel with fanotify's permission events"
+            raise DockyardError(f"opened files cannot be recorded: {error.strerror}", hint) from None
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when somebody waits."""
@@ -67,7 +67,7 @@ class Questions:
 
         if library().fanotify_mark(self._descriptor, flags, mask, _HERE, os.fsencode(path)) < 0:
             reason = os.strerror(ctypes.get_errno())
-            raise DockyardError(f"{path}: what is opened there cannot be recorded: {reason}", _HINT)
+            raise DockyardError(f"{path}: files opened there cannot be recorded: {reason}", _HINT)
 
     def waiting(self) -> Iterator[Question]:
         """Yield who waits; each goes on as soon as the next one is asked for."""
@@ -89,7 +89,7 @@ class Questions:
                 os.close(descriptor)
 
 
-_HINT = "it takes a kernel with fanotify's permission events: CONFIG_FANOTIFY_ACCESS_PERMISSIONS"
+_HINT = "use a kernel with fanotify's permission events: CONFIG_FANOTIFY_ACCESS_PERMISSIONS"
 
 
 def _path(descriptor: int) -> str:

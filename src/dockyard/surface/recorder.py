@@ -102,13 +102,13 @@ class Recorder:
             raise self._failed
         if not self._watched:
             raise DockyardError(
-                "the Test launched no instance of its image: what it uses is not known",
-                hint="a Test that uses the library, or `dockyard-python -m dockyard.testing`, launches one",
+                "the Test launched no instance of its image, so what it uses is not known",
+                hint="launch one with the library, or with `dockyard-python -m dockyard.testing`",
             )
         if not all(watched.is_marked for watched in self._watched) or not any(use.is_run for use in self._uses):
             raise DockyardError(
                 "the instance's root could not be watched before it started",
-                hint="it takes docker with overlay2 or the containerd store, or podman with overlay, here, and root",
+                hint="run it as root, with docker (overlay2 or containerd store) or podman (overlay) on this host",
             )
         return frozenset(self._uses)
 
@@ -222,4 +222,4 @@ def tell(recorder: str, container: str) -> None:
         except OSError as error:
             raise DockyardError(f"{recorder}: {error.strerror}") from None
     if answer != READY:
-        raise DockyardError(answer.decode("utf-8", "replace") or "whoever records is gone")
+        raise DockyardError(answer.decode("utf-8", "replace") or "the recorder has ended")

@@ -47,7 +47,7 @@ def difference_lines(found: Iterable[Difference]) -> list[str]:
     for one in found:
         lines += [f"  + {KINDS[one.kind]}: {_named(one.came)}"] if one.came else []
         lines += [f"  - {KINDS[one.kind]}: {_named(one.went)}"] if one.went else []
-    return lines or ["  nothing came, nothing went"]
+    return lines or ["  no differences"]
 
 
 def use_lines(surface: Surface, used: Mapping[str, Collection[str]]) -> list[str]:

@@ -64,7 +64,7 @@ def read_tree(layers: Sequence[str], ids: IdMap) -> Tree:
             found["/"] = _entry(tops[0], ids)
             _read(found, "", tops, ids)
     except OSError as error:
-        hint = "its layers are root's to read" if isinstance(error, PermissionError) else ""
+        hint = "run it as root: only root can read its layers" if isinstance(error, PermissionError) else ""
         raise DockyardError(f"the image's layers cannot be read: {error.strerror}", hint) from None
     return found
 

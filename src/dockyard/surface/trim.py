@@ -82,11 +82,11 @@ def _refuse(builder: "Builder", dependants: Collection[str]) -> None:
     name = builder.service.name
     if dependants:
         raise UsageError(
-            f"{name} is not trimmed: {listed(sorted(dependants))} would lose what is built from it",
-            hint="trim what is built from it: nothing that is not used is left there, of this image either",
+            f"{name} is not trimmed: {listed(sorted(dependants))} would lose files of this image",
+            hint="trim the images built from it: that also removes unused files of this image",
         )
     if not builder.has_test:
-        raise UsageError(f"{name} has no Test: what it uses is not known", hint="write ./Test")
+        raise UsageError(f"{name} has no Test, so what it uses is not known", hint="write ./Test")
 
 
 def used_by_test(builder: "Builder", image: str, *, timeout: float | None = None) -> frozenset[Use]:
@@ -123,7 +123,9 @@ def _load(builder: "Builder", whole: "Image", tree: Tree, keep: Collection[str])
             with store_of(engine).image(whole) as layers, files_of(layers) as files:
                 archive: Archive = write_archive(Path(place), tree, keep, files, answer, builder.decides_on_trimming)
         except OSError as error:
-            raise DockyardError(f"{place}: {error.strerror}", hint="$TMPDIR names a place with more room") from None
+            raise DockyardError(
+                f"{place}: {error.strerror}", hint="set TMPDIR to a directory with more space"
+            ) from None
         said = engine.call("load", "--quiet", "--input", str(archive.path))
     names = dict.fromkeys([*re.findall(r"\b[0-9a-f]{64}\b", said), archive.id])
     loaded = (plain_id(one["Id"]) for name in names for one in engine.inspect("image", name) if archive.is_of(one))
@@ -138,15 +140,15 @@ def _measured(builder: "Builder", image: str) -> Measured:
 
 
 def _test(builder: "Builder", trimmed: str, dropped: Collection[str], *, timeout: float | None) -> None:
-    say(f"{builder.service.name}: testing {trimmed[:SHORT_ID]}, which is what is needed of it")
+    say(f"{builder.service.name}: testing the trimmed image {trimmed[:SHORT_ID]}")
     try:
         builder.test(trimmed, timeout=timeout, environment=_HEALTHY)
     except TestFailedError as error:
         named = named_in(f"{error.transcript}\n{error.hint}", dropped)
-        more = f"of what was left out these are named above: {listed(map(escaped, named))}\n" if named else ""
+        more = f"of the removed files, these are named above: {listed(map(escaped, named))}\n" if named else ""
         failed = TestFailedError(
-            f"{builder.service.name}: the Test passes on the whole image, and not on the trimmed one: not kept",
-            hint=f"{more}what is only looked for, and never opened, is not seen: name it in `keep`",
+            f"{builder.service.name}: the Test fails on the trimmed image, which is discarded; the whole one passes",
+            hint=f"{more}files that are only looked up, and never opened, are not recorded: name them in `keep`",
         )
         failed.transcript, failed.evidence = error.transcript, error.evidence
         raise failed from None

@@ -65,7 +65,7 @@ def test_special_files_are_not_opened(here: Path, name: str):
 
 def test_a_source_that_holds_the_test_area_has_no_overlay(here: Path):
     filled(here)
-    assert copying.copy_facts([str(here)], str(here))[str(here)].overlay_refused == "the test area lies inside it"
+    assert copying.copy_facts([str(here)], str(here))[str(here)].overlay_refused == "the test area is inside it"
     assert "inside it" in copying.copy_facts(["/"], str(here))["/"].overlay_refused
 
 
@@ -94,5 +94,5 @@ def test_without_root_there_are_no_overlays(here: Path):
         found = copying.copy_facts(["/", str(source)], "/")
     finally:
         os.seteuid(0)
-    assert found["/"].overlay_refused == "only the host's root can mount one"
+    assert found["/"].overlay_refused == "only the host's root can mount an overlay"
     assert str(source) not in found  # pytest's directories are closed to others

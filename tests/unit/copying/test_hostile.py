@@ -308,7 +308,7 @@ def test_a_link_in_the_test_area_leads_nowhere(here: Path, link: str, method: Co
     (here / "precious").mkdir()
     (here / link).parent.mkdir(parents=True, exist_ok=True)
     (here / link).symlink_to(here / "precious")
-    with pytest.raises(DockyardError, match="cannot be made"):
+    with pytest.raises(DockyardError, match=r"cannot be (made|created)"):
         copying.copy(step_of(here, method))
     assert list((here / "precious").iterdir()) == []
 
@@ -453,7 +453,7 @@ def test_the_group_that_may_not_be_given_is_an_error(here: Path, monkeypatch: py
     monkeypatch.setattr(os, "chown", refuse)
     with pytest.raises(DockyardError, match="Operation not permitted") as error:
         copying.copy(step_of(here, CopyMethod.COPY))
-    assert error.value.hint == "as root, it can"
+    assert error.value.hint == "run it as root"
 
 
 def test_a_user_copies_what_is_theirs(here: Path):
@@ -489,7 +489,7 @@ def test_a_user_copies_what_is_theirs(here: Path):
         os.setegid(0)
         os.close(int(base.name))
     assert (made, left) == (before, [])
-    assert refused == "only the host's root can mount one"
+    assert refused == "only the host's root can mount an overlay"
 
 
 def test_fcntl_has_what_we_take_for_granted():

@@ -221,7 +221,7 @@ def test_what_the_kernel_really_refuses_is_a_copy(here: Path, monkeypatch: pytes
     options = f"lowerdir={here}/lower,upperdir={here}/upper,workdir={here}/work"
     subprocess.run(("mount", "-t", "overlay", "-o", options, "overlay", here / "TMP"), check=True)  # noqa: S607
     fact = copying.copy_facts([f"{here}/web/data"], str(here))[f"{here}/web/data"]
-    assert fact.overlay_refused == f"`{here}/TMP` is on a file system, overlay, that cannot keep its changes"
+    assert fact.overlay_refused == f"`{here}/TMP` is on a file system, overlay, that cannot store its changes"
     monkeypatch.setattr(twin, "overlay_refused", lambda *_: "")
     assert copying.copy(step_of(here, CopyMethod.OVERLAY, or_copy=True)) is CopyMethod.COPY
     assert picture(twin_of(here)) == extent_of(before, CopyExtent.TREE)

@@ -53,7 +53,7 @@ def test_a_copy_that_leaves_too_little_is_refused_before_anything_is_written(
         copying.copy(_step(small))
     assert error.value.lines() == [
         f"{twin}: a copy of `{small.parent}/production` takes 3.8 MiB and 4 files, and 4.0 MiB and 56 files are free",
-        "hint: `test_copy: overlay` takes none: a full disk would harm production too",
+        "hint: use `test_copy: overlay`, which needs none: a full disk would also damage production",
     ]
     assert list((small / "TMP/web").iterdir()) == []
     assert everything(small.parent / "production") == before
@@ -82,7 +82,7 @@ def test_directories_are_measured_too(small: Path):
         (source / str(number)).mkdir()
     with pytest.raises(DockyardError, match="71 files") as error:
         copying.copy(_step(small, extent=CopyExtent.DIRECTORIES))
-    assert error.value.hint == "free some: a full disk would harm production too"
+    assert error.value.hint == "free some: a full disk would also damage production"
 
 
 def test_holes_and_hard_links_take_nothing(small: Path):
@@ -129,7 +129,7 @@ def test_a_disk_that_is_full_all_the_same_is_an_error_and_the_copy_is_gone(
     with pytest.raises(DockyardError) as error:
         copying.copy(_step(small, method))
     assert error.value.lines() == [
-        f"{small}/TMP/web/data: No space left on device: what was copied of `{source}` is removed again",
+        f"{small}/TMP/web/data: No space left on device: what was copied of `{source}` was removed again",
         "hint: free some space, or raise the quota",
     ]
     assert list((small / "TMP/web").iterdir()) == []

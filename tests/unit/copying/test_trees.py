@@ -52,7 +52,7 @@ def test_where_files_cannot_share_blocks_that_is_an_error(here: Path, monkeypatc
     _refuse_to_clone(monkeypatch)
     with pytest.raises(DockyardError, match="its files cannot share blocks with") as error:
         copying.copy(step_of(here, CopyMethod.REFLINK))
-    assert error.value.hint == "`test_copy: auto` takes the best that can"
+    assert error.value.hint == "use `test_copy: auto`, which takes the best method available"
     assert list((here / "TMP/web").iterdir()) == []
     assert everything(source) == before
 

@@ -157,7 +157,7 @@ def test_directories_of_another_host(containerd: Containerd) -> None:
     containerd.has("c1", "mount -t overlay overlay /dockyard -o upperdir=/none/3,lowerdir=/none/2\n")
     asked = snapshots(containerd.socket)
     assert asked.of_container("c1") is None
-    assert asked.reason == "containerd names directories that are not on this host"
+    assert asked.reason == "containerd reports directories that are not on this host"
 
 
 def test_relative_directories(containerd: Containerd) -> None:

@@ -115,9 +115,9 @@ def test_copy_of_a_stopped_container(temporary: Path) -> None:
 def test_running_container_that_is_not_copied() -> None:
     """It moves on while it is read: it is said that its store names nothing, and what it takes."""
     running = STOPPED._replace(status="running")
-    with pytest.raises(DockyardError, match="btrfs, does not say") as raised, Store(Copying()).opened(running):
+    with pytest.raises(DockyardError, match="btrfs, does not report") as raised, Store(Copying()).opened(running):
         pass
-    assert raised.value.hint == "it takes the storage driver overlay2, on this host"
+    assert raised.value.hint == "use the storage driver overlay2, on this host"
 
 
 def test_hint_for_the_containerd_store(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,8 +129,10 @@ def test_hint_for_the_containerd_store(monkeypatch: pytest.MonkeyPatch) -> None:
     running = STOPPED._replace(status="running", driver="overlayfs")
     assert store.directories_of(running) is None
     error = store.unknown(running)
-    assert str(error) == ("its storage driver, overlayfs, does not say where its layers are (`ctr` is not installed)")
-    assert error.hint == "it takes root and `ctr`, which is part of containerd, on this host"
+    assert str(error) == (
+        "its storage driver, overlayfs, does not report where its layers are (`ctr` is not installed)"
+    )
+    assert error.hint == "run it as root, with `ctr`, which is part of containerd, on this host"
 
 
 class Mounting(Copying):
@@ -191,7 +193,7 @@ def test_place_without_room(temporary: Path, monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(os, "statvfs", full)
     with private_directory(4096) as place:
         assert place.parent == temporary / "state"
-    with pytest.raises(DockyardError, match="no room") as raised, private_directory(40960):
+    with pytest.raises(DockyardError, match="there is no space") as raised, private_directory(40960):
         pass
     assert "TMPDIR" in raised.value.hint
 

@@ -129,7 +129,7 @@ def test_what_came_and_went():
         Difference("shells", ("/bin/bash",), ("/bin/sh",)),
     )
     assert difference_lines(differences(before, now))[:2] == ["  + executables: /bin/bash", "  - executables: /bin/sh"]
-    assert difference_lines(differences(now, now)) == ["  nothing came, nothing went"]
+    assert difference_lines(differences(now, now)) == ["  no differences"]
 
 
 def test_a_surface_in_words_escapes_names():
