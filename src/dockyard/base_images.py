@@ -79,8 +79,8 @@ class BaseImages(NamedTuple):
             self.engine.call("pull", self.chosen[name])
         except EngineError as error:
             raise DockyardError(
-                f"{self.service.name} builds on {self.chosen[name]}, which cannot be pulled: {error.stderr.strip()}",
-                hint=f"if it is gone for good, `d upgrade {self.service.name} --refresh` takes what its tag names now",
+                f"{self.service.name} is built on {self.chosen[name]}, which cannot be pulled: {error.stderr.strip()}",
+                hint=f"if it was deleted, use the tag's current image: `d upgrade {self.service.name} --refresh`",
             ) from None
 
     def _pull_version(self, name: str, digest: str) -> bool:
@@ -133,7 +133,7 @@ def usable_choices(service: Service, parameters: tuple[str, ...], chosen: Mappin
             substitute_references(text, {name: chosen[name]}, arguments)
             usable[name] = chosen[name]
         except ValueError as error:
-            warn(f"{path}: {service.name} builds on what {name} names, as no digest can be chosen: {error}")
+            warn(f"{path}: {service.name} is built on the tag {name}, as no digest can be chosen: {error}")
     return usable
 
 

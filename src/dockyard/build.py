@@ -95,8 +95,8 @@ class Builder(NamedTuple):
             self._standard_build(reference, force=force, timeout=timeout)
         image = self._image(reference)
         if not image:
-            hint = "./Build has to tag what it makes; the name is in $IMAGE"
-            raise DockyardError(f"{self.service.name}: built, but there is no image {reference}", hint)
+            hint = "tag the image in ./Build; the name is in $IMAGE"
+            raise DockyardError(f"{self.service.name}: ./Build succeeded, but image {reference} does not exist", hint)
         return image
 
     @contextmanager
@@ -262,8 +262,8 @@ class Builder(NamedTuple):
             try:
                 ran = self.engine.tee(*command.argv, timeout=timeout, environment=environment, output=output)
             except process.LateError as error:
-                message = f"{self.service.name}: the build was not done within {timeout:g} s"
-                raise _with_transcript(DockyardError(message, hint="--timeout gives it longer"), error.output) from None
+                message = f"{self.service.name}: the build timed out after {timeout:g} s"
+                raise _with_transcript(DockyardError(message, hint="raise --timeout"), error.output) from None
             if ran.exit_code:
                 raise _with_transcript(self._failure(ran), ran.output)
 
@@ -283,10 +283,10 @@ class Builder(NamedTuple):
         needs_buildkit = self.engine.dialect.needs_buildkit
         if needs_buildkit and re.search(needs_buildkit, ran.output):
             is_off = os.environ.get("DOCKER_BUILDKIT") == "0"
-            hint = "unset DOCKER_BUILDKIT, which is 0" if is_off else _GET_BUILDKIT
+            hint = "unset DOCKER_BUILDKIT (it is 0)" if is_off else _GET_BUILDKIT
             return DockyardError(f"{self.service.name}: its build needs BuildKit, which docker did not use", hint)
         message = f"{self.service.name}: the build failed with exit code {ran.exit_code}"
-        return DockyardError(message, hint="the engine says why, above")
+        return DockyardError(message, hint="see the engine's messages above")
 
     def _check_tag(self, reference: str, built: str, parameters: tuple[str, ...]) -> None:
         """Raise DockyardError if a tag does not name what was built.
@@ -300,8 +300,8 @@ class Builder(NamedTuple):
             or (f"{SOURCE_LABEL}={image.source}" in parameters and self._is_unknown_digest(image, built))
         )
         if not is_ours:
-            message = f"{reference} is not the image that was built"
-            raise DockyardError(message, hint="another build came in between; build again")
+            message = f"{reference} was re-tagged by another build"
+            raise DockyardError(message, hint="build again")
 
     def _is_unknown_digest(self, image: Image, digest: str) -> bool:
         """Return whether the engine reports no image of this digest, neither as an id nor beside this image's id."""
@@ -348,7 +348,7 @@ class Builder(NamedTuple):
 
     def _run_test(self, script: Path, flags: tuple[str, ...], directives: dict[str, str], limit: float | None) -> None:
         name = f"{self.service.name}: {script.name}"
-        hint = f"to see it alone: cd {self.service.directory} && {' '.join((f'./{script.name}', *flags))}"
+        hint = f"to reproduce it: cd {self.service.directory} && {' '.join((f'./{script.name}', *flags))}"
         refuse_old_script(script)
         everything = {**directing(directives), **process.own_programs_on_path()}
         try:
@@ -356,7 +356,7 @@ class Builder(NamedTuple):
                 (str(script), *flags), cwd=self.service.directory, extra_environment=everything, timeout=limit
             )
         except process.LateError as error:
-            failed = TestFailedError(f"{name} was not done within {limit:g} s", hint)
+            failed = TestFailedError(f"{name} timed out after {limit:g} s", hint)
             raise _with_transcript(failed, error.output) from None
         except OSError as error:
             raise TestFailedError(f"{script}: {error.strerror}", NO_PROGRAM) from None
@@ -410,7 +410,9 @@ class Builder(NamedTuple):
         """Push `:latest`, `:live` and `:prev`, as far as they exist. Raises DockyardError."""
         if not self.name.in_registry:
             where = self.name.repository or self.name.name
-            raise UsageError(f"`{where}` is not a registry", hint="one has `:` in it: repo1: registry.example:5000")
+            raise UsageError(
+                f"`{where}` is not a registry", hint="name one with a `:`, such as `repo1: registry.example:5000`"
+            )
         tags = self.tags()
         if not tags:
             raise NoSuchNameError(f"no image {self.name.tagged(LATEST)}", hint="build it first, with d-build")
@@ -474,4 +476,4 @@ def push(engine: Engine, tags: Iterable[str]) -> None:
     """Push references to their registry; raises DockyardError."""
     for reference in tags:
         if engine.attach("push", reference, quiet=True):
-            raise DockyardError(f"{reference}: the push failed", hint="the engine says why, above")
+            raise DockyardError(f"{reference}: the push failed", hint="see the engine's messages above")

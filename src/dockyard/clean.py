@@ -33,9 +33,9 @@ def _removed(yard: "Yard", item: Item) -> str:
         else:
             return yard.engine.call(*yard.engine.dialect.prune_build_cache).strip().splitlines()[-1]
     except LockedError:
-        return "kept: locked by another run"
+        return "not removed: locked by another run"
     except DockyardError as error:
-        return f"kept: {str(error).splitlines()[-1]}"
+        return f"not removed: {str(error).splitlines()[-1]}"
     return "removed"
 
 
@@ -43,9 +43,9 @@ def _remove_container(yard: "Yard", item: Item) -> str:
     with held(yard.engine, item.name, yard.wait):
         found = next(iter(yard.engine.containers([item.id])), None)
         if not found:
-            return "gone already"
+            return "already gone"
         if not may_go(found):
-            return "kept: it is in use again"
+            return "not removed: it is in use again"
         if not found.is_under_test:
             recovery.keep_changes(yard.engine, found.name)
         yard.engine.call("rm", found.id)

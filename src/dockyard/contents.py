@@ -31,7 +31,7 @@ def stale_files(steps: Iterable[object]) -> list[str]:
     """
     files = ((step.contents, step) for step in steps if isinstance(step, MakeFile))
     return [
-        f"{contents.value} has changed, and {step.path} stays as it is"
+        f"{contents.value} has changed, but {step.path} already exists and is not updated"
         for contents, step in files
         if contents and contents.kind == "file" and _is_stale(contents, step)
     ]
@@ -50,9 +50,9 @@ def _output(path: str, contents: Contents) -> bytes:
     try:
         done = process.capture(contents.argv())
     except OSError as error:
-        raise DockyardError(f"{path}: its contents' command cannot start: {error.strerror}") from None
+        raise DockyardError(f"{path}: the command for its contents cannot be started: {error.strerror}") from None
     if done.exit_code:
-        message = f"{path}: its contents' command failed with exit code {done.exit_code}"
+        message = f"{path}: the command for its contents failed with exit code {done.exit_code}"
         raise DockyardError(f"{message}: {done.stderr.strip()}", hint=f"run in {contents.directory}: {contents.value}")
     return done.stdout.encode("utf-8", "surrogateescape")
 
@@ -63,13 +63,13 @@ def _bytes_of(path: str, contents: Contents) -> bytes:
     real = os.path.realpath(os.path.join(top, contents.value))  # noqa: PTH118 - keeps `..`, which is refused
     parts = PurePath(contents.value).parts
     if ".." in parts or contents.value.startswith("/") or not real.startswith(f"{top.rstrip('/')}/"):
-        message = f"{path}: its contents, `{contents.value}`, are not in {contents.directory}"
-        raise DockyardError(message, hint="name a file of the service, by its path from there")
+        message = f"{path}: the file for its contents, `{contents.value}`, is not in {contents.directory}"
+        raise DockyardError(message, hint="name a file of the service by its path relative to that directory")
     try:
         return _read(top, real[len(top.rstrip("/")) + 1 :])
     except OSError as error:
         where = f"{contents.directory}/{contents.value}"
-        raise DockyardError(f"{path}: its contents cannot be read: {where}: {error.strerror}") from None
+        raise DockyardError(f"{path}: the file for its contents cannot be read: {where}: {error.strerror}") from None
 
 
 def _read(top: str, inside: str) -> bytes:
@@ -83,6 +83,6 @@ def _read(top: str, inside: str) -> bytes:
             os.close(above)
     if not stat.S_ISREG(os.fstat(current).st_mode):
         os.close(current)
-        raise OSError(0, "it is no regular file")
+        raise OSError(0, "it is not a regular file")
     with os.fdopen(current, "rb") as file:
         return file.read()

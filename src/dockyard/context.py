@@ -62,13 +62,13 @@ def _followed(path: Path, above: tuple[Path, ...]) -> Path:
     """Return where a link to a directory leads; raises DockyardError where that has no end."""
     real = path.resolve()
     if any(one.is_relative_to(real) for one in above):
-        raise DockyardError(f"{path}: leads back to {real}, and never ends", hint="name it in .dockerignore")
+        raise DockyardError(f"{path}: the link loops back to {real}", hint="exclude it in .dockerignore")
     return real
 
 
 def _neither(path: Path) -> DockyardError:
     kind = stat.filemode(path.stat().st_mode)
-    return DockyardError(f"{path}: neither file nor directory ({kind})", hint="name it in .dockerignore")
+    return DockyardError(f"{path}: neither a file nor a directory ({kind})", hint="exclude it in .dockerignore")
 
 
 class _Ignored:
@@ -131,7 +131,7 @@ def _copy(source: Path, target: Path, top: Path, ignored: _Ignored | None, above
         elif entry.is_dir():
             real = path.resolve()
             if real in above:
-                raise DockyardError(f"{path}: leads back to {real}, and never ends", hint="name it in .dockerignore")
+                raise DockyardError(f"{path}: the link loops back to {real}", hint="exclude it in .dockerignore")
             copy.mkdir()
             _copy(path, copy, top, ignored, (*above, real))
         elif entry.is_file():

@@ -82,7 +82,7 @@ def _move_aside(place: Path) -> None:
         part = place.with_name(place.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
-    warn(f"{place}: it was damaged, and begins anew; the old one is {aside}")
+    warn(f"{place}: the database was damaged; a new one was started, the old one is {aside}")
 
 
 def _opened(place: Path, schema: str) -> "sqlite3.Connection":

@@ -51,7 +51,7 @@ def directive(name: str) -> str:
     value = os.environ.get(name, "")
     if value and os.environ.get(TOKEN, "") not in map(_token, _ancestors()):
         raise UsageError(
-            f"{name} is set in the environment, but not by the dockyard that runs this program", hint=f"unset {name}"
+            f"{name} is set in the environment, but not by the dockyard that started this program", hint=f"unset {name}"
         )
     return value
 
@@ -72,7 +72,7 @@ def refuse_old_script(script: Path) -> None:
     if found and TESTER not in text:
         number = text.count("\n", 0, found.end()) + 1
         raise UsageError(
-            f"{script}:{number}: this line decides by a variable that other programs set, too",
+            f"{script}:{number}: this line tests a variable that other programs also set",
             hint=f"replace it with: {FIRST_LINE}",
         )
 

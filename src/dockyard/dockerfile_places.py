@@ -55,7 +55,7 @@ class _Word(NamedTuple):
         """Return the place of the reference that the word stands for; its last part is to be replaced, or all of it."""
         part = part or self
         if part.is_apart:
-            return self.refuse(reference, "it is written on two lines")
+            return self.refuse(reference, "it spans two lines")
         return Place(reference, self.line, self.span, *part.span, head)
 
     def refuse(self, reference: str, reason: str) -> Place:
@@ -98,7 +98,7 @@ class _Reader:
     def _base(self, base: str, word: _Word) -> Place:
         bare = _without_quotes(word)
         if any(character in bare.text for character in ("'", '"', self._escape)):
-            return word.refuse(base, "there are quotes or escapes in it")
+            return word.refuse(base, "it has quotes or escapes")
         if "$" not in bare.text:
             return word.place(base, bare)
         if ending := _ending(word):
@@ -106,7 +106,7 @@ class _Reader:
         after = _AFTER_VARIABLES.fullmatch(bare.text)
         if after and after[1] and base.endswith(after[1]) and _has_tag(base, after[1]):
             return word.place(base, bare.part(after.start(1), after.end(1)), base.removesuffix(after[1]))
-        return word.refuse(base, "a variable is in its tag: write the whole tag in FROM, or all of it in one ARG")
+        return word.refuse(base, "its tag contains a variable: write the whole tag in FROM, or all of it in one ARG")
 
     def _argument(self, base: str, word: _Word, name: str) -> Place:
         """Return the place of the default of the ARG that a FROM ends in, if nothing else depends on it."""
@@ -114,12 +114,12 @@ class _Reader:
             return word.refuse(base, f"its end is the build argument `{name}`, which is not set in the Dockerfile")
         defaults = [value for key, value in self._global_arguments() if key == name]
         if len(defaults) != 1 or defaults[0] is None:
-            return word.refuse(base, f"ARG {name} must be there once, with a default")
+            return word.refuse(base, f"ARG {name} must occur once, with a default")
         default = _without_quotes(defaults[0])
         if not default.text or any(character in default.text for character in ("'", '"', "$", self._escape)):
             return word.refuse(base, f"the default of ARG {name} is not a plain text")
         if line := self._other_use(name, word):
-            return word.refuse(base, f"line {line} uses ARG {name} as well")
+            return word.refuse(base, f"line {line} also uses ARG {name}")
         if not base.endswith(default.text):
             return word.refuse(base, f"it does not end in the default of ARG {name}")
         return word.place(base, default, base.removesuffix(default.text))

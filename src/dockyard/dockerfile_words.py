@@ -30,7 +30,7 @@ def split_words(text: str, escape: str = "\\") -> list[str]:
         elif part in {"'", '"'} and not quote:
             quote = part
     if quote:
-        raise WordError(f"the quote {quote} does not end")
+        raise WordError(f"the quote {quote} is not closed")
     return [*words, word] if word else words
 
 
@@ -76,7 +76,7 @@ class _Reader:
     def _single_quoted(self) -> str:
         end = self._text.find("'", self._position)
         if end < 0:
-            raise WordError(f"the quote ' does not end in `{self._text}`")
+            raise WordError(f"the quote ' is not closed in `{self._text}`")
         found = self._text[self._position : end]
         self._position = end + 1
         return found
@@ -102,7 +102,7 @@ class _Reader:
         name = self._name()
         operator = self._next()
         if not name or operator not in {"}", ":", *_OPERATORS}:
-            raise WordError(f"`{self._text}` holds a variable that cannot be read")
+            raise WordError(f"`{self._text}` has a variable that cannot be parsed")
         value = (self._variables or {}).get(name)
         if operator == "}":
             return value or ""

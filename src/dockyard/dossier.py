@@ -46,11 +46,11 @@ def keep(  # noqa: PLR0913
         for role, container in (containers or {}).items():
             files |= _of_container(engine, role, container)
     except DockyardError as error:
-        warn(f"{service}: its dossier is not complete: {error}")
+        warn(f"{service}: the failure report is not complete: {error}")
     try:
         return write_report(service, files)
     except (OSError, DockyardError) as error:
-        warn(f"{service}: no dossier could be kept: {error}")
+        warn(f"{service}: the failure report could not be saved: {error}")
         return None
 
 
@@ -73,7 +73,9 @@ def place(service: str) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise DockyardError(f"{directory}: {error.strerror}", hint="what is kept of a service lies there") from None
+        raise DockyardError(
+            f"{directory}: {error.strerror}", hint="dockyard stores failure reports there; check its permissions"
+        ) from None
     return directory
 
 
@@ -134,7 +136,7 @@ def _how_it_is(name: str, state: Mapping[str, Any]) -> str:
     if status in UP:
         health = (state.get("Health") or state.get("Healthcheck") or {}).get("Status", "")
         return f"{name} is {status}{f' and {health}' if health in {'healthy', 'unhealthy'} else ''}"
-    why = ", killed for lack of memory" if state.get("OOMKilled") else ""
+    why = ", killed because it ran out of memory" if state.get("OOMKilled") else ""
     error = f": {state['Error']}" if state.get("Error") else ""
     return f"{name} has ended with exit code {state.get('ExitCode', 0)}{why}{error}"
 

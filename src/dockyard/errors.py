@@ -13,11 +13,11 @@ WORK_FAILED, WRONG_USAGE, ENGINE_UNREACHABLE, LOCKED, CANNOT_JUDGE, INTERRUPTED 
 
 EXIT_CODES = {
     0: "done",
-    WORK_FAILED: "the work failed: a test failed, drift found, a container missing",
+    WORK_FAILED: "the work failed: a test failed, drift was found, a container is missing",
     WRONG_USAGE: "wrong usage or settings",
-    ENGINE_UNREACHABLE: "engine unreachable, or it does not answer",
+    ENGINE_UNREACHABLE: "the engine is unreachable or does not answer",
     LOCKED: "locked by another run",
-    CANNOT_JUDGE: "could not judge: a scan that is incomplete",
+    CANNOT_JUDGE: "the scan is incomplete",
     INTERRUPTED: "interrupted",
 }
 
@@ -70,10 +70,10 @@ class PortTakenError(EngineError):
     def __init__(self, refused: EngineError, address: str, publisher: str = "", hint: str = "") -> None:
         super().__init__(refused.argv, refused.engine_exit_code, refused.stderr)
         by = f" by container `{publisher}`" if publisher else ""
-        self.args = (f"port {address.removeprefix(':')} of this host is taken already{by}",)
+        self.args = (f"port {address.removeprefix(':')} of this host is already in use{by}",)
         port = address.rpartition(":")[2]
-        who = "" if publisher else f"`ss -lntup 'sport = {port}'` as root tells by whom; or "
-        self.hint = hint or f"{who}publish another in `ports`"
+        who = "" if publisher else f"run `ss -lntup 'sport = {port}'` as root to see by which process; or "
+        self.hint = hint or f"{who}publish another port in `ports`"
 
 
 class EngineUnreachableError(DockyardError):
@@ -114,7 +114,7 @@ class RegistryError(DockyardError):
         self.until = until
 
 
-NO_PROGRAM = "does its first line name a program that exists?"
+NO_PROGRAM = "check that its first line names an existing program"
 """The hint for a script that cannot be started."""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
 
 SHOWN = 20  # lines of a log
-NO_CONTAINER = "there is no container: it was not launched yet, or something has removed it"
+NO_CONTAINER = "there is no container: it was not launched yet, or it was removed"
 
 
 def save(engine: "Engine", containers: list[str], directory: str) -> None:
@@ -44,7 +44,7 @@ def collect(engine: "Engine", containers: list[str]) -> dict[str, str]:
             name = str(answer.get("Name", "")).removeprefix("/")
             found |= files_of(engine, name if found else "new", answer)
     except DockyardError as error:
-        return {"state-new.txt": f"the engine does not tell how the instance ended: {error}"}
+        return {"state-new.txt": f"the engine does not report how the instance ended: {error}"}
     return found or {"state-new.txt": NO_CONTAINER}
 
 

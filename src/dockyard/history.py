@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS rolled_back ON events (service, number) WHERE result 
 _COLUMNS = "service, action, result, image, detail, at, user, command"
 
 
-_RESTORE = "restore it from a backup; a new one would not know which upgrades failed"
+_RESTORE = "restore it from a backup; a new one does not know which upgrades failed"
 
 
 class Event(NamedTuple):
@@ -77,7 +77,7 @@ def record_all(events: Iterable[tuple[str, str, str, str, Mapping[str, object]]]
                     (service, ROLLED_BACK, service, KEPT),
                 )
     except (OSError, sqlite3.Error) as error:
-        warn(f"{path()}: the history could not be written: {error}")
+        warn(f"{path()}: the history cannot be written: {error}")
 
 
 def add_detail(service: str, image: str, detail: Mapping[str, object]) -> None:

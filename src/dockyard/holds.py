@@ -42,12 +42,14 @@ def hold(service: str, until: str = "", reason: str = "") -> Hold:
     since = datetime.now().astimezone().isoformat(timespec="seconds")
     wanted = Hold(service, since, _date(until), " ".join(reason.split()), user_name())
     if wanted.is_over(time.time()):
-        raise UsageError(f"--until {until} is in the past", hint="name a date to come, such as 2027-03-31")
+        raise UsageError(f"--until {until} is in the past", hint="give a future date, such as 2027-03-31")
     place = dossier.place(service)
     try:
         write_file(place / FILE, json.dumps(wanted._asdict()))
     except OSError as error:
-        raise DockyardError(f"{place / FILE}: {error.strerror}", hint="the hold is stored there") from None
+        raise DockyardError(
+            f"{place / FILE}: {error.strerror}", hint="dockyard stores holds there; check its permissions"
+        ) from None
     return wanted
 
 
@@ -58,7 +60,7 @@ def unhold(service: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise DockyardError(f"{_path(service)}: {error.strerror}", hint="remove that file as its owner") from None
+        raise DockyardError(f"{_path(service)}: {error.strerror}", hint="remove the file as its owner") from None
     return True
 
 
@@ -71,7 +73,7 @@ def hold_of(service: str) -> Hold | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):
-        hint = f"`d unhold {service}` removes the hold; `d hold {service}` writes it again"
+        hint = f"remove the hold with `d unhold {service}`, or write it again with `d hold {service}`"
         raise DockyardError(f"{path}: the hold of {service} cannot be read", hint) from None
 
 

@@ -104,7 +104,7 @@ def _is_there(step: MakeFile) -> bool:
     finally:
         os.close(parent)
     if status and step.strict and stat.S_ISLNK(status.st_mode):
-        raise _in_the_way(step.path, OSError(errno.ELOOP, "a link is in its place"))
+        raise _in_the_way(step.path, OSError(errno.ELOOP, "it is a symlink"))
     return status is not None
 
 
@@ -196,7 +196,7 @@ def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
 
 def _in_the_way(path: str, error: OSError) -> DockyardError:
     return DockyardError(
-        f"{path}: cannot be made: {error.strerror}", hint="see what stands there, and who may write there"
+        f"{path}: cannot be created: {error.strerror}", hint="check what exists there, and its permissions"
     )
 
 
@@ -206,13 +206,15 @@ def empty_test_area(step: EmptyTestArea) -> None:
     Follows no link and enters no other mount: either is an error before anything goes. Raises DockyardError.
     """
     if "/" in step.area or step.area in {"", ".", ".."}:  # it comes from a container's label, too
-        raise DockyardError(f"{step.path}: no test area", hint="see the labels of the containers that are up")
+        raise DockyardError(f"{step.path}: not a test area", hint="check the labels of the running containers")
     try:
         area = _open_inside(step.base, "TMP", step.area)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DockyardError(f"{step.path}: {error.strerror}", hint="a test area is a directory, never a link") from None
+        raise DockyardError(
+            f"{step.path}: {error.strerror}", hint="replace it with a directory; a test area is never a link"
+        ) from None
     try:
         _unmount_copies(area)
         empty(area)
@@ -256,7 +258,7 @@ def _unmount_copies(area: int) -> None:
     inside = [mount for mount in mount_table() if mount.point.startswith(f"{place}/")]
     for mount in inside:
         if mount.kind != "overlay" or not mount.source.startswith(f"{place}/"):
-            raise DockyardError(f"{mount.point}: mounted inside the test area", hint=f"umount {mount.point}")
+            raise DockyardError(f"{mount.point}: is mounted inside the test area", hint=f"umount {mount.point}")
     for mount in reversed(inside):
         *way, name = mount.point.removeprefix(f"{place}/").split("/")
         above = _open_inside(area, *way)

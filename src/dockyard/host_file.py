@@ -12,7 +12,7 @@ from dockyard.settings.key import Scope
 from dockyard.settings.load import HostLayers, environment_layer, read_file
 from dockyard.settings.resolve import Layer
 
-HEADER = "# What holds for all services of this host; `man dockyard-settings` tells every key.\n"
+HEADER = "# Settings for all services of this host; `man dockyard-settings` lists every key.\n"
 
 
 class Edit(NamedTuple):
@@ -87,7 +87,7 @@ def _check(after: Layer, before: Layer, meant: Layer, changed: set[str]) -> None
     """Raise UsageError where a file is written in a way that its lines cannot be changed one by one."""
     expected = {key: value.value for key, value in before.items()} | {key: meant[key].value for key in changed}
     if {key: value.value for key, value in after.items()} != expected:
-        raise UsageError("the host file cannot be changed line by line", hint="write the values into it by hand")
+        raise UsageError("the host file cannot be edited line by line", hint="set the values by hand")
 
 
 def write(path: Path, text: str) -> None:
@@ -103,4 +103,4 @@ def write(path: Path, text: str) -> None:
             os.fchmod(descriptor, mode)
         draft.replace(path.resolve())
     except OSError as error:
-        raise DockyardError(f"{path}: {error.strerror}", hint="as root for the host's own file") from None
+        raise DockyardError(f"{path}: {error.strerror}", hint="run as root to change the host's file") from None

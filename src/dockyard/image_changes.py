@@ -41,7 +41,7 @@ def describe_candidate(builder: "Builder", image: str) -> tuple[str, ...]:
     try:
         found = difference(builder.engine, live.id, image) if live else None
     except DockyardError as error:
-        return (f"not compared with what is live: {error}",)
+        return (f"not compared with the live image: {error}",)
     return (f"changed: {describe(found) or 'nothing'}", *found.notes) if found else ()
 
 
@@ -110,4 +110,4 @@ def describe_failed_image(engine: "Engine", service: str, report: str, live: str
     found = difference(engine, live, image) if live and image and live != image else None
     if found is None:
         return ""
-    return f"{image[:12]} differs from {live[:12]}, which is live: {describe(found) or 'in nothing but times'}"
+    return f"{image[:12]} differs from the live image, {live[:12]}: {describe(found) or 'only in timestamps'}"

@@ -48,7 +48,7 @@ def outline(
     layers = host_file.layers(edit.text, path, environ)
     settings = layers.settings()
     if not settings[SRC_DIR]:
-        raise UsageError("nobody said where services are", hint="d init --src-dir /srv/services")
+        raise UsageError("the services directory is not set", hint="d init --src-dir /srv/services")
     _check_networks(networks)
     engine = find_engine(settings[ENGINE]) if networks or wanted.get(ENGINE.name) else None
     steps = [
@@ -89,19 +89,19 @@ def _file_steps(path: Path, edit: host_file.Edit) -> list[Step]:
     changed = [*edit.added, *edit.replaced]
     if not changed:
         return [Step("file", str(path), "unchanged")] if path.exists() else []
-    state = f"{'changed' if path.exists() else 'made'}: {', '.join(changed)}"
+    state = f"{'changed' if path.exists() else 'created'}: {', '.join(changed)}"
     return [Step("file", str(path), state, lambda: host_file.write(path, edit.text))]
 
 
 def _kept(edit: host_file.Edit, path: Path) -> list[str]:
-    return [f"{path}: `{key}` is there with another value, and stays; --force replaces it" for key in edit.kept]
+    return [f"{path}: `{key}` already has another value; use --force to replace it" for key in edit.kept]
 
 
 def _outdone(wanted: Mapping[str, str], settings: Settings) -> list[str]:
     """Return what the environment says in place of the file."""
     stronger = {key: settings.values[key] for key in wanted if settings.values.get(key)}
     return [
-        f"{value.source} says `{value.value}`, and wins over the file's `{key}`"
+        f"{value.source} sets `{value.value}`, which overrides `{key}` of the file"
         for key, value in stronger.items()
         if value.source.startswith("env ") and str(value.value) != wanted[key]
     ]
@@ -111,17 +111,17 @@ def _directory_step(key: str, name: str) -> Step:
     """Return the step for a directory. Raises UsageError where something else is in its place."""
     path = Path(name)
     if path.is_dir():
-        return Step("directory", str(path), "there already")
+        return Step("directory", str(path), "exists already")
     if path.exists() or path.is_symlink():
-        raise UsageError(f"{path}: no directory", hint=f"name another one as {key}")
-    return Step("directory", str(path), "made", lambda: _make_directory(path))
+        raise UsageError(f"{path}: not a directory", hint=f"choose another path for {key}")
+    return Step("directory", str(path), "created", lambda: _make_directory(path))
 
 
 def _make_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise DockyardError(f"{error.filename}: {error.strerror}", hint="as root, or name another place") from None
+        raise DockyardError(f"{error.filename}: {error.strerror}", hint="run as root, or choose another path") from None
 
 
 def _check_networks(networks: Sequence[NetworkWanted]) -> None:
@@ -129,18 +129,18 @@ def _check_networks(networks: Sequence[NetworkWanted]) -> None:
     names = [network.name for network in networks]
     if len(set(names)) < len(names):
         raise UsageError(
-            f"`{names[0]}` is production's network and the tests'", hint="give tests a network of their own"
+            f"`{names[0]}` is the network of both production and tests", hint="give the tests another network"
         )
     subnets = [_subnet(network) for network in networks if network.subnet]
     if len(subnets) > 1 and subnets[0].overlaps(subnets[1]):
-        raise UsageError(f"{subnets[0]} and {subnets[1]} overlap", hint="give each network addresses of its own")
+        raise UsageError(f"{subnets[0]} and {subnets[1]} overlap", hint="give each network different addresses")
 
 
 def _subnet(network: NetworkWanted) -> ipaddress.IPv4Network:
     try:
         return ipaddress.IPv4Network(network.subnet)
     except ValueError as error:
-        raise UsageError(f"`{network.subnet}` is no subnet: {error}", hint="such as 172.20.0.0/16") from None
+        raise UsageError(f"`{network.subnet}` is not a subnet: {error}", hint="write it as 172.20.0.0/16") from None
 
 
 def _network_step(engine: Engine, network: NetworkWanted) -> Step:
@@ -150,11 +150,13 @@ def _network_step(engine: Engine, network: NetworkWanted) -> Step:
         subnet = ("--subnet", network.subnet) if network.subnet else ()
         argv = ("network", "create", *subnet, network.name)
         shown = f" with {network.subnet}" if network.subnet else ""
-        return Step("network", network.name, f"made{shown}", lambda: _call(engine, argv))
+        return Step("network", network.name, f"created{shown}", lambda: _call(engine, argv))
     if network.subnet and network.subnet not in found.subnets:
         there = ", ".join(found.subnets) or "no subnet"
-        raise UsageError(f"network `{network.name}` is there, with {there}, not {network.subnet}", hint="name another")
-    return Step("network", network.name, "there already")
+        raise UsageError(
+            f"network `{network.name}` exists with {there}, not {network.subnet}", hint="choose another name"
+        )
+    return Step("network", network.name, "exists already")
 
 
 def _call(engine: Engine, argv: tuple[str, ...]) -> None:

@@ -45,7 +45,7 @@ def refuse_sharing(yard: "Yard", service: "Service", planned: LaunchPlan, file: 
     found = shared(planned, productions)
     if found:
         raise SettingsError(list(dict.fromkeys(_problem(conflict, planned) for conflict in found)))
-    doubts = [f"{planned.name} is not kept from production: {reason}" for reason in unprovable(planned.flags)]
+    doubts = [f"{planned.name} is not isolated from production: {reason}" for reason in unprovable(planned.flags)]
     return (*notes, *doubts)
 
 
@@ -97,7 +97,9 @@ def _productions(
             settings = yard.load(each, file=file)
             flags = production_flags(each, settings, yard.engine.dialect, with_addresses=with_addresses)
         except DockyardError as error:
-            notes.append(f"{each.name}: not compared with its production, whose settings cannot be used: {error}")
+            notes.append(
+                f"{each.name}: not compared with its production container, as its settings cannot be used: {error}"
+            )
             continue
         found.append(production_of(each.name, settings, flags))
     return found, notes

@@ -43,7 +43,7 @@ class Kept(NamedTuple):
             return []
         named = ", ".join(escaped(change.path) for change in self.changes[:TOLD])
         more = f" and {len(self.changes) - TOLD} more" if len(self.changes) > TOLD else ""
-        kept = f"; kept in {self.tar}" if self.tar else ""
+        kept = f"; saved in {self.tar}" if self.tar else ""
         told = f"{name}: the old container had changed {named}{more}{kept}" if self.changes else name
         return [f"{told}{f' ({self.incomplete})' if self.incomplete else ''}"]
 
@@ -66,8 +66,8 @@ def keep_changes(
         with placed(container, store_of(engine)) if found else nullcontext() as layers:
             kept = _packed(container, found, layers.upper, place, largest) if layers else Kept()
     except OSError as error:
-        raise DockyardError(f"what {container.name} has changed cannot be saved: {error.strerror}") from None
-    return kept._replace(incomplete=kept.incomplete or f"not all could be read: {missing}") if missing else kept
+        raise DockyardError(f"the changes of {container.name} cannot be saved: {error.strerror}") from None
+    return kept._replace(incomplete=kept.incomplete or f"some files could not be read: {missing}") if missing else kept
 
 
 def _is_worth_it(change: Change) -> bool:
@@ -84,7 +84,7 @@ def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
         for what, path in rows
         if what != "C" and not is_passing(path) and not may_be_created(path, container, engine.dialect.entries)
     )
-    return Kept(found, incomplete="not kept: the engine does not tell where they are" if found else "")
+    return Kept(found, incomplete="not saved: the engine does not report where they are" if found else "")
 
 
 def _packed(container: "Container", found: tuple[Change, ...], upper: str, place: Path, largest: int) -> Kept:
@@ -101,7 +101,7 @@ def _packed(container: "Container", found: tuple[Change, ...], upper: str, place
                 for change in found:
                     _add(tar, top, change)
     prune(place)
-    return Kept(found, target, "" if size <= limit else f"only the list: {size} bytes are too many")
+    return Kept(found, target, "" if size <= limit else f"only the list was saved: {size} bytes are too many")
 
 
 def prune(place: Path) -> None:

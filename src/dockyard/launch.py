@@ -130,7 +130,7 @@ def safe_here(engine: Engine | None, findings: tuple[Finding, ...]) -> tuple[Fin
     return _for_own_engine(engine, safe) if engine and in_namespace() else safe
 
 
-_UNKNOWN_USE = "when the engine answers, see which containers use `{}`; change nothing under a running one"
+_UNKNOWN_USE = "wait until the engine answers, and check which containers use `{}`; change nothing under a running one"
 
 
 def _users_of(path: str, running: Iterable[Container]) -> list[str]:
@@ -249,4 +249,4 @@ def do(engine: Engine, step: Step) -> Iterator[str]:
         case Copy():
             done = copying.copy(step)
             if done not in {None, step.method}:
-                yield f"{step.source}: copied by {done.value}, as {step.method.value} was refused"
+                yield f"{step.source}: copied with {done.value}, as {step.method.value} was refused"

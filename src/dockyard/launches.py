@@ -73,7 +73,9 @@ def open_register() -> Iterator[Register]:
     try:
         descriptor = lock_file(path)
     except OSError as error:
-        raise DockyardError(f"{path}: {error.strerror}", hint="launches under way are listed there") from None
+        raise DockyardError(
+            f"{path}: {error.strerror}", hint="dockyard lists current launches there; check its permissions"
+        ) from None
     try:
         register = Register(_read(descriptor))
         before = list(register.launches)

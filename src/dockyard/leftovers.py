@@ -41,8 +41,10 @@ def known_services(yard: "Yard") -> set[str]:
 def select_gone(yard: "Yard", beginning: str) -> str:
     """Return the one service that is gone whose name begins so. Raises NoSuchNameError, also for one that exists."""
     if beginning in {service.name for service in yard.services}:
-        raise NoSuchNameError(f"service `{beginning}` is not gone", hint="this is for services without a directory")
-    return select(beginning, known_services(yard), "service that is gone")
+        raise NoSuchNameError(
+            f"service `{beginning}` still exists", hint="use this only for services without a directory"
+        )
+    return select(beginning, known_services(yard), "removed service")
 
 
 def plan_forgetting(yard: "Yard", service: str) -> list[Action]:
@@ -58,7 +60,7 @@ def plan_forgetting(yard: "Yard", service: str) -> list[Action]:
     rows = [row for row in yard.rows if row.service == service]
     up = [row.name for row in rows if row.is_up]
     if up:
-        raise DockyardError(f"container `{up[0]}` of {service} is up", hint=f"`d down {up[0]}` stops it")
+        raise DockyardError(f"container `{up[0]}` of {service} is up", hint=f"stop it with `d down {up[0]}`")
     program, base = yard.engine.program, normal(yard.settings[VOL_BASE])
     actions = [Action(f"{program} rm {row.name}", lambda row=row: yard.engine.remove(row.id)) for row in rows]  # type: ignore[misc]
     actions += [
@@ -195,7 +197,7 @@ def _rename(before: str, after: str) -> None:
     try:
         os.rename(before, after)  # noqa: PTH104 - an empty directory may be in the place
     except OSError as error:
-        hint = "a mount point cannot be renamed, and nothing is copied: mount it at the new place, and try again"
+        hint = "a mount point cannot be renamed: mount it at the new path, and try again"
         raise DockyardError(f"{before}: cannot be renamed to {after}: {error.strerror}", hint) from None
 
 
@@ -213,8 +215,8 @@ def plan_adoption(yard: "Yard", service: str, new: Service) -> Adoption:
     moves = ((before, after),) if Path(before).is_dir() else ()
     if moves and Path(after).is_dir() and any(Path(after).iterdir()):
         raise DockyardError(
-            f"{after} is not empty, and {before} is to become it",
-            hint="compare the two, and keep the one that is not needed somewhere else",
+            f"{before} cannot be renamed to {after}, which is not empty",
+            hint="compare the two, and move away the one that is not needed",
         )
     renamed = builder_for(yard, new).name if new.is_buildable else None
     tags = tags_of(yard, service) if renamed else []
@@ -230,6 +232,6 @@ def _refuse_own(yard: "Yard", new: Service) -> None:
     """Raise DockyardError if a service has a container of its own."""
     own = next((row for row in yard.rows if row.service == new.name and not row.is_under_test), None)
     if own:
-        stop = f"`d down {own.name}` stops it, and " if own.is_up else ""
-        remedy = f"{stop}`d clean` removes it and keeps what it has changed; then adopt again"
-        raise DockyardError(f"{new.name} has a container of its own already, `{own.name}`", hint=remedy)
+        stop = f"stop it with `d down {own.name}`; then " if own.is_up else ""
+        remedy = f"{stop}remove it with `d clean`, which saves its changes, and adopt again"
+        raise DockyardError(f"{new.name} already has a container, `{own.name}`", hint=remedy)

@@ -128,7 +128,9 @@ def _open(engine: "Engine", container: str) -> int:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DockyardError(f"{path}: {error.strerror}", hint="locks are kept there") from None
+        raise DockyardError(
+            f"{path}: {error.strerror}", hint="dockyard stores locks there; check its permissions"
+        ) from None
 
 
 def _take(descriptor: int, container: str, wait: float) -> None:
@@ -142,9 +144,10 @@ def _take(descriptor: int, container: str, wait: float) -> None:
             return
         if time.monotonic() - began > (LINGERING if lingers else wait):
             who = holder or "another run"
-            raise LockedError(f"`{container}` is locked by {who}", hint="--wait waits for it") from None
+            raise LockedError(f"`{container}` is locked by {who}", hint="wait for it with --wait") from None
         if not told:
-            say(f"{container}: waiting for {'what the engine still does for ' if lingers else ''}{holder or 'a run'}")
+            what = "the engine to finish the work of " if lingers else ""
+            say(f"{container}: waiting for {what}{holder or 'another run'}")
             told = True
         time.sleep(PAUSE)
 

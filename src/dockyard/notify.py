@@ -16,18 +16,18 @@ def send(settings: Settings, title: str, body: str, severity: str = FAILURE) -> 
     """
     addresses = settings[NOTIFY]
     if not addresses:
-        warn("nobody was notified: no `notify` in the host file")
+        warn("no notification was sent: `notify` is not set in the host file")
         return False
     try:
         from apprise import Apprise
     except ImportError:
-        warn("nobody was notified: the library apprise is missing\n  hint: pip install 'dockyard[notify]'")
+        warn("no notification was sent: the library apprise is missing\n  hint: pip install 'dockyard[notify]'")
         return False
     reached = False
     for number, address in enumerate(addresses, 1):
         service = Apprise()
         if not service.add(address):
-            warn(f"notify: address {number} is none that apprise knows, `{address.partition(':')[0]}:`")
+            warn(f"notify: apprise does not know the kind of address {number}, `{address.partition(':')[0]}:`")
         elif service.notify(body=known.hide(body), title=known.hide(title), notify_type=severity):
             reached = True
         else:

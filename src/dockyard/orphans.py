@@ -28,13 +28,13 @@ class Orphan(NamedTuple):
         """Return what is wrong, in words."""
         directory = self.container.labels.get(DIRECTORY_LABEL, "")
         where = f", {directory}" if directory else ""
-        return f"container `{self.name}` is up, and the directory of its service is gone{where}"
+        return f"container `{self.name}` is up, but the directory of its service is gone{where}"
 
     @property
     def hint(self) -> str:
         """What to do about it."""
-        adopt = f"`d adopt {self.service} NEW` moves it to the service that has taken its place"
-        return f"{adopt}; or `d down {self.name}` stops it"
+        adopt = f"move it to the service that replaces it with `d adopt {self.service} NEW`"
+        return f"{adopt}; or stop it with `d down {self.name}`"
 
 
 def list_orphans(yard: "Yard") -> list[Orphan]:
@@ -110,8 +110,8 @@ def refuse_renamed(service: str, orphan: Orphan) -> DockyardError:
     """Return why a service is not launched that evidently is an orphan under a new name."""
     return DockyardError(
         f"{service} seems to be `{orphan.service}` under a new name, and container `{orphan.name}` is up",
-        hint=f"`d adopt {orphan.service} {service}` moves container, data, images and history; "
-        f"`d down {orphan.name}` stops it, and then {service} starts with data of its own",
+        hint=f"move container, data, images and history with `d adopt {orphan.service} {service}`; "
+        f"or stop it with `d down {orphan.name}`, so that {service} starts with its own data",
     )
 
 

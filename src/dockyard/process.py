@@ -64,7 +64,7 @@ def capture(
             written = _communicate(child, timeout, silence)
         except subprocess.TimeoutExpired:
             child.kill()
-            raise TimeoutError(errno.ETIMEDOUT, f"not done within {timeout} s", argv[0]) from None
+            raise TimeoutError(errno.ETIMEDOUT, f"timed out after {timeout} s", argv[0]) from None
         except BaseException:
             child.kill()
             raise
@@ -186,7 +186,7 @@ class LateError(TimeoutError):
     """A child was not done in its time; `output` is the last of what it wrote."""
 
     def __init__(self, program: str, seconds: float, output: str) -> None:
-        super().__init__(errno.ETIMEDOUT, f"not done within {seconds:g} s", program)
+        super().__init__(errno.ETIMEDOUT, f"timed out after {seconds:g} s", program)
         self.output = output
 
 

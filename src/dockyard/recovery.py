@@ -122,7 +122,7 @@ def perform(engine: "Engine", step: "SwitchStep") -> None:
             keep_changes(engine, step.name)
         case Gone():
             if not engine.is_gone(step.name):
-                raise DockyardError(f"{step.name} was stopped, and the engine has not removed it")
+                raise DockyardError(f"{step.name} was stopped, but the engine has not removed it")
         case _:
             raise AssertionError(step)
 
@@ -140,7 +140,7 @@ def keep_changes(engine: "Engine", name: str) -> "Kept | None":
     except EngineUnreachableError:
         raise
     except DockyardError as error:
-        warn(f"{base_name(name)}: what changed in the old container could not be kept: {error}")
+        warn(f"{base_name(name)}: the changes in the old container could not be saved: {error}")
         return None
     for line in kept.lines(base_name(name)):
         warn(line)
@@ -159,11 +159,12 @@ def _record(engine: "Engine", name: str, verdict: str, tell: Tell) -> None:
     up = next(iter(engine.containers([name])), None)
     image = up.image_id if up else ""
     history.record(up.service if up else name, "recover", verdict, image=image)
-    tell(f"{name}: a switch that was cut short was {verdict}; {f'{image[:12]} is up' if up else 'nothing is up'}")
+    tell(f"{name}: an interrupted switch was {verdict}; {f'{image[:12]} is up' if up else 'nothing is up'}")
 
 
 def unsettled(name: str, error: DockyardError) -> DockyardError:
     """Return what to tell where production could not be put in order now."""
     return DockyardError(
-        f"{name}: could not be put in order now: {error}", hint="the next `d` command does it; `d list-up` will do"
+        f"{name}: the recovery of an interrupted switch failed: {error}",
+        hint="run any `d` command to retry, such as `d list-up`",
     )

@@ -49,8 +49,8 @@ def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
     before = candidates[: candidates.index(live)] if live in candidates else candidates
     if live not in candidates or yard.engine.images(before):
         raise DockyardError(
-            f"{container_name(settings)} would be launched from {before[0]}; promoted is {live}",
-            hint="`image`, `tag`, `repo1` and `build_repo` have to name what d-build builds",
+            f"{container_name(settings)} would be launched from {before[0]}, but {live} is promoted",
+            hint="set `image`, `tag`, `repo1` and `build_repo` to the image that d-build builds",
         )
 
 
@@ -144,21 +144,19 @@ class Replacement(NamedTuple):
     def _await_production(self, error: SwitchFailedError, ports: frozenset[int]) -> str:
         """Wait until the old container answers; returns what to report of that."""
         if not error.outage:
-            return "production was not away"
+            return "production was not down"
         self.tell("waiting for production")
         answers = await_answer(self.yard.engine, self.plan.name, ports)
         error.outage += round((time.monotonic() - error.back) * MILLISECONDS)
         if answers:
-            return f"production is back, it was away for {error.outage} ms"
+            return f"rolled back; production was down for {error.outage} ms"
         name = self.plan.name
-        return (
-            f"production was started again and does not answer, {error.outage} ms after its stop: see `d logs {name}`"
-        )
+        return f"rolled back, but production does not answer {error.outage} ms after its stop: see `d logs {name}`"
 
     def _excuse(self) -> str:
         if not self.missing:
             return ""
-        return f"{listed(self.missing)}, which it waits for, failed: this image is tried again"
+        return f"{listed(self.missing)}, which it waits for, failed: the next upgrade retries this image"
 
     def seal(self, switched: Switched) -> None:
         """Make it final."""
@@ -214,7 +212,7 @@ def pending_changes(service: Service, here: Container, plan: LaunchPlan) -> list
     try:
         changed = secrets.rotated_secrets(here, plan.secrets, plan.settings)
     except DockyardError as error:
-        warn(f"{service.name}: it is not known whether its secrets have changed: {error}")
+        warn(f"{service.name}: it could not be checked whether its secrets have changed: {error}")
         changed = []
     return [*found, *([f"its secrets have changed: {', '.join(changed)}"] if changed else [])]
 

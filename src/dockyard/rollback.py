@@ -61,7 +61,7 @@ def _await_answer(yard: Yard, name: str, ports: frozenset[int], switched: Switch
     if time.monotonic() - began < AT_ONCE_SECONDS:
         return ()
     total = switched.outage + round((time.monotonic() - switched.up) * MILLISECONDS)
-    return (f"{name} answers {total} ms after the stop of the container before it",)
+    return (f"{name} answers {total} ms after the old container was stopped",)
 
 
 def roll_back_tags(builder: Builder, target: Image | None = None) -> tuple[Promotion, str]:
@@ -82,7 +82,7 @@ def lasts(service: Service, rejected: str) -> tuple[str, ...]:
     if not rejected:
         return ()
     image, force = rejected[:12], f"`d upgrade {service.name} --force`"
-    return (f"{image} is not upgraded to again until its source or its base image changes, or with {force}",)
+    return (f"{image} is not deployed again until its source or its base image changes, or with {force}",)
 
 
 def _rejected_by(builder: Builder, promotion: Promotion) -> str:

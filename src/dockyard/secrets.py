@@ -41,7 +41,7 @@ def reveal(reference: str, settings: Settings) -> str:
         return _from_command(name, settings)
     if reference == "setting:puid":
         return settings[PUID] or ""
-    raise UsageError(f"no such secret `{reference}`", hint="puid:CONTAINER, secret:NAME or setting:puid")
+    raise UsageError(f"there is no secret `{reference}`", hint="write puid:CONTAINER, secret:NAME or setting:puid")
 
 
 def digests_of(values: Mapping[str, str], secrets: Iterable[Secret]) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _host_secret() -> bytes:
         _write_once(path, os.urandom(32))
         return _checked(path)
     except OSError as error:
-        raise DockyardError(f"{path}: {error.strerror}", hint='puid needs it; `puid: ""` does without') from None
+        raise DockyardError(f"{path}: {error.strerror}", hint='`puid` needs it; set `puid: ""` to do without') from None
 
 
 def _write_once(path: Path, secret: bytes) -> None:
@@ -106,7 +106,7 @@ def _checked(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         if os.fstat(descriptor).st_mode & 0o077:
-            raise DockyardError(f"{path}: others may read it", hint=f"chmod 600 {path}")
+            raise DockyardError(f"{path}: other users can read it", hint=f"chmod 600 {path}")
         return file.read()
 
 
@@ -114,7 +114,7 @@ def _from_command(name: str, settings: Settings) -> str:
     command = settings[SECRET_COMMAND]
     if not command:
         raise DockyardError(
-            f"secret `{name}`: no secret_command",
+            f"secret `{name}`: secret_command is not set",
             hint="set it in the host file, such as `secret_command: pass show {name}`",
         )
     argv = tuple(word.replace("{name}", name) for word in command)
@@ -127,5 +127,5 @@ def _from_command(name: str, settings: Settings) -> str:
             f"secret `{name}`: secret_command ended with exit code {done.exit_code}", hint=done.stderr.strip()
         )
     if "\0" in done.stdout:
-        raise DockyardError(f"secret `{name}`: secret_command wrote a NUL, which no environment can hold")
+        raise DockyardError(f"secret `{name}`: secret_command wrote a NUL, which an environment variable cannot hold")
     return done.stdout.removesuffix("\n")

@@ -12,7 +12,7 @@ from dockyard.text import did_you_mean, listed
 RESERVED = "TMP"
 
 
-NO_SERVICES = "there is none at all: `d new NAME` makes one; where they are, D_SRC_DIR says, or `d init` asks"
+NO_SERVICES = "no services yet: create one with `d new NAME`, or set D_SRC_DIR (`d init`)"
 
 
 class Service(NamedTuple):
@@ -68,7 +68,7 @@ def services_in(directories: Iterable[str | None]) -> list[Service]:
         except OSError as error:
             raise UsageError(
                 f"{directory}: {error.strerror}",
-                hint="`d init` makes it; or set D_SRC_DIR to the directory of all services",
+                hint="create it with `d init`, or set D_SRC_DIR to the directory with all services",
             ) from None
         for entry in entries:
             if not entry.name.startswith(".") and is_service(entry):
@@ -93,11 +93,11 @@ def service_at(place: str, directories: Sequence[str | None]) -> Service:
     if not place:
         raise NoSuchNameError(
             f"{candidates[0]}: no Dockerfile and no settings.yaml here",
-            hint="name a service with --cd, or change into one",
+            hint="name a service with --cd, or change into its directory",
         )
     known = [service.name for service in services_in(directories)]
     raise NoSuchNameError(
-        f"no service `{place}`",
+        f"there is no service `{place}`",
         hint=_nearest(place, known, "service"),
     )
 
@@ -106,12 +106,15 @@ def _cwd() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        raise UsageError("the current directory was deleted", hint="change into another one") from None
+        raise UsageError("the current directory was deleted", hint="change into another directory") from None
 
 
 def _allowed(service: Service) -> Service:
     if service.name == RESERVED:
-        raise UsageError(f"{service.directory}: `{RESERVED}` is where test instances keep their data", hint="rename it")
+        raise UsageError(
+            f"{service.directory}: the name `{RESERVED}` is reserved for the data of test instances",
+            hint="rename the directory",
+        )
     return service
 
 
@@ -119,7 +122,7 @@ def _nearest(word: str, known: Sequence[str], kind: str) -> str:
     """Return a hint: the nearest name, else all of them, else how there come to be any."""
     if known:
         return did_you_mean(word, known) or f"there {'are' if len(known) > 1 else 'is'} {listed(known)}"
-    return NO_SERVICES if kind == "service" else f"there is no {kind} at all"
+    return NO_SERVICES if kind == "service" else f"there is no {kind}"
 
 
 def select(beginning: str, names: Iterable[str], kind: str = "service") -> str:
@@ -132,6 +135,6 @@ def select(beginning: str, names: Iterable[str], kind: str = "service") -> str:
     if beginning in matches or len(matches) == 1:
         return beginning if beginning in matches else matches[0]
     if matches:
-        raise NoSuchNameError(f"`{beginning}` is the beginning of {listed(matches)}", hint="write more of the name")
+        raise NoSuchNameError(f"`{beginning}` is ambiguous: {listed(matches)}", hint="write more of the name")
     hint = _nearest(beginning, known, kind)
     raise NoSuchNameError(f"no {kind} begins with `{beginning}`", hint=hint)

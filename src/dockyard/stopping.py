@@ -4,15 +4,14 @@ from dockyard.engine.models import Container
 from dockyard.watch import seconds_of
 
 KILL_HINT = (
-    "set `stop_signal` to the signal that its program ends on, such as SIGINT, or raise `stop_timeout`, the seconds "
-    "that it has"
+    "set `stop_signal` to the signal on which its program ends, such as SIGINT, or raise `stop_timeout` (in seconds)"
 )
 
 
 def kill_notes(name: str, seconds: float | None = None) -> tuple[str, str]:
     """Return what to report of a container that was killed at its stop, and a hint; `seconds` are what it had."""
     within = "" if seconds is None else f" within {seconds:.0f} s"
-    return (f"{name} did not end{within} after it was asked to, and was killed (SIGKILL)", f"hint: {KILL_HINT}")
+    return (f"{name} did not end{within} after its stop signal, and was killed (SIGKILL)", f"hint: {KILL_HINT}")
 
 
 def seconds_to_end(container: Container, asked: float) -> float | None:

@@ -156,7 +156,7 @@ def _perform(work: Work, step: SwitchStep) -> None:
             work.tell("watching")
             _watch(work, step)
         case ProductionTest():
-            work.tell("testing in production")
+            work.tell("running ./Test-prod")
             work.test()
         case KeepChanges() | Gone():
             recovery.perform(work.engine, step)
@@ -198,7 +198,7 @@ def _watch(work: Work, step: Watch) -> None:
         raise DockyardError(f"{work.plan.name}: the new container {verdict.problem}", hint)
 
 
-_NEEDS_NETWORK = f"it was on no network yet; if it needs one to get up, {STOP_FIRST}"
+_NEEDS_NETWORK = f"`start_first` starts it without a network; if it needs one at startup, {STOP_FIRST}"
 
 
 def _failed(work: Work, step: SwitchStep, error: BaseException) -> BaseException:

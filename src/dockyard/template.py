@@ -51,16 +51,16 @@ def files(template: str, words: Mapping[str, str]) -> list[File]:
 def directory_for(yard: Yard, name: str) -> Path:
     """Return where a service of that name goes. Raises UsageError for a name that cannot be, or is taken."""
     if not re.fullmatch(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*", name) or name == RESERVED:
-        hint = "an image's name has small letters and digits, with `-`, `_` or `.` between them"
+        hint = "use lower-case letters and digits, with `-`, `_` or `.` between them"
         raise UsageError(f"`{name}` cannot be the name of a service", hint)
     source = next(filter(None, yard.source_directories), None)
     if not source:
-        raise UsageError("nobody said where services are", hint="`d init` asks, or set D_SRC_DIR")
+        raise UsageError("the services directory is not set", hint="run `d init`, or set D_SRC_DIR")
     if taken := next((service for service in yard.services if service.name == name), None):
-        raise UsageError(f"{taken.directory}: there already", hint="choose another name; nothing is written over")
+        raise UsageError(f"{taken.directory}: exists already", hint="choose another name; nothing is written over")
     place = Path(source, name)
     if os.path.lexists(place):
-        raise UsageError(f"{place}: there already", hint="choose another name; nothing is written over")
+        raise UsageError(f"{place}: exists already", hint="choose another name; nothing is written over")
     return place
 
 
@@ -104,8 +104,10 @@ def write(place: Path, contents: list[File]) -> Service:
                 path.write_text(file.text, encoding="utf-8")
                 path.chmod(file.mode)
             if os.path.lexists(place):
-                raise DockyardError(f"{place}: there already", hint="somebody made it meanwhile")
+                raise DockyardError(f"{place}: exists already", hint="another process created it in the meantime")
             draft.rename(place)
     except OSError as error:
-        raise DockyardError(f"{place}: cannot be made: {error.strerror}", hint="who may write there?") from None
+        raise DockyardError(
+            f"{place}: cannot be created: {error.strerror}", hint="check the permissions of the directory"
+        ) from None
     return Service(place)

@@ -25,13 +25,13 @@ def static_busybox() -> Path:
             start = file.read(8192)
         if not any(name in start for name in _INTERPRETERS):
             return Path(found)
-    raise DockyardError("the host has no static busybox", hint="apt-get install busybox-static")
+    raise DockyardError("this host has no static busybox", hint="apt-get install busybox-static")
 
 
 def add_su(engine: Engine, container: str) -> None:
     """Put a `su` into a container. Raises DockyardError where there is one, or where it cannot be written."""
     if not _fails(engine, container, "[ -e /bin/su ] || [ -e /usr/bin/su ]"):
-        raise DockyardError(f"{container} has a su already", hint=f"d enter {container}")
+        raise DockyardError(f"{container} already has a su", hint=f"d enter {container}")
     with tempfile.TemporaryDirectory(prefix="dockyard-") as scratch:
         program = Path(scratch, "su")
         shutil.copyfile(static_busybox(), program)
@@ -61,7 +61,7 @@ def _copy(engine: Engine, source: str, target: str) -> None:
     try:
         engine.call("cp", source, target)
     except EngineError as error:
-        hint = "a container whose image cannot be changed (read_only) takes no new files"
+        hint = "no files can be added to a read-only container (`read_only`)"
         raise DockyardError(str(error), hint) from None
 
 

@@ -126,7 +126,7 @@ def scanners(wanted: str) -> list[str]:
     if wanted == "usual":
         return ["watch" if is_hosts_root() else "timer"]
     if wanted == "watch" and not is_hosts_root():
-        raise UsageError("only the host's root can watch", hint="--cowscan timer scans by the clock")
+        raise UsageError("only root on the host can watch", hint="use --cowscan timer to scan on a schedule")
     return [wanted] if wanted else []
 
 
@@ -137,12 +137,16 @@ def installed_scanners(place: Path) -> list[str]:
 
 def _check_time(time: str) -> None:
     if "\n" in time or not time.strip():
-        raise UsageError(f"`{time!r}` is no time", hint="as systemd.time(7) has it, such as `04:00` or `Sun 03:30`")
+        raise UsageError(
+            f"`{time!r}` is not a time", hint="write it as in systemd.time(7), such as `04:00` or `Sun 03:30`"
+        )
     if not shutil.which("systemd-analyze"):
         return
     done = process.capture(("systemd-analyze", "calendar", time))
     if done.exit_code:
-        raise UsageError(f"`{time}` is no time for systemd: {done.stderr.strip()}", hint="see systemd.time(7)")
+        raise UsageError(
+            f"systemd does not accept the time `{time}`: {done.stderr.strip()}", hint="see systemd.time(7)"
+        )
 
 
 def _environment(environ: Mapping[str, str]) -> str:
@@ -187,8 +191,8 @@ def install(wanted: list[Unit], *, force: bool) -> None:
     """Write the units. Raises DockyardError, before any is written, where something else is there."""
     changed = [str(unit.path) for unit in wanted if unit.differs]
     if changed and not force:
-        hint = "look at the difference with --dry-run; --force writes over it"
-        raise DockyardError(f"{', '.join(changed)}: there already, and not as it would be written", hint)
+        hint = "show the difference with --dry-run; overwrite it with --force"
+        raise DockyardError(f"{', '.join(changed)}: exists already, with different content", hint)
     for unit in wanted:
         _write(unit)
 
@@ -203,15 +207,15 @@ def _write(unit: Unit) -> None:
             file.write(unit.text)
         draft.replace(unit.path)
     except OSError as error:
-        raise DockyardError(f"{unit.path}: {error.strerror}", hint="as root for the host's own units") from None
+        raise DockyardError(f"{unit.path}: {error.strerror}", hint="run as root to change the host's units") from None
 
 
 def remove(wanted: list[Unit], *, force: bool) -> list[Path]:
     """Remove the units that are as they were written, and return which. Raises DockyardError for others."""
     changed = [str(unit.path) for unit in wanted if unit.differs]
     if changed and not force:
-        hint = "they were changed since, or written in another environment; --force removes them"
-        raise DockyardError(f"{', '.join(changed)}: not as `d install-units` would write it", hint)
+        hint = "they were changed since, or written in another environment; remove them with --force"
+        raise DockyardError(f"{', '.join(changed)}: differs from what `d install-units` would write", hint)
     there = [unit.path for unit in wanted if unit.there is not None]
     for path in there:
         path.unlink()

@@ -161,7 +161,7 @@ def _failed_test(builder: Builder, image: str, wanted: Wanted) -> DockyardError 
     text = f"{service}: {image[:12]} failed its Test on {event.when}, and neither has changed since"
     return DockyardError(
         f"{text}: {event.detail.get('reason', '')}",
-        f"`d why {service}` tells more; `d upgrade {service}` tries it again",
+        f"see `d why {service}`; retry with `d upgrade {service}`",
     )
 
 
@@ -311,7 +311,7 @@ def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: 
         now = latest.id[:12] if latest else "gone"
         raise DockyardError(
             f"{builder.name.tagged(LATEST)} is {now}, but {ready.image[:12]} was tested",
-            hint="another build came in between; build and test again",
+            hint="another build ran in the meantime; build and test again",
         )
     test = (lambda: builder.test_production(timeout=wanted.timeout)) if service.program("Test-prod") else None
     return replacement(
@@ -387,7 +387,7 @@ def _hold(service: Service, wanted: Wanted) -> HeldError | None:
     if not found:
         return None
     name = service.name
-    hint = f"`d unhold {name}` releases it; `d upgrade {name} --force` upgrades it once"
+    hint = f"release it with `d unhold {name}`, or upgrade it once with `d upgrade {name} --force`"
     return HeldError(f"{name} is {found}", hint)
 
 
@@ -397,18 +397,18 @@ def _rejection(yard: Yard, service: Service, ready: Ready, wanted: Wanted) -> Do
         return None
     tried = trial(service, planned(yard, service, ready.image, ready.live)) if ready.reasons else ""
     event = history.rejection(service.name, ready.image, yard.engine.content(ready.image), tried)
-    name, image, why = service.name, ready.image[:12], f"`d why {service.name}` tells more; "
+    name, image, why = service.name, ready.image[:12], f"see `d why {service.name}`; "
     if event and event.result == history.ROLLED_BACK:
         text = f"{name}: {image} was rolled back on {event.when}, and neither its source nor its base has changed since"
-        return HeldError(text, f"change the source, or `d upgrade {name} --force`")
+        return HeldError(text, f"change the source, or run `d upgrade {name} --force`")
     if not event or wanted.force:
         return None
     text = f"{name}: {image} failed in production on {event.when}, and nothing has changed since: "
     reason = event.detail.get("reason", "")
-    return DockyardError(f"{text}{reason}", f"{why}change the source, or `d upgrade {name} --force`")
+    return DockyardError(f"{text}{reason}", f"{why}change the source, or run `d upgrade {name} --force`")
 
 
-IF_DIFFERENT = "# the rest only if the new image differs from what is live in more than times:"
+IF_DIFFERENT = "# the rest only if the new image differs from the live one in more than timestamps:"
 
 
 class Outline(NamedTuple):
@@ -449,7 +449,7 @@ def _outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
     if held := _hold(service, wanted):
         return Outline((), (), str(held))
     if not known:
-        return Outline((*_making(builder, wanted), "# the launch is planned when there is an image"), ("no image",))
+        return Outline((*_making(builder, wanted), "# the launch can be planned once there is an image"), ("no image",))
     ready = look(yard, builder, known.id)
     reasons = (*(() if there else (_why_built(builder, wanted),)), *ready.reasons)
     if not reasons and not _to_promote(ready):
@@ -470,7 +470,7 @@ def _why_built(builder: Builder, wanted: Wanted) -> str:
     latest = builder.tags().get(builder.name.tagged(LATEST))
     if latest and not builder.is_current(LATEST):
         return builder.what_changed(latest)
-    return "it was forced" if wanted.force else "it is not trimmed as its settings say"
+    return "it was forced" if wanted.force else "it is not trimmed as its settings require"
 
 
 def outlined_switch(yard: Yard, service: Service, ready: Ready, word: str) -> SwitchPlan:

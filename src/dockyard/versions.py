@@ -58,7 +58,7 @@ def version_to_restore(builder: "Builder", beginning: str) -> "Image":
     there = {one.id: one for one in (tags.get(builder.name.tagged(PREVIOUS)), *retained_images(builder)) if one}
     found = [image for identifier, image in there.items() if wanted and identifier.startswith(wanted)]
     name = builder.service.name
-    hint = f"`d history {name} --images` lists what is retained; `keep_images` says how many"
+    hint = f"list the retained versions with `d history {name} --images`; `keep_images` sets their number"
     if len(found) != 1:
         count = "no" if not found else "more than one"
         raise NoSuchNameError(f"{name}: {count} version begins with `{beginning}`", hint)
@@ -76,7 +76,7 @@ def prune(builder: "Builder") -> None:
         for identifier, _ in old:
             builder.engine.call("rmi", builder.name.tagged(version_tag(identifier)))
     except DockyardError as error:
-        warn(f"{builder.service.name}: not all versions beyond `keep_images` could be released: {error}")
+        warn(f"{builder.service.name}: some versions beyond `keep_images` could not be released: {error}")
 
 
 def _order(images: "Iterable[str]", lives: "Sequence[tuple[str, str, str]]") -> list[tuple[str, tuple[str, str]]]:

@@ -85,14 +85,14 @@ def watch(
 def _verdict(engine: Engine, container: Container | None, elapsed: float, wanted: _Wanted) -> Verdict | None:
     """Return how a container did; None while that is not known yet."""
     if not container:
-        return Verdict("did not stay up (gone)")
+        return Verdict("did not stay up (it was removed)")
     if container.status != "running":
         ended = container.status in {"exited", "stopped"}  # podman says both, one after the other
         how = f"exited, exit code {container.exit_code}" if ended else container.status
         return Verdict(f"did not stay up ({how})")
     if container.restarts:
         often = "once" if container.restarts == 1 else f"{container.restarts} times"
-        return Verdict(f"did not stay up (the engine has restarted it {often})")
+        return Verdict(f"did not stay up (it crashed and was restarted {often})")
     if not container.check:
         return Verdict() if elapsed >= wanted.stay_up else None
     return _health(engine, container, elapsed, wanted)
@@ -113,7 +113,7 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     if wanted.since:  # the next check may have to be waited for, whatever patience there is
         limit = max(limit, container.check.interval + 2 * container.check.timeout + SLACK)
     if unhealthy or elapsed > limit:
-        how = "is unhealthy" if unhealthy else f"is not healthy after {elapsed:.0f} s"
+        how = "is unhealthy" if unhealthy else f"did not become healthy within {elapsed:.0f} s"
         return Verdict(how, container.health_output)
     return None
 

@@ -175,7 +175,7 @@ def _list_running(engine: Engine) -> Running:
                 answers[other.dialect.name] = question.result()
             except DockyardError as error:
                 if not other.is_not_ours(error):
-                    warn(f"{other.dialect.name}: what its containers write to is not known: {error}")
+                    warn(f"{other.dialect.name}: the writers of its containers could not be listed: {error}")
     return Running(tuple(_holders(answers)), at)
 
 

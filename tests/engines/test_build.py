@@ -204,7 +204,7 @@ def test_build_script_alone(engine: World) -> None:
     done = engine.d_build(service)
     assert done.stdout.startswith(f"{REPO}/{service.name}:latest is ")
     write(service / "Build", "#!/bin/sh\n$DOCKER_EXEC rmi $IMAGE\n", mode=0o755)
-    assert "has to tag" in engine.d_build(service, expect=1).stderr
+    assert "tag the image in ./Build" in engine.d_build(service, expect=1).stderr
 
 
 def test_build_script_that_fails(engine: World) -> None:

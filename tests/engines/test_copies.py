@@ -374,7 +374,7 @@ def test_pasted_dry_run_makes_the_same(engine: World, method: str) -> None:
 
 def test_explain_names_the_method(engine: World) -> None:
     """--explain says of each copied directory how it is copied and why; a dry run's too."""
-    for method, reason in (("overlay", "as test_copy says"), ("copy", "as test_copy says")):
+    for method, reason in (("overlay", "set by test_copy"), ("copy", "set by test_copy")):
         service = copying(engine, test_copy=method)
         source = engine.volumes / service.name / "data"
         told = engine.d_run(service, "-DT", "--explain").stdout

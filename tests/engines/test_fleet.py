@@ -98,7 +98,7 @@ def test_one_that_fails_takes_all_back(engine: World, twelve: list[str]) -> None
     write(engine.source / "dyt-f00/files/version-dyt-f00", "2")
     write(engine.source / "dyt-f08/settings.yaml", json.dumps({"cmd": CRASH, "autostart": 3}))
     done = engine.d("upgrade-all", "--all-or-nothing", expect=1)
-    assert "taken back" in done.stdout
+    assert "rolled back, as the switch of another service failed" in done.stdout
     for name in twelve:
         container, tags = before[name]
         assert engine.container_id(name) == container, name
@@ -122,7 +122,7 @@ def test_down_and_up_in_waves(engine: World, twelve: list[str]) -> None:
     assert "# dyt-f01:" in engine.d("restart-all", "-n").stdout
     assert engine.listing() == before
     down = engine.d("00")
-    assert "left alone, as they belong to no service: " in down.stderr
+    assert "not touched, as they belong to no service: " in down.stderr
     assert "dyt-stranger" in down.stderr
     assert waves_of(events(down.stderr, "stopping")) == sorted(waves_of(events(down.stderr, "stopping")), reverse=True)
     assert not any(engine.is_up(name) for name in twelve)

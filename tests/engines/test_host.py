@@ -73,4 +73,4 @@ def test_tools_from_the_host(engine: World) -> None:
     assert "dockyard" not in engine.inside(service.name, "ls -a /")
     engine.d("add-su", service.name, env=path)
     assert "-rwsr-xr-x" in engine.inside(service.name, "ls -l /bin/su")
-    assert "has a su already" in engine.d("add-su", service.name, env=path, expect=1).stderr
+    assert "already has a su" in engine.d("add-su", service.name, env=path, expect=1).stderr

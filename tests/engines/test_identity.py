@@ -105,7 +105,7 @@ def test_a_dry_run_of_a_forced_upgrade_tells_what_is_done(engine: World) -> None
     engine.d("upgrade", service.name)
     lines = engine.d("upgrade", "-n", "--force", service.name).stdout.splitlines()
     built = next(number for number, line in enumerate(lines) if " build " in line)
-    condition = next(number for number, line in enumerate(lines) if "differs from what is live" in line)
+    condition = next(number for number, line in enumerate(lines) if "differs from the live one" in line)
     assert "--no-cache" in lines[built]
     assert ("BUILDX_NO_DEFAULT_ATTESTATIONS=1 " in lines[built]) == (engine.engine == "docker")
     tested = next(number for number, line in enumerate(lines) if "./Test" in line)
@@ -136,7 +136,7 @@ def test_another_build_in_between_is_found(engine: World, tmp_path: Path) -> Non
     moves = f'case "$*" in *build*--tag*) {client} tag {BASE} {REPO}/{service.name}:latest;; esac'
     write(tmp_path / engine.engine, f'#!/bin/sh\n{client} "$@"; code=$?\n{moves}\nexit $code\n', mode=0o755)
     done = engine.d_build(service, expect=1, env={"DOCKER_EXEC": str(tmp_path / engine.engine)})
-    assert "is not the image that was built" in done.stderr
+    assert "was re-tagged by another build" in done.stderr
 
 
 def test_a_moved_image_has_the_same_content(engine: World) -> None:

@@ -158,7 +158,7 @@ def test_sharing_on_purpose_is_told(engine: World) -> None:
     data = engine.volumes / victim.name / "data"
     for flags in (("-DT", "-t"), ("-DT", "--no-fg"), ("-D", "--no-fg")):
         done = engine.d_run(service, *flags)
-        assert f"`{data}` is production's own directory" in done.stderr
+        assert f"`{data}` is production's directory" in done.stderr
         assert f"{service.name}/settings.yaml:" in done.stderr
     engine.inside(f"test-{service.name}", "echo shared >/x/gold")
     assert (data / "gold").read_text() == "shared\n"
@@ -173,7 +173,7 @@ def test_what_reaches_everything_is_told(engine: World) -> None:
         ("--cap-add SYS_ADMIN", "it has the capability SYS_ADMIN"),
     ):
         done = engine.d_run(engine.idle(extra_docker=flags), "-DT", "-t")
-        assert "is not kept from production" in done.stderr
+        assert "is not isolated from production" in done.stderr
         assert words in done.stderr
 
 
@@ -193,6 +193,6 @@ def test_an_instance_under_test_starts_once(engine: World) -> None:
     name = f"test-{service.name}"
     engine.inside(name, f"rmdir /data/sub && ln -s {gold.parent} /data/sub")
     started = engine.inspect(name)["State"]["StartedAt"]
-    assert "starts once" in engine.d("restart", name, expect=1).stderr
+    assert "cannot be restarted" in engine.d("restart", name, expect=1).stderr
     assert engine.inspect(name)["State"]["StartedAt"] == started
     assert gold.read_text() == "gold"

@@ -161,4 +161,4 @@ def test_an_export_is_started_by_compose(project: tuple[World, Path, int]):
         entry for entry in ours["Config"]["Env"] if "PUID" not in entry
     )
     again = engine.d("export", web.name, "--output", str(file), expect=2)
-    assert "there already" in again.stderr
+    assert "exists already" in again.stderr

@@ -66,11 +66,11 @@ def test_init_makes_a_network_with_the_addresses_that_were_asked_for(engine: Wor
     subnet, other = (f"{engine.octets}.{number}.0/24" for number in (77, 78))
     host_file = engine.root / "init/host.yaml"
     words = ("init", "--file", str(host_file), "--network")
-    assert f"{network}: would be made with {subnet}" in engine.d(*words, f"{network}={subnet}", "-n").stdout
+    assert f"{network}: would be created with {subnet}" in engine.d(*words, f"{network}={subnet}", "-n").stdout
     assert network not in engine.call("network", "ls", "--format", "{{.Name}}").split()
-    assert f"{network}: made with {subnet}" in engine.d(*words, f"{network}={subnet}").stdout
+    assert f"{network}: created with {subnet}" in engine.d(*words, f"{network}={subnet}").stdout
     assert subnet in engine.call("network", "inspect", network)
-    assert f"{network}: there already" in engine.d(*words, f"{network}={subnet}").stdout
+    assert f"{network}: exists already" in engine.d(*words, f"{network}={subnet}").stdout
     assert f"not {other}" in engine.d(*words, f"{network}={other}", expect=2).stderr
     assert host_file.read_text().endswith(f"\nnetwork: {network}\n")
 

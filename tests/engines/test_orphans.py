@@ -34,7 +34,7 @@ def renamed(engine: World, service: Path) -> Path:
 def test_a_renamed_service_is_reported_and_not_launched_twice_until_it_is_adopted(engine: World, worker: Path) -> None:
     """Every list says so; `adopt` moves container, data, tags and history, and nothing is left of the old name."""
     old, new = worker.name, renamed(engine, worker).name
-    gone = f"container `{old}` is up, and the directory of its service is gone, {worker}"
+    gone = f"container `{old}` is up, but the directory of its service is gone, {worker}"
     assert gone in engine.d("check-all-up", expect=1).stdout
     assert gone in engine.d("ls").stderr
     assert [row["orphan"] for row in json.loads(engine.d("ls", "--json").stdout) if row["name"] == old] == [True]
@@ -83,10 +83,10 @@ def test_a_service_that_is_gone_is_stopped_and_forgotten(engine: World, worker: 
     assert f"{engine.engine} rm {old}" in steps
     assert any("events of the history" in step for step in steps)
     data = engine.volumes / old
-    assert f"its data stay in {data}" in engine.d("forget", old).stdout
+    assert f"its data stays in {data}" in engine.d("forget", old).stdout
     assert not engine.inspect(old)
     assert not any(engine.tags(old).values())
     assert not (STATE / "services" / old).exists()
     assert (data / "data/jobs").read_text() == "mine\n"
-    assert "no service that is gone begins with" in engine.d("forget", old, expect=1).stderr
+    assert "no removed service begins with" in engine.d("forget", old, expect=1).stderr
     engine.run("rm", "-rf", engine.root / f"{old}-deleted")

@@ -57,7 +57,7 @@ def test_a_scanner_has_a_worse_image_refused(engine: World) -> None:
         assert "have: CVE-2 in a 1 (high)\n" in refused.stderr
         assert engine.tags(service.name)["live"] == live
         why = engine.d("why", service.name).stdout
-        assert f"differs from {live[:12]}, which is live: 1 file\n" in why
+        assert f"differs from the live image, {live[:12]}: 1 file\n" in why
         assert "CVE-2 in a 1" in why
     finally:
         engine.host_file.write_text("")

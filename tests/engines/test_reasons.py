@@ -60,7 +60,7 @@ ALL = {
     "shell is killed": End(shell("kill -KILL $$"), "exit code 137"),
     "shell kills who runs it": End(shell("kill -KILL $PPID"), "killed by signal 9"),
     "shell ends who runs it": End(shell("kill -TERM $PPID; sleep 60"), "exit code 143"),
-    "shell in time": End(shell("sleep 600"), "was not done within", flags=("--timeout", "20")),
+    "shell in time": End(shell("sleep 600"), "timed out after", flags=("--timeout", "20")),
     "shell kills the instance": End(shell(f"{KILL}; exit 1"), "exit code 1", "exit code 137"),
     "assertion": End(python("assert container.name == 'other'"), "exit code 1"),
     "exception": End(python("raise OSError('gone')"), "exit code 1"),

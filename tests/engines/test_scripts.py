@@ -175,7 +175,7 @@ def test_instance_that_dies_is_told(engine: World) -> None:
 def test_no_test_in_it_is_an_error(engine: World) -> None:
     """A Test without a test has not passed."""
     service = engine.tested(python_test("def check_page(container):\n    pass"))
-    assert "no test in it" in engine.run("./Test", "-r", cwd=service, expect=2).text
+    assert "it has no tests" in engine.run("./Test", "-r", cwd=service, expect=2).text
     assert no_instance(engine, service)
 
 
@@ -383,6 +383,6 @@ def test_old_shell_test_is_refused(engine: World) -> None:
         engine.run("./Test", "-r", cwd=service, expect=2),
         engine.d("test", service.name, expect=2, env={"CONTAINER_NAME": "production"}),
     ):
-        assert "Test:2: this line decides by a variable that other programs set, too" in done.stderr
+        assert "Test:2: this line tests a variable that other programs also set" in done.stderr
         assert FIRST_LINE in done.stderr
         assert "tested" not in done.stdout

@@ -346,7 +346,7 @@ def test_trimming_as_a_setting(engine: World) -> None:
     upgraded("/etc/second", "/etc/never", "/etc/flag")
     write(service / "settings.yaml", json.dumps({"stop_timeout": 0, "trim": True, "keep": ["/etc/f*"]}))
     outlined = engine.d("upgrade", service.name, "-n")
-    assert "not trimmed as its settings say" in outlined.stderr
+    assert "not trimmed as its settings require" in outlined.stderr
     assert f"{engine.engine} build" not in outlined.stdout
     upgraded("/etc/second", there="/etc/flag")
     write(service / "Test", TEST.format(body=f'{READY}; container.exec("true")'), 0o755)

@@ -207,7 +207,7 @@ def test_updates_are_taken_back_together(own_fleet: World, upstream: Upstream) -
     upstream.publish("both", "12", {"bin/serve": serve})
     own_fleet.d("upgrade-all", "--all-or-nothing", expect=1)
     assert [log(own_fleet, one.name) for one in (good, breaks)] == ["version one", "version one"]
-    assert git(good, "log", "--format=%s").splitlines()[0].startswith(f"{good.name}: take back ")
+    assert git(good, "log", "--format=%s").splitlines()[0].startswith(f"{good.name}: revert ")
     assert "failed" not in outdated(own_fleet, good.name)[0]["why"]
     assert "failed its upgrade" in outdated(own_fleet, breaks.name)[0]["why"]
     own_fleet.d("upgrade-all")

@@ -138,7 +138,7 @@ def test_new_one_that_does_not_prove_itself_makes_way(
         done = engine.d("u", web.name, expect=1)
         assert "page two" in fetch(service_port(web))
     assert said in done.stderr
-    assert "production is back, it was away for " in done.stderr
+    assert "rolled back; production was down for " in done.stderr
     assert engine.containers(web.name) == [web.name]
     assert engine.container_id(web.name) == before
     after = engine.tags(web.name)
@@ -154,7 +154,7 @@ def test_new_one_that_does_not_prove_itself_makes_way(
     newest = next(event for event in events if event["action"] == "upgrade")
     assert (newest["result"], newest["user"]) == ("failed", "root")
     outage = client.failures[-1] - client.failures[0] if client.failures else 0.0
-    measured = done.stderr.split("it was away for ")[1].split("\n")[0]
+    measured = done.stderr.split("production was down for ")[1].split("\n")[0]
     figure = f"{outage * 1000:.0f} ms from first to last poll unanswered, told as {measured}"
     record_property("figure", f"{engine.engine} d u, {fault.__name__}: same container back, {figure}")
 
@@ -168,7 +168,7 @@ def test_a_taken_port_is_no_fault_of_the_image(engine: World, web: Path) -> None
     write(web / "settings.yaml", json.dumps(settings))
     with socket.create_server(("127.0.0.1", port)):
         done = engine.d("u", web.name, expect=1)
-        assert f"port 127.0.0.1:{port} of this host is taken already\nhint: production is back" in done.stderr
+        assert f"port 127.0.0.1:{port} of this host is already in use\nhint: rolled back" in done.stderr
         assert engine.is_up(web.name)
     engine.d("u", web.name)
     await_page(port, "page two")
@@ -206,7 +206,7 @@ def test_good_upgrade_and_back(engine: World, web: Path, record_property: Record
     record_property("figure", f"{engine.engine} d u, good: {told}")
 
     rolled_back = after["live"][:12]
-    assert f"{rolled_back} is not upgraded to again" in engine.d("rollback", web.name).stdout
+    assert f"{rolled_back} is not deployed again" in engine.d("rollback", web.name).stdout
     await_page(service_port(web), "page two")
     assert engine.tags(web.name) == {**after, "live": tags["live"], "prev": after["live"]}
 
@@ -292,11 +292,11 @@ def test_one_that_starts_first_and_fails(engine: World, web: Path, fault: Callab
     assert f"{web.name}: the new container" in done.stderr
     assert said in done.stderr
     if engine.engine == "podman":
-        assert "production is back" in done.stderr
+        assert "rolled back" in done.stderr
     else:
         assert client.failures == []
-        assert "production was not away" in done.stderr
-        assert "leave out `start_first`" in done.stderr
+        assert "production was not down" in done.stderr
+        assert "remove `start_first`" in done.stderr
     assert engine.container_id(web.name) == before
     assert engine.containers(web.name) == [web.name]
     assert ("no licence" if fault is crash else "healthy") in engine.d("why", web.name).stdout
@@ -311,7 +311,7 @@ def test_one_that_starts_first_and_needs_its_network(engine: World, web: Path) -
     set_page(web, "page five")
     podman = engine.engine == "podman"
     told = engine.d("u", web.name, expect=0 if podman else 1).stderr
-    assert podman or ("exit code 3" in told and "leave out `start_first`" in told)
+    assert podman or ("exit code 3" in told and "remove `start_first`" in told)
     set_setting(web, "start_first", False)
     engine.d("u", web.name)
     await_page(service_port(web), "page five")
@@ -327,7 +327,7 @@ def test_health_counts_from_when_it_has_its_network(engine: World, web: Path) ->
     set_setting(web, "start_first", True)
     told = engine.d("u", web.name, expect=1).stderr
     assert "healthy" in told
-    assert "production is back, it was away for " in told
+    assert "rolled back; production was down for " in told
     assert engine.container_id(web.name) == before
     assert engine.containers(web.name) == [web.name]
 
@@ -396,7 +396,7 @@ def test_a_stop_that_ends_in_sigkill_is_reported(engine: World) -> None:
         assert "and was killed (SIGKILL)" in told
         assert "stop_signal" in told
         assert "stop_timeout" in told
-    assert engine.d("history", service.name).stdout.count("killed at its stop") == 2
+    assert engine.d("history", service.name).stdout.count("killed when it was stopped") == 2
     set_setting(service, "stop_signal", "SIGUSR1")
     engine.d("up", service.name)
     assert "SIGKILL" not in engine.d("down", service.name).stdout

@@ -266,7 +266,7 @@ def test_map_translates_both_ways(redis: "tuple[SecondEngine, str, int]", word: 
 
 def test_map_says_when_a_number_is_nobodys(remapped: "SecondEngine"):
     refused = remapped.d("userns", "map", "70000", expect=1)
-    assert "neither an id that containers can have nor one of theirs" in refused.stderr
+    assert "neither an id in containers nor one of their ids" in refused.stderr
 
 
 def test_what_the_guide_says_does_not_work_does_not(remapped: "SecondEngine"):

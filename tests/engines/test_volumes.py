@@ -130,16 +130,16 @@ BAD = {
     "group of nowhere": ({"vols": [{"path": "new", "group": "group/nowhere"}]}, 2, "no group `nowhere`"),
     "vols outside": ({"vols": ["../new"]}, 2, "`..`"),
     "mount outside": ({"mount_rw": "data/../../new:/new"}, 2, "`..`"),
-    "file, not directory": ({"vols": ["file"]}, 2, "is a file, and a directory is asked for"),
+    "file, not directory": ({"vols": ["file"]}, 2, "is a file, but a directory is expected"),
     "directory, not file": (
         {"vols": [{"path": "data", "contents": "x"}]},
         2,
-        "is a directory, and a file is asked for",
+        "is a directory, but a file is expected",
     ),
     "command fails": ({"vols": [{"path": "new", "contents": FAILS}]}, 1, "failed with exit code 3: too bad"),
     "no such file": ({"vols": [{"path": "new", "contents": "file:not/there"}]}, 1, "not/there: No such file"),
     "file outside": ({"vols": [{"path": "new", "contents": "file:../secret"}]}, 2, "below the service's directory"),
-    "link outside": ({"vols": [{"path": "new", "contents": "file:link"}]}, 1, "are not in"),
+    "link outside": ({"vols": [{"path": "new", "contents": "file:link"}]}, 1, "is not in"),
 }
 
 
@@ -164,7 +164,7 @@ def test_no_tree_of_a_file(engine: World) -> None:
     """A copy of directories alone cannot be had of a file."""
     service = engine.idle(mount_persistent_test_copy_tree="file:/file")
     write(engine.volumes / service.name / "file", "production")
-    words = "is a file, and a directory is asked for"
+    words = "is a file, but a directory is expected"
     refused(engine, service, "-DT", "--no-fg", exit_code=2, words=words, before=production(engine))
 
 
@@ -247,6 +247,6 @@ def test_nothing_is_made_through_a_planted_link(engine: World) -> None:
     write(target / "kept", "gold")
     (own / "data/sub").symlink_to(target)
     before = production(engine, target)
-    refused(engine, service, exit_code=1, words="cannot be made", before=production(engine))
+    refused(engine, service, exit_code=1, words="cannot be created", before=production(engine))
     assert engine.d("up", service.name, expect=1)
     assert production(engine, target) == before

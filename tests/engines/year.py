@@ -260,7 +260,7 @@ class Fleet:
     def _commits(self, service: Service) -> int:
         """Return how many commits changed a service for good: one that was taken back counts for nothing."""
         subjects = git(self.engine.source / service.name, "log", "--format=%s").splitlines()
-        return len(subjects) - 2 * sum("take back" in subject for subject in subjects)
+        return len(subjects) - 2 * sum(": revert " in subject for subject in subjects)
 
 
 def git(directory: Path, *words: str) -> str:

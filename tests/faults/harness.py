@@ -38,7 +38,7 @@ esac
 """
 """`client`: only the client is killed, and the engine completes its request; d lives and must handle it."""
 
-RESERVED_FOR_NOBODY = "docker itself has it reserved"
+RESERVED_FOR_NOBODY = "docker still has it reserved"
 
 HOWS = ("before", "during", "after", "client")
 ENGINE_HOWS = ("engine-before", "engine-during", "engine-after")

@@ -41,9 +41,9 @@ def test_upgrade_ends_before_production_is_touched(docker: StandInWorld) -> None
         said = down.result().stderr
     assert 59 < time.monotonic() - began < 100
     for seconds in (30, 60):
-        assert f"docker does not answer: `docker build` has had no answer for {seconds} s" in done.stderr
+        assert f"docker does not answer: `docker build` has not been answered for {seconds} s" in done.stderr
     assert "service docker restart" in done.stderr
-    assert "docker does not answer: `docker stop` has had no answer for 30 s" in said
+    assert "docker does not answer: `docker stop` has not been answered for 30 s" in said
     assert docker.is_up(other.name)
     assert docker.is_up(service.name)
     assert (docker.container_id(service.name), docker.tags(service.name)) == before
@@ -58,7 +58,9 @@ def test_stop_of_production_is_waited_for(docker: StandInWorld) -> None:
     write(service / "Test", f"#!/bin/sh\necho stop info >{docker.root}/engine/hung\n", mode=0o755)
     with hung(docker, seconds=75):
         done = docker.d("upgrade", service.name)
-    assert "`docker stop` has had no answer for 30 s; waiting for it, as production has begun to change" in done.stderr
+    assert (
+        "`docker stop` has not been answered for 30 s; waiting for it, as production has begun to change" in done.stderr
+    )
     assert docker.is_up(service.name)
     assert docker.tags(service.name)["live"] == docker.tags(service.name)["latest"]
     assert docker.containers(service.name) == [service.name]

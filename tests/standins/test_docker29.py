@@ -43,7 +43,7 @@ def test_port_of_another_process_does_not_blame_the_image(docker: StandInWorld) 
     write(service / "files/version", "2")
     with socket.create_server(("0.0.0.0", port)):  # noqa: S104 - as the container would
         failed = docker.d("upgrade", service.name, expect=1)
-    assert f"port 0.0.0.0:{port} of this host is taken already" in failed.text
+    assert f"port 0.0.0.0:{port} of this host is already in use" in failed.text
     assert docker.is_up(service.name)
     docker.d("upgrade-all")
     assert docker.tags(service.name)["live"] == docker.tags(service.name)["latest"]

@@ -26,4 +26,4 @@ def test_a_file_is_stale_if_its_source_was_edited_since(tmp_path: Path) -> None:
         MakeFile(str(data / "stale")),
         MakeFile(str(data / "stale"), contents=contents._replace(value="gone.yaml")),
     ]
-    assert stale_files(steps) == [f"web.yaml has changed, and {data}/stale stays as it is"]
+    assert stale_files(steps) == [f"web.yaml has changed, but {data}/stale already exists and is not updated"]

@@ -95,7 +95,7 @@ def test_a_link_that_leads_nowhere_stays_a_link(service: Path, target: str):
 @pytest.mark.parametrize("target", [".", "..", "../files"])
 def test_a_link_back_into_a_directory_above_is_an_error(service: Path, target: str):
     (service / "files/loop").symlink_to(target)
-    with pytest.raises(DockyardError, match="leads back to"), build_context(service):
+    with pytest.raises(DockyardError, match="loops back to"), build_context(service):
         pass
 
 
@@ -161,13 +161,13 @@ def test_what_is_neither_file_nor_directory_is_an_error(service: Path):
     with pytest.raises(DockyardError) as error, build_context(service):
         pass
     assert error.value.lines() == [
-        f"{service}/files/pipe: neither file nor directory (prw-r--r--)",
-        "hint: name it in .dockerignore",
+        f"{service}/files/pipe: neither a file nor a directory (prw-r--r--)",
+        "hint: exclude it in .dockerignore",
     ]
 
 
 def test_a_link_to_a_pipe_is_an_error_too(service: Path):
     os.mkfifo(service.parent / "pipe")
     (service / "files/pipe").symlink_to("../../pipe")
-    with pytest.raises(DockyardError, match="neither file nor directory"), build_context(service):
+    with pytest.raises(DockyardError, match="neither a file nor a directory"), build_context(service):
         pass

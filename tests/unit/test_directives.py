@@ -33,7 +33,7 @@ def test_a_directive_of_another_is_refused(token: str) -> None:
     """One without a token, with a made-up one, or with that of a process that had the same id."""
     done = ask({RUN: "one", TOKEN: token})
     assert done.returncode == 1
-    assert f"{RUN} is set in the environment, but not by the dockyard that runs this program" in done.stderr
+    assert f"{RUN} is set in the environment, but not by the dockyard that started this program" in done.stderr
 
 
 def test_a_directive_of_a_sibling_is_refused() -> None:
@@ -90,7 +90,7 @@ def test_an_old_script_is_refused(line: str, tmp_path: Path) -> None:
     """With the line to write instead, and where."""
     script = tmp_path / "Test"
     script.write_text(f"#!/bin/sh\n# for `-m dockyard.testing`\n{line}\necho tested\n")
-    with pytest.raises(UsageError, match=r"Test:3: this line decides by a variable") as refused:
+    with pytest.raises(UsageError, match=r"Test:3: this line tests a variable") as refused:
         directives.refuse_old_script(script)
     assert FIRST_LINE in refused.value.hint
 

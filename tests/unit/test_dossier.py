@@ -88,5 +88,5 @@ def test_dossier_that_cannot_be_kept_stops_nothing(state: Path, monkeypatch: pyt
     (state / "services").mkdir()
     (state / "services/web").write_text("in the way")
     assert dossier.keep(Inspected(), "web", "it crashed") is None
-    assert "no dossier could be kept" in told[0]
+    assert "the failure report could not be saved" in told[0]
     assert dossier.dossiers("db") == []

@@ -55,7 +55,10 @@ def test_state_health_and_log_are_there() -> None:
 @pytest.mark.parametrize(
     ("state", "line"),
     [
-        ({"OOMKilled": True, "ExitCode": 137}, "test-web has ended with exit code 137, killed for lack of memory"),
+        (
+            {"OOMKilled": True, "ExitCode": 137},
+            "test-web has ended with exit code 137, killed because it ran out of memory",
+        ),
         ({"ExitCode": 127, "Error": "no such program"}, "test-web has ended with exit code 127: no such program"),
         ({"Status": "running", "Running": True}, "test-web is running"),
         ({"Status": "running", "Running": True, "Health": HEALTH}, "test-web is running and unhealthy"),

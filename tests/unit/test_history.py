@@ -183,12 +183,12 @@ def test_history_that_cannot_be_written_stops_nothing(state: Path, told: list[st
     """A file in the place of the directory, or a link in that of the history: a warning, no error."""
     state.write_text("in the way")
     history.record("web", "build", "ok")
-    assert "could not be written" in told[0]
+    assert "cannot be written" in told[0]
     state.unlink()
     state.mkdir()
     (state / "history.db").symlink_to("/etc/passwd")
     history.record("web", "build", "ok")
-    assert "could not be written" in told[1]
+    assert "cannot be written" in told[1]
 
 
 def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

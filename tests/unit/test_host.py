@@ -68,14 +68,14 @@ def test_a_directory_that_exists_stays_as_it_is(tmp_path: Path):
 
 def test_a_directory_whose_place_a_file_holds_is_an_error(tmp_path: Path):
     (tmp_path / "data").write_text("mine")
-    with pytest.raises(DockyardError, match="data: cannot be made: Not a directory"):
+    with pytest.raises(DockyardError, match="data: cannot be created: Not a directory"):
         host.make_directory(MakeDirectory(f"{tmp_path}/data"))
     assert (tmp_path / "data").read_text() == "mine"
 
 
 def test_a_link_that_leads_nowhere_is_not_filled_in(tmp_path: Path):
     (tmp_path / "data").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DockyardError, match="cannot be made"):
+    with pytest.raises(DockyardError, match="cannot be created"):
         host.make_directory(MakeDirectory(f"{tmp_path}/data/sub"))
     assert not (tmp_path / "elsewhere").exists()
 
@@ -110,7 +110,7 @@ def test_a_link_planted_meanwhile_is_not_followed(tmp_path: Path, monkeypatch: p
         os.symlink(tmp_path / "target", name, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "mkdir", plant)
-    with pytest.raises(DockyardError, match="cannot be made"):
+    with pytest.raises(DockyardError, match="cannot be created"):
         host.make_directory(MakeDirectory(f"{tmp_path}/area/web"))
     monkeypatch.setattr(os, "mkdir", make)
     assert list((tmp_path / "target").iterdir()) == []
@@ -244,7 +244,7 @@ def test_a_command_that_fails_is_told_and_nothing_is_made(service: Path):
     with pytest.raises(DockyardError) as error:
         host.make_file(_file(service, "command", "echo half; echo oh no >&2; exit 7"))
     assert error.value.lines() == [
-        f"{service.parent}/data/conf: its contents' command failed with exit code 7: oh no",
+        f"{service.parent}/data/conf: the command for its contents failed with exit code 7: oh no",
         f"hint: run in {service}: echo half; echo oh no >&2; exit 7",
     ]
     assert not (service.parent / "data").exists()
@@ -257,7 +257,7 @@ def test_a_command_of_a_service_that_is_gone_fails(service: Path):
 
 def test_a_command_that_cannot_start_is_told(service: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(service))
-    with pytest.raises(DockyardError, match="its contents' command cannot start: No such file"):
+    with pytest.raises(DockyardError, match="the command for its contents cannot be started: No such file"):
         host.make_file(_file(service, "command", "true"))
 
 
@@ -265,9 +265,9 @@ def test_a_command_that_cannot_start_is_told(service: Path, monkeypatch: pytest.
 def test_a_file_that_is_not_the_services_is_no_contents(service: Path, value: str):
     (service / "out").symlink_to("../secret")
     (service / "etc/up").symlink_to("../..")
-    with pytest.raises(DockyardError, match="are not in") as error:
+    with pytest.raises(DockyardError, match="is not in") as error:
         host.make_file(_file(service, "file", value))
-    assert error.value.hint == "name a file of the service, by its path from there"
+    assert error.value.hint == "name a file of the service by its path relative to that directory"
     assert not (service.parent / "data").exists()
 
 
@@ -287,11 +287,13 @@ def test_a_service_reached_through_a_link_has_its_files(service: Path):
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [("missing", "No such file"), ("etc", "it is no regular file"), ("pipe", "it is no regular file")],
+    [("missing", "No such file"), ("etc", "it is not a regular file"), ("pipe", "it is not a regular file")],
 )
 def test_contents_that_cannot_be_read_are_told(service: Path, value: str, reason: str):
     os.mkfifo(service / "pipe")
-    with pytest.raises(DockyardError, match=rf"data/conf: its contents cannot be read: {service}/{value}: {reason}"):
+    with pytest.raises(
+        DockyardError, match=rf"data/conf: the file for its contents cannot be read: {service}/{value}: {reason}"
+    ):
         host.make_file(_file(service, "file", value))
 
 
@@ -321,7 +323,7 @@ def test_a_file_is_made_whole_or_not_at_all(service: Path, monkeypatch: pytest.M
         monkeypatch.setattr(os, "fdopen", fail)
     else:
         monkeypatch.setattr(os, fails, fail)
-    with pytest.raises(DockyardError, match="data/conf: cannot be made: No space left on device"):
+    with pytest.raises(DockyardError, match="data/conf: cannot be created: No space left on device"):
         host.make_file(_file(service, "text", "text"))
     assert list((service.parent / "data").iterdir()) == []
 
@@ -350,7 +352,7 @@ def planted(tmp_path: Path) -> Path:
 def test_no_directory_is_made_or_taken_through_a_planted_link(planted: Path, link: str, below: str):
     before = _tree(planted.parent)
     step = MakeDirectory(f"{planted}/data/{link}{below}", os.getuid(), os.getgid(), strict=str(planted))
-    with pytest.raises(DockyardError, match="cannot be made: Not a directory"):
+    with pytest.raises(DockyardError, match="cannot be created: Not a directory"):
         host.make_directory(step)
     assert _tree(planted.parent) == before
 
@@ -361,7 +363,7 @@ def test_no_file_is_made_or_taken_through_a_planted_link(planted: Path, path: st
     before = _tree(planted.parent)
     step = MakeFile(f"{planted}/data/{path}", os.getuid(), os.getgid(), strict=str(planted))
     contents = Contents("command", "touch ran", str(planted))
-    with pytest.raises(DockyardError, match="cannot be made"):
+    with pytest.raises(DockyardError, match="cannot be created"):
         host.make_file(step._replace(contents=contents))
     assert _tree(planted.parent) == before
 
@@ -526,7 +528,7 @@ def test_nothing_goes_where_something_is_mounted_in_the_test_area(base: Path, mo
     before = _tree(base / "TMP/web")
     with pytest.raises(DockyardError) as error:
         _empty(base)
-    assert error.value.lines()[0] == f"{mounted}: mounted inside the test area"
+    assert error.value.lines()[0] == f"{mounted}: is mounted inside the test area"
     assert _tree(base / "TMP/web") == before
     assert (base / "web/data/file").read_text() == "web/data/file"
 
@@ -598,7 +600,7 @@ def test_the_host_knows_its_short_name():
 def test_a_name_that_leads_out_of_the_test_areas_is_none(tmp_path: Path, name: str):
     (tmp_path / "TMP/a/b").mkdir(parents=True)
     (tmp_path / "web").mkdir()
-    with pytest.raises(DockyardError, match="no test area"):
+    with pytest.raises(DockyardError, match="not a test area"):
         host.remove_test_area(EmptyTestArea(str(tmp_path), name))
     assert (tmp_path / "TMP/a/b").exists()
     assert (tmp_path / "web").exists()

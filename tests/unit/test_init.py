@@ -51,13 +51,13 @@ def test_a_host_is_set_up_once(d: D, tmp_path: Path):
     assert not (tmp_path / "etc").exists()
     assert not source.exists()
     host_file = tmp_path / "etc/host.yaml"
-    assert shown[0] == f"{host_file}: would be made: engine, d_src_dir, vol_base"
+    assert shown[0] == f"{host_file}: would be created: engine, d_src_dir, vol_base"
     assert [line.replace("would be ", "") for line in shown] == d(*words).stdout.splitlines()
     assert host_file.read_text() == f"{HEADER}engine: docker\nd_src_dir: {source}\nvol_base: {data}\n"
     assert source.is_dir()
     assert data.is_dir()
     again = json.loads(d(*words, "--json").stdout)
-    assert {step["state"] for step in again["steps"]} == {"unchanged", "there already"}
+    assert {step["state"] for step in again["steps"]} == {"unchanged", "exists already"}
     assert again["values"]["d_src_dir"] == str(source)
     assert json.loads(d("init", "--json").stdout)["steps"] == again["steps"]
 
@@ -70,7 +70,7 @@ def test_what_is_written_stays_unless_forced(d: D, tmp_path: Path):
     host_file.chmod(0o600)
     text = host_file.read_text()
     done = d("init", "--src-dir", str(tmp_path / "other"), "--vol-base", str(tmp_path / "data"))
-    assert "`d_src_dir` is there with another value" in done.stderr
+    assert "`d_src_dir` already has another value" in done.stderr
     assert host_file.read_text() == f"{text}vol_base: {tmp_path}/data\n"
     assert not (tmp_path / "other").exists()
     d("init", "--src-dir", str(tmp_path / "other"), "--force")
@@ -82,7 +82,7 @@ def test_what_is_written_stays_unless_forced(d: D, tmp_path: Path):
 def test_what_the_environment_says_is_told(d: D, tmp_path: Path):
     """A variable that is stronger than the file is named, as the file alone would not help."""
     done = d("init", "--src-dir", str(tmp_path / "a"), D_SRC_DIR=str(tmp_path / "b"))
-    assert "env D_SRC_DIR says" in done.stderr
+    assert "env D_SRC_DIR sets" in done.stderr
 
 
 def _at_terminal(tmp_path: Path, typed: bytes) -> tuple[int, str, str]:
@@ -106,8 +106,8 @@ def test_a_terminal_is_asked(tmp_path: Path):
     typed = b"/bin/true\n%s\n\n\n" % os.fsencode(tmp_path / "services")
     exit_code, asked, printed = _at_terminal(tmp_path, typed)
     assert exit_code == 0, asked
-    assert "Where are the services, one a directory? [/srv/services]" in asked
-    assert f"{tmp_path}/host.yaml: made: engine, d_src_dir, network" in printed
+    assert "Which directory has the services, each in its own directory? [/srv/services]" in asked
+    assert f"{tmp_path}/host.yaml: created: engine, d_src_dir, network" in printed
     text = f"{HEADER}engine: /bin/true\nd_src_dir: {tmp_path}/services\nnetwork: bridge\n"
     assert (tmp_path / "host.yaml").read_text() == text
     assert (tmp_path / "data").is_dir()
@@ -121,11 +121,13 @@ def test_an_answer_that_cannot_be_is_asked_for_again(tmp_path: Path):
     for complaint in (
         "/srv/services: no such program",
         "`d_src_dir` must be an absolute path, not `relative`",
-        "/dev/null: no directory",
+        "/dev/null: not a directory",
         "`network` must be a network name",
     ):
         assert complaint in asked
-    assert [asked.count(question) for question in ("Which engine", "Where are", "data, each", "which network")] == [
+    assert [
+        asked.count(question) for question in ("Which engine", "services, each", "data, each", "which network")
+    ] == [
         2,
         3,
         1,
@@ -140,19 +142,19 @@ def test_a_default_that_cannot_be_ends_the_questions(tmp_path: Path):
     exit_code, asked, _ = _at_terminal(tmp_path, b"\n")
     assert exit_code == 2
     assert "d: /no/such/engine: no such program" in asked
-    assert "Where are" not in asked
+    assert "services, each" not in asked
 
 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ((), "nobody said where services are"),
+        ((), "the services directory is not set"),
         (("--src-dir", "relative"), "must be an absolute path"),
-        (("--src-dir", "/dev/null"), "/dev/null: no directory"),
+        (("--src-dir", "/dev/null"), "/dev/null: not a directory"),
         (("--src-dir", "/", "--engine", "/no/such/engine"), "no such program"),
         (("--src-dir", "/", "--network", "a b"), "must be a network"),
-        (("--src-dir", "/", "--network", "a=10.0.0.1/8"), "is no subnet"),
-        (("--src-dir", "/", "--network", "a", "--test-network", "a"), "production's network and the tests'"),
+        (("--src-dir", "/", "--network", "a=10.0.0.1/8"), "is not a subnet"),
+        (("--src-dir", "/", "--network", "a", "--test-network", "a"), "the network of both production and tests"),
         (("--src-dir", "/", "--network", "a=10.0.0.0/8", "--test-network", "b=10.1.0.0/16"), "overlap"),
     ],
 )
@@ -223,8 +225,8 @@ def test_the_host_file_names_the_base(d: D, tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("taken",), "there already"),
-        (("link",), "there already"),
+        (("taken",), "exists already"),
+        (("link",), "exists already"),
         (("Upper",), "cannot be the name"),
         (("../out",), "cannot be the name"),
         (("TMP",), "cannot be the name"),

@@ -171,7 +171,7 @@ def test_what_would_be_shared_is_an_error_that_names_both_places(
 def test_a_hint_says_how_tests_get_their_own(world: World):
     world.service("mail", "ports: [10080:1]")
     (problem,) = world.problems(world.service("web", "ports: [80:80]"))
-    assert problem.hint == "`test_ports` gives tests others; `port_offset: auto` has the engine pick free ones"
+    assert problem.hint == "give tests others with `test_ports`, or free ones with `port_offset: auto`"
 
 
 def test_dev_is_held_to_it_too_and_production_is_not(world: World):
@@ -231,9 +231,9 @@ def test_settings_of_another_service_that_cannot_be_used_are_a_note(world: World
     world.service("mail", "mount_rv: []\n")
     world.service("shop", "mount_rw: [a: /x, b: /x]\n")
     notes = world.plan(world.service("web")).notes
-    assert [note.partition(" whose settings cannot be used: ")[0] for note in notes] == [
-        "mail: not compared with its production,",
-        "shop: not compared with its production,",
+    assert [note.partition(" as its settings cannot be used: ")[0] for note in notes] == [
+        "mail: not compared with its production container,",
+        "shop: not compared with its production container,",
     ]
     assert "unknown key `mount_rv`" in notes[0]
     assert "`/x` is the target of both" in notes[1]
@@ -259,9 +259,9 @@ def test_production_that_could_not_be_launched_now_is_compared_all_the_same(worl
 def test_what_cannot_be_proven_is_a_note(world: World):
     web = world.service("web", "extra_docker: --privileged -v /run/docker.sock:/run/docker.sock:ro\ntest_network: host")
     assert world.plan(web).notes == (
-        "test-web is not kept from production: it is privileged",
-        "test-web is not kept from production: it shares the host's network",
-        "test-web is not kept from production: it can tell the engine what to do, through `/run/docker.sock`",
+        "test-web is not isolated from production: it is privileged",
+        "test-web is not isolated from production: it shares the host's network",
+        "test-web is not isolated from production: it can control the engine through `/run/docker.sock`",
     )
 
 
@@ -343,7 +343,7 @@ def test_what_mount_persistent_names_is_shared_on_purpose(world: World):
     world.service("mail", "mount_ro: ['{dv}/web/mail': /mail]")
     plan = world.plan(world.service("web", "mount_persistent: [mail: /mail]"))
     assert plan.shared == (f"{world.top}/dv/web/mail",)
-    assert plan.notes[0].endswith("is production's own directory, and this instance can write to it")
+    assert plan.notes[0].endswith("is production's directory, and this instance can write to it")
 
 
 @pytest.mark.parametrize("settings", ["mount_persistent_test_ro", "mount_ro"])
@@ -386,7 +386,7 @@ def test_what_is_wrong_is_told_once_with_its_place_and_what_mends_it(world: Worl
     assert result.lines.count(f"{unusable} [mount-unusable]") == 1
     assert f"  hint: setfacl -R -m u:33:rX {data}" in result.lines
     assert result.lines.count(f"{shared} [test-shares-production]") == 1
-    assert "  hint: `name_prefix` tells instances apart" in result.lines
+    assert "  hint: give each instance another `name_prefix`" in result.lines
     assert result.exit_code == 1
 
 

@@ -25,5 +25,5 @@ def test_only_root_may_see_the_original(monkeypatch: pytest.MonkeyPatch) -> None
     yard = Yard()
     yard.__dict__["engine"] = Untouched("docker", DOCKER)
     monkeypatch.setattr(privilege, "is_hosts_root", lambda: False)
-    with pytest.raises(UsageError, match="only root may see a log with its secrets"):
+    with pytest.raises(UsageError, match="only root may read a log with unmasked secrets"):
         logs(yard, "web", follow=False, tail=None, raw=True)

@@ -57,7 +57,7 @@ def test_production_is_back_when_it_answers(monkeypatch: pytest.MonkeyPatch) -> 
     """The time that is reported, and recorded, is until then, not until it was started."""
     error = failure(monkeypatch, outage=1000, answers=True)
     assert 3000 <= error.outage < 4000
-    assert error.hint == f"production is back, it was away for {error.outage} ms\nits log: no"
+    assert error.hint == f"rolled back; production was down for {error.outage} ms\nits log: no"
     assert history.events("web")[0].detail["outage_ms"] == error.outage
 
 
@@ -71,7 +71,7 @@ def test_production_that_does_not_answer_is_not_back(monkeypatch: pytest.MonkeyP
 
 def test_production_that_was_not_down_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with one that starts first."""
-    assert failure(monkeypatch, outage=0, answers=AssertionError()).hint.startswith("production was not away")
+    assert failure(monkeypatch, outage=0, answers=AssertionError()).hint.startswith("production was not down")
 
 
 def test_a_failure_is_recorded_also_if_the_wait_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:

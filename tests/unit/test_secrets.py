@@ -54,7 +54,7 @@ def test_a_host_secret_that_others_may_read_is_refused(state: Path, mode: int):
     with pytest.raises(DockyardError) as error:
         secrets.reveal("puid:web", settings_of())
     assert error.value.lines() == [
-        f"{state}/host-secret: others may read it",
+        f"{state}/host-secret: other users can read it",
         f"hint: chmod 600 {state}/host-secret",
     ]
 
@@ -70,7 +70,7 @@ def test_a_host_secret_that_cannot_be_made_says_how_to_do_without(state: Path):
     state.write_text("a file is in the way")
     with pytest.raises(DockyardError) as error:
         secrets.reveal("puid:web", settings_of())
-    assert error.value.hint == 'puid needs it; `puid: ""` does without'
+    assert error.value.hint == '`puid` needs it; set `puid: ""` to do without'
 
 
 def _reveal_in_a_process(directory: Path, start: "multiprocessing.synchronize.Barrier", found: Path) -> None:
@@ -116,7 +116,7 @@ def test_no_secret_command_is_an_error_that_says_so():
     with pytest.raises(DockyardError) as error:
         secrets.reveal("secret:db", settings_of())
     assert error.value.lines() == [
-        "secret `db`: no secret_command",
+        "secret `db`: secret_command is not set",
         "hint: set it in the host file, such as `secret_command: pass show {name}`",
     ]
 
@@ -142,7 +142,7 @@ def test_a_puid_of_ones_own_is_what_the_settings_say():
 
 
 def test_an_unknown_secret_is_an_error():
-    with pytest.raises(UsageError, match="no such secret"):
+    with pytest.raises(UsageError, match="there is no secret"):
         secrets.reveal("magic:x", settings_of())
 
 

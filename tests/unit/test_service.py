@@ -46,7 +46,7 @@ def test_what_is_selected_is_never_a_guess(beginning: str, names: set[str]):
 
 
 def test_several_matches_are_named():
-    with pytest.raises(NoSuchNameError, match="`we` is the beginning of web, web-a and wetter"):
+    with pytest.raises(NoSuchNameError, match="`we` is ambiguous: web, web-a and wetter"):
         select("we", ["web-a", "web", "wetter", "mail"])
 
 
@@ -68,7 +68,7 @@ def test_all_names_are_named_where_none_is_near():
 def test_nothing_to_select_from_is_said():
     with pytest.raises(NoSuchNameError) as error:
         select("web", [], "container")
-    assert error.value.hint == "there is no container at all"
+    assert error.value.hint == "there is no container"
     with pytest.raises(NoSuchNameError) as error:
         select("web", [])
     assert "`d new NAME`" in error.value.hint
@@ -153,7 +153,7 @@ def test_a_service_that_is_not_there_is_an_error_with_the_nearest(tmp_path: Path
 
 
 def test_no_service_may_be_called_as_the_test_areas_are(tmp_path: Path):
-    with pytest.raises(UsageError, match="test instances keep their data"):
+    with pytest.raises(UsageError, match="reserved for the data of test instances"):
         service_at(str(_make(tmp_path / "TMP", "Dockerfile")), [])
 
 

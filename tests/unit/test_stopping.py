@@ -51,7 +51,7 @@ def test_a_stop_that_ended_in_sigkill_is_known(container: Container, *, killed: 
 def test_a_kill_is_reported_with_its_remedy() -> None:
     """How long it had, and the two keys that help."""
     line, hint = kill_notes("db", seconds_to_end(stopped(), ASKED))
-    assert line == "db did not end within 10 s after it was asked to, and was killed (SIGKILL)"
+    assert line == "db did not end within 10 s after its stop signal, and was killed (SIGKILL)"
     assert "stop_signal" in hint
     assert "stop_timeout" in hint
 

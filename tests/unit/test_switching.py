@@ -96,7 +96,7 @@ def test_who_falls_without_a_network_never_was_in_the_way(monkeypatch: pytest.Mo
     assert isinstance(error, switching.SwitchFailedError)
     assert error.outage == 0
     assert str(error) == "web: the new container fell"
-    assert "leave out `start_first`" in error.hint
+    assert "remove `start_first`" in error.hint
 
 
 def test_who_falls_on_its_network_has_been_in_service(monkeypatch: pytest.MonkeyPatch) -> None:

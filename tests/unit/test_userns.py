@@ -557,9 +557,9 @@ def test_the_configuration_is_the_daemons_own(found: Daemon | None, given: str, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["enabel"], "no action `enabel`"),
-        (["map"], "nothing to map"),
-        (["enable", "redis"], "not expected: `redis`"),
+        (["enabel"], "there is no action `enabel`"),
+        (["map"], "the name or id to map is missing"),
+        (["enable", "redis"], "unexpected argument: `redis`"),
         (["enable", "--start", "x"], "invalid int value"),
         (["status", "--restrat"], "no option `--restrat`"),
     ],
@@ -567,4 +567,4 @@ def test_the_configuration_is_the_daemons_own(found: Daemon | None, given: str, 
 def test_wrong_usage_is_told(arguments: list[str], message: str):
     with pytest.raises(UsageError, match=message) as error:
         VERBS["userns"].run(arguments)
-    assert error.value.hint or message.startswith("not expected")
+    assert error.value.hint or message.startswith("unexpected argument")

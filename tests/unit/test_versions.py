@@ -147,4 +147,4 @@ def test_a_version_that_cannot_be_released_stops_nothing(told: list[str]) -> Non
     store.in_use = tag_of("a")
     versions.prune(builder_of(store, keep=0))
     assert tag_of("a") in store.tags
-    assert "could be released: `rmi ktools/web:version-aaaaaaaaaaaa` failed" in told[0]
+    assert "could not be released: `rmi ktools/web:version-aaaaaaaaaaaa` failed" in told[0]

@@ -29,7 +29,7 @@ class Having(Answering):
 @pytest.mark.parametrize(("count", "often"), [(1, "once"), (3, "3 times")])
 def test_restarts_are_counted_in_words(count: int, often: str) -> None:
     engine = Having(Container("1" * 64, "web", "running", IMAGE, restarts=count))
-    assert watch(engine, ["web"])["web"].problem == f"did not stay up (the engine has restarted it {often})"
+    assert watch(engine, ["web"])["web"].problem == f"did not stay up (it crashed and was restarted {often})"
 
 
 def test_checks_that_podman_does_not_run_by_itself_end_the_wait_as_its_own_would() -> None:

@@ -291,7 +291,7 @@ def test_another_engine_that_does_not_answer_is_reported_and_holds_up_nothing(
     with neighbours().launching(plan("db", f"{tmp_path}:/d")):
         pass
     assert told == [
-        "warning: podman: what its containers write to is not known: podman does not answer `ps` within 0.5 s"
+        "warning: podman: the writers of its containers could not be listed: podman does not answer `ps` within 0.5 s"
     ]
 
 

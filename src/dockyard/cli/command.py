@@ -4,27 +4,27 @@ from typing import Any, NamedTuple
 
 
 class Option(NamedTuple):
-    """A flag or an argument: its names, the keyword that it sets, and what argparse needs to know besides."""
+    """A flag or an argument: its names, the keyword that it sets, and further arguments of argparse."""
 
     names: tuple[str, ...]
     help: str
     more: dict[str, Any]
     takes_flags: bool = False
-    """Whether its value may begin with `-`, as flags of another program do."""
+    """Whether its value may begin with `-`, such as flags of another program."""
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is given or not, and sets the keyword of its own name."""
+        """Whether it has no value, and sets the keyword of its own name."""
         return self.more == {"action": "store_true"}
 
 
 def flag(*names: str, help: str, **more: Any) -> Option:  # noqa: A002, ANN401 - argparse's words
-    """Return a flag that is given or not."""
+    """Return a flag without a value."""
     return Option(names, help, {"action": "store_true", **more})
 
 
 def option(*names: str, help: str, **more: Any) -> Option:  # noqa: A002, ANN401
-    """Return an option with a value; an empty string where it is not given."""
+    """Return an option with a value; the default is an empty string."""
     return Option(names, help, {"default": "", **more})
 
 
@@ -34,9 +34,9 @@ def argument(name: str, **more: Any) -> Option:  # noqa: ANN401
 
 
 SHOW_VERSION = "show_version"
-"""The action of `--version`, as parser.py knows it."""
+"""The action of `--version`, which parser.py implements."""
 
 REST = "..."
-"""How many values an argument takes that takes all that is left."""
+"""The `nargs` of an argument that takes all remaining values."""
 
 VERSION = Option(("--version",), "show the version and exit", {"action": SHOW_VERSION})

@@ -1,4 +1,4 @@
-"""d: everything, tersely."""
+"""The program `d`: one verb per task."""
 
 from dockyard.cli import verbs
 from dockyard.cli.command import VERSION
@@ -11,7 +11,7 @@ from dockyard.text import did_you_mean
 
 assert verbs  # noqa: S101 - importing it registers the verbs
 
-DESCRIPTION = "Do one thing to one service or container, or to all."
+DESCRIPTION = "Run one verb on a service or container, or on all services."
 
 
 def d(arguments: list[str]) -> Result | int:
@@ -20,7 +20,7 @@ def d(arguments: list[str]) -> Result | int:
         return _without_verb(arguments)
     word, *rest = arguments
     if word not in WORDS:
-        raise UsageError(f"no verb `{word}`", hint=did_you_mean(word, WORDS) or "`d help` lists the verbs")
+        raise UsageError(f"there is no verb `{word}`", hint=did_you_mean(word, WORDS) or "`d help` lists the verbs")
     return WORDS[word].run(rest)
 
 
@@ -31,7 +31,7 @@ def _without_verb(arguments: list[str]) -> Result:
     if arguments and arguments[0] not in {"-h", "--help"}:
         parser.read(arguments)
     lines = ["usage: d VERB [X] […]", "", DESCRIPTION, "", *help_lines(list(VERBS.values()))]
-    return Result([*lines, "", "`d VERB --help` tells more of one; `--version` the version."])
+    return Result([*lines, "", "`d VERB --help` shows a verb's options; `d --version` shows the version."])
 
 
 main = program("d", d)

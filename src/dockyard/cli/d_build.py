@@ -21,21 +21,24 @@ from dockyard.vulnerabilities.gate import scan_candidate
 from dockyard.yard import Yard
 
 OPTIONS = (
-    flag("-t", "--test", help="build, then run the tests"),
-    flag("-s", "--setlive", help="promote the latest image, without building: it becomes `live`"),
-    flag("-a", "--auto", help="build, test, promote; stop at the first failure"),
-    flag("--trim", help="build, test, and keep only what the Test uses and `keep` names, if the Test passes on that"),
-    flag("--rollback", help="put the previous image back"),
-    flag("--push", help="push latest, live and prev"),
-    flag("--clean", help="remove the tag latest; the image goes with it unless it is live or prev"),
-    option("-b", "--build_params", metavar="FLAGS", help="further flags for the engine's build")._replace(
+    flag("-t", "--test", help="build, then run the Test"),
+    flag("-s", "--setlive", help="promote the latest image to `live`, without building"),
+    flag("-a", "--auto", help="build, test and promote; stop at the first failure"),
+    flag(
+        "--trim",
+        help="build, test, and reduce the image to what the Test uses and `keep` names, if the Test still passes",
+    ),
+    flag("--rollback", help="roll back to the previous image"),
+    flag("--push", help="push the tags latest, live and prev"),
+    flag("--clean", help="remove the tag latest, and its image unless that is live or prev"),
+    option("-b", "--build_params", metavar="FLAGS", help="pass further flags to the engine's build")._replace(
         takes_flags=True
     ),
-    option("--cd", dest="place", metavar="NAME|DIR", help="the service, in place of the one that we are in"),
-    option("--name", help="image name, in place of the directory's"),
-    option("--repo", help="repository; with `:` in it, a registry to push to"),
-    option("--tag", default=LATEST, help="tag of what is built, in place of `latest`; such a one is not promoted"),
-    flag("--only-test", help="test the latest image, without building: `make test`"),
+    option("--cd", dest="place", metavar="NAME|DIR", help="service name or directory (default: the current directory)"),
+    option("--name", help="image name (default: the directory's name)"),
+    option("--repo", help="repository (default: `repo1`); with a `:`, a registry to push to"),
+    option("--tag", default=LATEST, help="tag for the built image (default: latest); other tags are not promoted"),
+    flag("--only-test", help="test the latest image, without building (as `make test`)"),
     flag("--makefile", help="print the path of dockyard.mk, for a service's Makefile to include"),
     VERSION,
 )
@@ -43,7 +46,7 @@ DESCRIPTION = "Build a service's image, as `repo1/NAME:latest`; with flags, test
 
 
 def d_build(arguments: list[str]) -> Result:
-    """Do what the flags say."""
+    """Run what the flags request."""
     given = argparse.Namespace(**Parser("d-build", DESCRIPTION, OPTIONS).read(arguments))
     if given.makefile:
         return Result([str(MAKEFILE)])
@@ -56,7 +59,7 @@ def d_build(arguments: list[str]) -> Result:
 
 
 def _done(yard: Yard, builder: Builder, given: argparse.Namespace) -> Result:
-    """Do the one thing that the flags name, or else make what there is to make."""
+    """Run the one action that the flags name; by default, build."""
     if given.rollback:
         return _rolled_back(builder)
     if given.push:

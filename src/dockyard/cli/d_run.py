@@ -34,30 +34,30 @@ def _key_option(key: Key[Any]) -> Option:
         return Option(key.flags, key.help, keywords)
     if key.type.nothing == () and not isinstance(key.type, Words):
         keywords |= {"action": "append", "metavar": "TEXT"}
-        return Option(key.flags, f"{key.help} Takes the place of settings.yaml's list; may be given again.", keywords)
+        return Option(key.flags, f"{key.help} Replaces the list in settings.yaml; repeatable.", keywords)
     return Option(key.flags, key.help, {**keywords, "metavar": "TEXT"}, takes_flags=isinstance(key.type, Words))
 
 
 OPTIONS = (
-    flag("-D", "--dev", help="development: the latest image, in the foreground, with test data"),
-    flag("-DT", "--dev-test", dest="test", help="test: as Test scripts launch it"),
-    flag("-P", "--test-in-place", dest="in_place", help="the latest image in production's place"),
-    flag("-S", "--shell", help="a root shell in place of the entrypoint"),
+    flag("-D", "--dev", help="development mode: the latest image, in the foreground, with test data"),
+    flag("-DT", "--dev-test", dest="test", help="test mode: as Test scripts launch it"),
+    flag("-P", "--test-in-place", dest="in_place", help="run the latest image instead of production"),
+    flag("-S", "--shell", help="run a root shell instead of the entrypoint"),
     flag("-t", "--test", dest="dry", help="show the commands, ready to paste, and change nothing"),
-    flag("--explain", help="show every key, its value and where it comes from"),
-    flag("--json", dest="as_json", help="with --test or --explain: as JSON"),
-    option("--cd", dest="place", metavar="NAME|DIR", help="the service, in place of the one that we are in"),
-    option("-s", "--settings", dest="file", metavar="FILE", help="another file than settings.yaml"),
-    flag("-l", "--latest", help="the image tagged `latest`"),
-    flag("-v", "--vol-alt", help="test data, without the rest of development mode"),
-    flag("--fail-on-exists", help="a stopped container of that name is an error too"),
-    flag("--print-cmd", help="show the commands while they are carried out"),
-    option("--reveal", help=argparse.SUPPRESS),  # prints one secret; what --test prints uses it
+    flag("--explain", help="show every key, its value and its source"),
+    flag("--json", dest="as_json", help="with --test or --explain: print JSON"),
+    option("--cd", dest="place", metavar="NAME|DIR", help="service name or directory (default: the current directory)"),
+    option("-s", "--settings", dest="file", metavar="FILE", help="read this file instead of settings.yaml"),
+    flag("-l", "--latest", help="use the image tagged `latest`"),
+    flag("-v", "--vol-alt", help="use test data, without the rest of development mode"),
+    flag("--fail-on-exists", help="fail if a stopped container has that name"),
+    flag("--print-cmd", help="print each command before it runs"),
+    option("--reveal", help=argparse.SUPPRESS),  # prints one secret; the commands that --test prints use it
     *(_key_option(key) for key in KEYS.values() if key.flags),
     VERSION,
 )
 
-DESCRIPTION = "Launch a service's container from its settings.yaml; production, unless a flag says otherwise."
+DESCRIPTION = "Launch a service's container from its settings.yaml; in production mode unless a flag selects another."
 
 
 def _mode(**chosen: bool) -> Mode:

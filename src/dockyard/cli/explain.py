@@ -37,7 +37,9 @@ def explained_open_files(settings: Settings, default: int | None) -> list[Row]:
     raw = (value.partition("=")[0] for value in flag_values(flags, "ulimit"))
     if default is None or "nofile" in {*(name for name, _ in settings[ULIMITS]), *raw}:
         return []
-    return [{"key": "open files", "value": str(default), "source": "the engine's own; `ulimits: nofile=…` sets it"}]
+    return [
+        {"key": "open files", "value": str(default), "source": "default of the engine; `ulimits: nofile=…` sets it"}
+    ]
 
 
 def explanation(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What scripts/install has Python do: `python -m dockyard.cli.installing install|uninstall`."""
+"""The Python part of scripts/install: `python -m dockyard.cli.installing install|uninstall`."""
 
 import os
 import stat
@@ -26,19 +26,21 @@ PARTS = ("units", "sudoers", "man", "completions")
 
 OPTIONS = (
     argument("action", choices=("install", "uninstall")),
-    option("--prefix", default="/usr/local", help="where programs, man pages and completions go"),
-    option("--home", default="/opt/dockyard", help="where the environment is"),
-    option("--root", metavar="DIR", help="stands in front of every path: DESTDIR"),
-    option("--environment", metavar="NAME", help="the environment that is to be the current one"),
-    option("--made", metavar="DIR", action="append", default=[], help="a directory that was made for this"),
-    option("--without", metavar="PARTS", help=f"what to leave out, of {', '.join(PARTS)}"),
-    flag("--force", help="also what was changed since, or is somebody else's"),
+    option("--prefix", default="/usr/local", help="prefix of programs, man pages and completions (/usr/local)"),
+    option("--home", default="/opt/dockyard", help="directory of the environment (/opt/dockyard)"),
+    option("--root", metavar="DIR", help="prefix for every path, like DESTDIR"),
+    option("--environment", metavar="NAME", help="the environment to make current"),
+    option(
+        "--made", metavar="DIR", action="append", default=[], help="a directory that was created for this installation"
+    ),
+    option("--without", metavar="PARTS", help=f"parts to leave out: {', '.join(PARTS)}"),
+    flag("--force", help="also replace or remove files that were changed since, or that dockyard did not install"),
 )
 
 
 def installing(arguments: list[str]) -> Result:
     """Install or uninstall."""
-    given = Parser("installing", "Put dockyard on this host, or take it away.", OPTIONS).read(arguments)
+    given = Parser("installing", "Install dockyard on this host, or uninstall it.", OPTIONS).read(arguments)
     os.umask(0o022)
     layout = Layout(given["prefix"], given["home"])
     installation = Installation(given["root"].rstrip("/"), given["home"], given["force"])
@@ -65,7 +67,7 @@ def _told(done: list[Done], verb: str) -> list[str]:
 
 # ---------------------------------------------------------------------------------------------------- what there is
 def _items(layout: Layout, installation: Installation, without: set[str], environment: str) -> Iterator[Item]:
-    """Yield all that is installed, the swap of environments first: programs are links through it."""
+    """Yield everything to install, the swap of environments first: programs are links through it."""
     yield Item(layout.current, target=f"environments/{environment}")
     for name in (*PROGRAMS, "dockyard-python"):
         yield Item(f"{layout.programs}/{name}", target=f"{layout.current}/bin/{name}")
@@ -127,16 +129,16 @@ def _unit_directory(layout: Layout) -> str:
 
 # --------------------------------------------------------------------------------------------------------- sudo
 def _sudoers(layout: Layout, installation: Installation) -> Iterator[Item]:
-    """Yield the fragment that lets everybody run d-map, if sudo is there, takes it, and it gives away no more."""
+    """Yield the fragment that lets every user run d-map, if sudo is installed and accepts it, and it is safe."""
     import shutil
 
     checker = shutil.which("visudo", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if not checker:
-        say("sudo is not installed: no fragment for it; install again when it is")
+        say("sudo is not installed: its fragment is left out; install again once sudo is there")
         return
     program = f"{layout.programs}/d-map"
     if others := list(_writable_by_others(installation, program)):
-        warn(f"{', '.join(others)}: not only root can write there: sudo is not told to run {program} for everybody")
+        warn(f"{', '.join(others)}: others than root can write there: no sudo rule for {program} is installed")
         return
     text = share.SUDOERS.read_text(encoding="utf-8").replace("/usr/local/bin/d-map", program)
     _check(checker, text)
@@ -144,7 +146,7 @@ def _sudoers(layout: Layout, installation: Installation) -> Iterator[Item]:
 
 
 def _check(checker: str, text: str) -> None:
-    """Raise DockyardError for a fragment that sudo would not take."""
+    """Raise DockyardError if sudo refuses the fragment."""
     import tempfile
 
     from dockyard import process
@@ -154,11 +156,11 @@ def _check(checker: str, text: str) -> None:
         draft.flush()
         done = process.capture((checker, "--check", "--quiet", f"--file={draft.name}"))
     if done.exit_code:
-        raise DockyardError(f"visudo refuses the fragment for sudo: {done.stderr.strip()}", hint="WITHOUT=sudoers")
+        raise DockyardError(f"visudo refuses the sudoers fragment: {done.stderr.strip()}", hint="WITHOUT=sudoers")
 
 
 def _writable_by_others(installation: Installation, program: str) -> Iterator[str]:
-    """Yield what leads to a program, as far as it is there, that is not root's alone. A group of nobody is root's."""
+    """Yield existing directories above a program that others than root can write to; memberless groups are safe."""
     for above in (Path(program).parent, *Path(program).parent.parents):
         place = installation.at(str(above))
         if not place.exists() or (installation.root and os.geteuid()):
@@ -182,16 +184,16 @@ def _has_members(group: int) -> bool:
 
 # ---------------------------------------------------------------------------------------------------- what is next
 def _next(layout: Layout, items: Iterable[Item]) -> list[str]:
-    """Return what the user may do with it."""
+    """Return the next steps for the user."""
     lines = [f"dockyard is in {layout.programs}; next: d init, d new NAME, man d"]
     if any(item.path.endswith(".service") for item in items):
         how = "systemctl daemon-reload && systemctl enable dockyard.service"
-        lines.append(f"everything up at boot: {how if has_systemd() else 'have `d up-all` run then'}")
+        lines.append(f"to start everything at boot: {how if has_systemd() else 'run `d up-all` at boot'}")
     return lines
 
 
 def _tell_enabled(layout: Layout, installation: Installation) -> None:
-    """Tell which units are enabled: systemd's links to them are its own to remove."""
+    """Warn of units that are still enabled: only systemd may remove its links to them."""
     directory = installation.at(_unit_directory(layout))
     names = [path.name for path in directory.glob("dockyard*")] if directory.is_dir() else []
     enabled = [name for name in names if list(installation.at("/etc/systemd/system").glob(f"*.wants/{name}"))]

@@ -13,11 +13,11 @@ from dockyard.settings.keys import KEYS
 
 assert verbs  # noqa: S101 - importing it registers the verbs
 
-SUPPRESSED = "=="  # argparse's mark of what is not shown
+SUPPRESSED = "=="  # argparse's mark of a hidden option
 SETTINGS_PAGE = "dockyard-settings.5"
 FILES = {
-    "/etc/dockyard/host.yaml": "Settings of the host, where the user has no ~/.config/dockyard/host.yaml and "
-    "$DOCKYARD_HOST names no other.",
+    "/etc/dockyard/host.yaml": "Settings of the host, unless the user has a ~/.config/dockyard/host.yaml or "
+    "$DOCKYARD_HOST names another file.",
     "settings.yaml": "Settings of a service, in its directory: dockyard-settings(5).",
 }
 
@@ -36,7 +36,7 @@ def pages(version: str) -> dict[str, str]:
 
 
 _SAFE = """\
-It takes no arguments and reads no environment and no configuration. Where the fragment for sudo is installed, everybody
+It takes no arguments and reads no environment and no configuration. If the fragment for sudo is installed, every user
 may run
 .B sudo d\\-map
 without a password.
@@ -44,7 +44,7 @@ without a password.
 
 
 def escaped(text: str) -> str:
-    """Return a text so that roff prints it as it is; what stands between backticks is bold."""
+    """Return a text escaped for roff; text between backticks becomes bold."""
     plain = text.replace("\\", "\\e").replace("-", "\\-")
     bold = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", plain)
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in bold.splitlines())
@@ -98,8 +98,10 @@ def _options(options: Iterable[Option]) -> str:
 
 
 def _verbs() -> str:
-    about = f"X is the beginning of the name of a {On.SERVICE.value} or a {On.RUNNING.value}, as the verb has it. "
-    lines = [escaped(f"{about}An exact name wins; several names that begin so, or none, are an error.")]
+    about = (
+        f"X is the name of a {On.SERVICE.value} or a {On.RUNNING.value}, depending on the verb, or a unique prefix. "
+    )
+    lines = [escaped(f"{about}An exact name wins; a prefix of several names, or of none, is an error.")]
     topic = ""
     for verb in VERBS.values():
         if verb.topic != topic:
@@ -110,7 +112,7 @@ def _verbs() -> str:
 
 
 def _verb(verb: Verb) -> str:
-    """Return a verb with its short words, what it does, and its options one step further in."""
+    """Return a verb with its aliases, its description, and its options, indented."""
     head = ", ".join([verb.name, *verb.aliases])
     text = _entry(f"{head} {verb.usage}".rstrip(), verb.help) + _further(verb.description)
     options = [*verb.options, *([WAIT] if verb.locks else []), *([_JSON] if verb.report else [])]
@@ -122,15 +124,15 @@ _JSON = Option(("--json",), "as JSON", {"action": "store_true"})
 
 
 def _further(description: str) -> str:
-    """Return what a verb's description says after its first line, as paragraphs of its entry."""
+    """Return the rest of a verb's description, after its first line, as paragraphs of its entry."""
     return _paragraphs(description.partition("\n")[2]).replace(".PP", ".IP")
 
 
 def _settings(version: str) -> str:
     parts = [
         _head("dockyard-settings", 5, version, "how a service runs: settings.yaml, and the host file"),
-        ".SH DESCRIPTION\nFor every key the first hit wins: flag of d\\-run, settings.yaml, environment variable, host",
-        "file, default. In tests test_KEY wins over KEY of the same layer; in development dev_KEY, else test_KEY.",
+        ".SH DESCRIPTION\nFor every key the first match wins: flag of d\\-run, settings.yaml, environment variable,",
+        "host file, default. In tests test_KEY wins over KEY of the same layer; in development dev_KEY, else test_KEY.",
         "Files are YAML 1.2.\n.B d\\-run \\-\\-explain\nshows each value and where it comes from;\n.B d schema",
         "prints the JSON Schema for editors.",
     ]

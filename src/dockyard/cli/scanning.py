@@ -50,14 +50,16 @@ def _scanned(yard: Yard, given: Namespace, options: "Options") -> list[Scanned]:
         say(f"{len(options.rules)} rules")
         for one in scanned:
             told = f"{one.entries} entries in {one.seconds * 1000:.1f} ms, {one.how}, paused {one.paused * 1000:.1f} ms"
-            say(f"{one.name}: {one.verdict}, {told}{', found its own ' if one.proven else ''}{', '.join(one.proven)}")
+            say(
+                f"{one.name}: {one.verdict}, {told}{', found the canary ' if one.proven else ''}{', '.join(one.proven)}"
+            )
             for note in one.notes:
                 say(f"{one.name}: note: {note}")
     return scanned
 
 
 def _mark_gone(yard: Yard, given: Namespace, began: float) -> None:
-    """Have alerts of containers that are no more marked so, where all were looked at."""
+    """Mark the alerts of containers that no longer exist, if all containers were scanned."""
     if not given.names:
         from dockyard.plan.switch import base_name
         from dockyard.scan.alerts import mark_gone
@@ -145,7 +147,7 @@ def suggest(yard: Yard, given: Namespace) -> Result:
         changes = [finding.change for finding in found[container.id].findings]
         with placed(container, store_of(yard.engine)) as place, Layers(place.upper, place.layers) as content:
             texts += suggested(container.name, changes, None, content)
-    return Result([line for text in texts for line in text.splitlines()] or ["# nothing to expect"], texts)
+    return Result([line for text in texts for line in text.splitlines()] or ["# no rules to suggest"], texts)
 
 
 # --------------------------------------------------------------------------------------------------------------- alerts
@@ -168,7 +170,9 @@ def ack(_yard: Yard, given: Namespace) -> Result:
     from dockyard.scan.acknowledging import acknowledge
 
     if not given.names:
-        raise UsageError("--ack: which?", hint="fingerprints or containers, as `d-cowscan --alerts` lists them")
+        raise UsageError(
+            "--ack needs the alerts to accept", hint="name fingerprints or containers from `d-cowscan --alerts`"
+        )
     done = acknowledge(given.names, user_name(), given.reason)
     return Result([f"accepted: {alert.line()}" for alert in done], [alert.data() for alert in done])
 
@@ -195,7 +199,7 @@ def _removed(yard: Yard, container: "Container", one: Scanned) -> dict[str, Any]
 
     changes = [finding.change for finding in one.findings if finding.change.what in UNDONE]
     left = [
-        {"path": f.change.path, "reason": f"{f.group}: not of the layer"} for f in one.findings if f.group != "changed"
+        {"path": f.change.path, "reason": f"{f.group}: not in the layer"} for f in one.findings if f.group != "changed"
     ]
     row: dict[str, Any] = {"container": container.name, "undone": [], "refused": left, "tar": None}
     if not changes:
@@ -235,7 +239,7 @@ def _told(row: dict[str, Any]) -> list[str]:
     from dockyard.text import escaped
 
     name = escaped(row["container"])
-    lines = [f"{name}: {len(row['undone'])} undone"] + ([f"  kept in {row['tar']}"] if row["tar"] else [])
+    lines = [f"{name}: {len(row['undone'])} reverted"] + ([f"  saved in {row['tar']}"] if row["tar"] else [])
     return [*lines, *(f"  left: {escaped(each['path'])}: {each['reason']}" for each in row["refused"])]
 
 
@@ -262,23 +266,23 @@ def restore(yard: Yard, given: Namespace) -> Result:
     tar = Path(given.restore)
     known = next((each for each in kept(tar.absolute().parent) if each.tar.name == tar.name), None)
     if known is None or known.fault:
-        reason = known.fault if known else "no tar of the quarantine"
+        reason = known.fault if known else "not a tar of the quarantine"
         raise DockyardError(f"{tar}: {reason}", hint="`d-cowscan --quarantined` lists them")
     name = given.names[0] if given.names else known.container
     container = next((one for one in yard.engine.containers([name]) if one.pid), None)
     if not container:
-        raise DockyardError(f"`{name}` is not up", hint="name the container to put it into")
+        raise DockyardError(f"`{name}` is not up", hint="name the container to restore into")
     with _held_still(container):
         done = restored(tar, container.pid, place_of(container, store_of(yard.engine)))
     refused = [{"path": each.path, "reason": each.reason} for each in done.refused]
-    lines = [f"{escaped(container.name)}: {len(done.restored)} put back"]
+    lines = [f"{escaped(container.name)}: {len(done.restored)} restored"]
     lines += [f"  left: {escaped(each['path'])}: {each['reason']}" for each in refused]
     data = {"container": container.name, "restored": list(done.restored), "refused": refused}
     return Result(lines, data, WORK_FAILED if refused else 0)
 
 
 def restart(yard: Yard, given: Namespace) -> Result:
-    """Scan, and put a new container in the place of each that has changed; alerts stay."""
+    """Scan, and recreate each container that has unexpected changes; alerts stay."""
     from dockyard.cli.verbs.lifecycle import restart as restarted
 
     result = _observed(yard, given)
@@ -288,7 +292,7 @@ def restart(yard: Yard, given: Namespace) -> Result:
         if not any(finding.group != "undeclared" for finding in one.findings):
             continue
         if one.name not in services:
-            lines.append(f"{one.name}: left: it is no service's production, so nothing says how to make it anew")
+            lines.append(f"{one.name}: skipped: it is not a service's production container, so it cannot be recreated")
             continue
         lines += restarted(yard, one.name, dry_run=False).lines
         done.append(one.name)
@@ -361,13 +365,13 @@ class _Watch:
         return result
 
     def capture(self, identifier: str, upper: str, moved: Any) -> None:  # noqa: ANN401 - watch.Moved
-        """Look at a container that has ended, through a descriptor that was opened while it ran."""
+        """Scan a container that has ended, through a descriptor that was opened while it ran."""
         from dockyard.scan.passing import with_gone
         from dockyard.scan.scan import scan
 
         container, place = self.containers.pop(identifier, None), self.places.pop(identifier, None)
-        if not container or not place:  # it was looked at already, and the engine could not be asked since
-            raise DockyardError("nothing more is known of it")
+        if not container or not place:  # it was scanned already, and the engine has not answered since
+            raise DockyardError("it was removed before it could be scanned")
         began = time.time()
         options = _options(self.yard, self.given)._replace(consistent=False)
         one = scan(container, None, options, place=place._replace(upper=upper))

@@ -1,7 +1,7 @@
 """The registry of d's verbs.
 
-A verb is one function, registered where it is written. Help, aliases, `--json` and docs/reference/commands.md
-all come from here.
+A verb is one function, registered where it is defined. Help, aliases, `--json` and docs/reference/commands.md are
+generated from this registry.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Function = TypeVar("Function", bound="Callable[..., Result | int]")
 
 
 class On(Enum):
-    """What a verb's X is the beginning of."""
+    """What a verb's X names."""
 
     NOTHING = ""
     SERVICE = "service"
@@ -32,10 +32,10 @@ class On(Enum):
 
 
 class Verb(NamedTuple):
-    """One verb of d. `report`: it lists or tells something, and so has `--json`.
+    """One verb of d. `report`: it lists or reports something, and so has `--json`.
 
-    `locks`: it holds a container's lock, and so has `--wait`. `settles`: before it, every switch that was cut short is
-    put in order.
+    `locks`: it holds a container's lock, and so has `--wait`. `settles`: every interrupted switch is recovered before
+    it runs.
     """
 
     name: str
@@ -74,14 +74,14 @@ class Verb(NamedTuple):
         return Parser(f"d {self.name}", self.description, [*target, *self.options, *wait, *json])
 
     def _read(self, arguments: list[str]) -> dict[str, Any]:
-        """Return the options by keyword; where there is nothing to read, argparse is not even imported."""
+        """Return the options by keyword; argparse is imported only if there are arguments to read."""
         may_be_bare = self.on is On.NOTHING and all(entry.is_switch for entry in self.options)
         if may_be_bare and not arguments:
             return {entry.names[-1].lstrip("-").replace("-", "_"): False for entry in self.options}
         return self.parser().read(arguments)
 
     def run(self, arguments: list[str]) -> Result | int:
-        """Do it."""
+        """Run the verb."""
         given = self._read(arguments)
         as_json = given.pop("as_json", False)
         yard = Yard(wait=given.pop("wait", 0))
@@ -99,17 +99,37 @@ def _metavar(entry: Option) -> str:
 
 
 VERBS: dict[str, Verb] = {}
-"""Every verb by its name, in the order in which they are written."""
+"""Every verb by its name, in the order of registration."""
 
 WORDS: dict[str, Verb] = {}
-"""Every verb by each word that stands for it."""
+"""Every verb by its name and each of its aliases."""
+
+TOPICS = {
+    "build": "Build and upgrade",
+    "check": "Check",
+    "fleet": "All services",
+    "host": "Host",
+    "inside": "Exec and logs",
+    "lifecycle": "Start and stop",
+    "lists": "List",
+    "moving": "Import and export",
+    "one": "Inspect",
+    "orphans": "Orphans",
+    "others": "Help",
+    "records": "History",
+    "setup": "Setup",
+    "surface": "Attack surface",
+    "updates": "Image updates",
+    "userns": "User namespaces",
+}
+"""The headings of `d help`, by the module that holds the verbs."""
 
 
-WAIT = option("--wait", metavar="SECONDS", type=float, default=0.0, help="wait so long for another run to end")
+WAIT = option("--wait", metavar="SECONDS", type=float, default=0.0, help="wait up to SECONDS for the lock")
 
 
 def _settle(yard: Yard) -> None:
-    """Put in order what was cut short."""
+    """Recover interrupted switches."""
     from dockyard.lock import lingering
 
     if lingering(yard.engine) or any(row.is_left for row in yard.rows):
@@ -118,7 +138,7 @@ def _settle(yard: Yard) -> None:
         settle_all(yard, say)
 
 
-def verb(  # noqa: PLR0913 - what there is to say of a verb
+def verb(  # noqa: PLR0913 - the attributes of a verb
     name: str,
     *aliases: str,
     on: On = On.NOTHING,
@@ -127,17 +147,18 @@ def verb(  # noqa: PLR0913 - what there is to say of a verb
     locks: bool = False,
     settles: bool = True,
 ) -> Callable[[Function], Function]:
-    """Register a function as a verb: it takes the yard, what X resolved to if it is `on` something, its options.
+    """Register a function as a verb: it takes the yard, the name of X if it is `on` something, and its options.
 
-    Raises ValueError for a word that is taken.
+    Raises ValueError if a word is already in use.
     """
 
     def register(function: Function) -> Function:
-        topic = function.__module__.rpartition(".")[2].capitalize()
+        module = function.__module__.rpartition(".")[2]
+        topic = TOPICS.get(module, module.capitalize())
         VERBS[name] = registered = Verb(name, aliases, on, topic, function, options, report, locks, settles)
         for word in (name, *aliases):
             if word in WORDS:
-                raise ValueError(f"{word} stands for {WORDS[word].name} already")
+                raise ValueError(f"{word} is already a word for {WORDS[word].name}")
             WORDS[word] = registered
         return function
 
@@ -145,13 +166,13 @@ def verb(  # noqa: PLR0913 - what there is to say of a verb
 
 
 def _resolve(yard: Yard, on: On, beginning: str) -> str:
-    """Return the one name that begins so. Raises NoSuchNameError, and UsageError for an empty beginning.
+    """Return the one name with this prefix. Raises NoSuchNameError, and UsageError for an empty prefix.
 
-    A name that is exactly a service's or a container's means that one, even where the verb needs one that is up. What
-    a switch has renamed, or has not named yet, is meant by its whole name alone.
+    An exact name of a service or container wins, even if the verb needs a running one. Containers with a switch's
+    temporary names are matched by their full name only.
     """
     if not beginning:
-        raise UsageError("an empty name", hint="write the beginning of a name")
+        raise UsageError("the name is empty", hint="write a name or a unique prefix")
     services = {service.name for service in yard.services}
     names = services if on in {On.SERVICE, On.EITHER} else set()
     rows = [row for row in yard.rows if not row.name.endswith(SUFFIXES) or row.name == beginning]

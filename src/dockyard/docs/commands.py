@@ -61,10 +61,10 @@ Data goes to stdout, everything else to stderr. All programs have `--help` and `
 """
 
 _ON_X = (
-    f"X is the beginning of the name of a {On.SERVICE.value} or a {On.RUNNING.value}, as the verb has it. "
-    "An exact name wins; several names that begin so, or none, are an error."
+    f"X is the name of a {On.SERVICE.value} or a {On.RUNNING.value}, depending on the verb, or a unique prefix. "
+    "An exact name wins; a prefix of several names, or of none, is an error."
 )
 
 _WAITING = (
-    f"{words(verb.name for verb in VERBS.values() if verb.locks)} have `{WAIT.names[0]} SECONDS` besides: {WAIT.help}."
+    f"{words(verb.name for verb in VERBS.values() if verb.locks)} also have `{WAIT.names[0]} SECONDS`: {WAIT.help}."
 )

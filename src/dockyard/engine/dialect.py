@@ -187,7 +187,7 @@ DOCKER = Dialect(
     limits_from="containerd",
     when_stuck=(
         "`docker info` shows whether it answers again; if it does not, restart it, which stops all containers unless "
-        "live-restore is on: `systemctl restart docker`, or `service docker restart`; its log tells more: `journalctl "
+        "live-restore is on: `systemctl restart docker`, or `service docker restart`; see its log: `journalctl "
         "-u docker`"
     ),
     port_reserved="failed: port is already allocated",
@@ -237,7 +237,7 @@ PODMAN = Dialect(
     ),
     probe=("info", "--format", "{{.Version.Version}}"),
     read_about=about_podman,
-    when_stuck="another podman may hold its storage: `pgrep -a podman` lists them; end the one that is stuck",
+    when_stuck="another podman may hold its storage: list them with `pgrep -a podman`; end the one that is stuck",
     works_in_client=True,
     unreachable=("Cannot connect to Podman", "unable to connect to Podman"),
     missing=("no such", "not known", "unable to find", "not found"),

@@ -21,12 +21,12 @@ DOCKER = (
         "23.0",
         "`docker build` uses BuildKit if the buildx plugin is installed. Without it the legacy builder is used, which "
         "is deprecated and has no cache mounts, secrets and heredocs.",
-        "It builds with either. `d check` says once for the host that buildx is missing.",
+        "It builds with either. `d check` reports once for the host that buildx is missing.",
         "install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's packages)",
     ),
     Difference(
         "26.1",
-        "Images can be kept in the containerd image store instead of by a graph driver. An image's id is then the "
+        "Images can be stored in the containerd image store instead of by a graph driver. An image's id is then the "
         "digest of its manifest or index, and answers name no directories of layers.",
         "Images are compared by their content, which is the same in all stores.",
         '`"features": {"containerd-snapshotter": true}` in daemon.json chooses that store, `false` a graph driver',
@@ -34,26 +34,26 @@ DOCKER = (
     Difference(
         "28.0",
         "Neighbours no longer reach ports that are published on 127.0.0.1, nor ports that are not published.",
-        "`d check` warns of what takes that back: the network option `gateway_mode_ipv4=nat-unprotected`, and "
+        "`d check` warns of settings that undo this: the network option `gateway_mode_ipv4=nat-unprotected`, and "
         "`DOCKER_INSECURE_NO_IPTABLES_RAW=1` in the daemon's environment.",
         "neither of the two; docker needs `ipset`",
     ),
     Difference(
         "28.0",
-        "A port that another process has is reported in other words, and since 29.0 in others again.",
-        "It knows the words of 20.10 to 29, and of rootless podman: the new image is not blamed and is tried again.",
+        "A port that another process uses is reported in different words, and since 29.0 in others again.",
+        "It knows the words of 20.10 to 29, and of rootless podman: the image is retried, not blamed.",
     ),
     Difference(
         "29.0",
         "The containerd image store is the default on a new host; an upgraded host keeps its graph driver. Images are "
         "in `/var/lib/containerd`, which is not below docker's `data-root`.",
-        "`d check` looks at the room on the file system that images are really written to.",
+        "`d check` checks the free space of the file system that images are really written to.",
         "give `/var/lib/containerd` room, or move it: `root` in /etc/containerd/config.toml",
     ),
     Difference(
         "29.0",
-        "The API's minimum is 1.44, and 1.40 again since 29.3: old tools that speak to the socket fail.",
-        "It speaks through the client, and d-map asks without a version: both work.",
+        "The API's minimum is 1.44, and 1.40 again since 29.3: old tools that use the socket directly fail.",
+        "It uses the client, and d-map asks without a version: both work.",
         '`"min-api-version": "1.24"` in daemon.json, if another tool needs it',
     ),
     Difference(
@@ -63,7 +63,7 @@ DOCKER = (
     ),
     Difference(
         "29.0",
-        "By default each build attests its provenance, which holds times: the same source has another id each time.",
+        "By default each build attests its provenance, which contains timestamps: equal sources get different ids.",
         "It asks for no attestations, unless `build_params` do, and compares content.",
     ),
     Difference(
@@ -76,7 +76,7 @@ DOCKER = (
         "29.0",
         "`userns-remap` puts docker back on graph drivers. With `containerd-snapshotter: true` in daemon.json it does "
         "not start at all.",
-        "`d userns enable` says so before it changes or restarts anything.",
+        "`d userns enable` reports this before it changes or restarts anything.",
         "take `containerd-snapshotter` out of daemon.json before you map users",
     ),
     Difference(
@@ -97,7 +97,7 @@ PODMAN = (
         "5.0",
         "pasta connects rootless containers instead of slirp4netns; CNI networks are off; cgroup v1 warns; crun is the "
         "usual runtime.",
-        "It knows the words of pasta for a taken port, and the mount points that crun makes.",
+        "It knows the words of pasta for a port in use, and the mount points that crun creates.",
         "install `passt`; with CNI networks: `podman system reset`, or stay with 4.x",
     ),
     Difference(
@@ -109,7 +109,7 @@ PODMAN = (
     ),
     Difference(
         "6.0",
-        "Gone: BoltDB, cgroup v1, iptables, CNI, slirp4netns. Networks are isolated from each other. netavark 2 and "
+        "Removed: BoltDB, cgroup v1, iptables, CNI, slirp4netns. Networks are isolated from each other. netavark 2 and "
         "nftables are needed.",
         "It lists containers in a way that 4.3 to 6.0 understand.",
         "install `nftables` and `passt`; boot with cgroup v2",
@@ -117,12 +117,12 @@ PODMAN = (
     Difference(
         "6.0",
         "`default_host_ips` in containers.conf says on which addresses a port without an address is published.",
-        "It takes such a port for one on all addresses, which is the safe side.",
+        "It treats such a port as published on all addresses, which is safe.",
         "name the address in `ports`",
     ),
     Difference(
         "6.0",
-        "Ids of images are announced to be no sha256 in a later release.",
+        "A later release is announced to use image ids other than sha256.",
         "It reads ids of any length.",
     ),
 )
@@ -136,15 +136,15 @@ HOST = (
     ),
     Difference(
         "Ubuntu 24.04",
-        "AppArmor keeps users from making user namespaces. podman's package has a profile that lets it.",
+        "AppArmor forbids users to create user namespaces. podman's package has a profile that permits it.",
         "It enters the namespace through `podman unshare`, which the profile allows.",
-        "use Ubuntu's own podman; one in another place needs a profile of its own",
+        "use Ubuntu's podman; one in another path needs its own profile",
     ),
     Difference(
         "an engine that hangs",
-        "Docker was seen to wait for itself: lists were answered, builds and starts were not.",
-        "Without a word for a quarter of a minute it asks the engine, says after half a minute what it waits for, and "
-        "ends after a minute with exit code 3. If production has begun to change, it waits instead.",
+        "Docker was seen to deadlock: lists were answered, builds and starts were not.",
+        "After 15 s without output it asks the engine, after 30 s it reports what it waits for, and after 60 s it ends "
+        "with exit code 3. If production has begun to change, it waits instead.",
         "`systemctl restart docker`",
     ),
 )

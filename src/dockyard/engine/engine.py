@@ -268,7 +268,7 @@ class Engine:
         ended = end_shim(self.dialect.shim, found[1])
         for name in (one.name for one in there if ended):
             pids = ", ".join(map(str, ended))
-            warn(f"{name}: ended the shim that a killed engine left (process {pids}), and starts it again")
+            warn(f"{name}: ended the shim that a killed engine left (process {pids}); starting again")
         return bool(ended)
 
     def _remove_leftover_state(self, done: process.Done) -> bool:
@@ -283,7 +283,7 @@ class Engine:
         end_shim(self.dialect.shim, found[2])
         removed = remove_task_state(found[1], found[2])
         if removed:
-            warn(f"{there[0].name}: removed the state that a killed engine left in {found[1]}, and starts it again")
+            warn(f"{there[0].name}: removed the state that a killed engine left in {found[1]}; starting again")
         return removed
 
     def _wait_until_gone(self, container: str) -> None:
@@ -516,23 +516,23 @@ def _service_command(verb: str, service: str) -> str:
 def _reserved_for_nobody(engine: str) -> str:
     restart = _service_command("restart", engine)
     return (
-        f"{engine} itself has it reserved, and no container that is up publishes it: after {engine} was killed, that "
-        f"can be for one that is gone. `{restart}` lets it go; what is up may stop meanwhile"
+        f"{engine} still has it reserved, but no running container publishes it: after {engine} was killed, this can "
+        f"be for a removed container. `{restart}` frees it; running containers may stop during the restart"
     )
 
 
 def _does_not_answer(engine: Engine, reason: str) -> EngineUnreachableError:
     if "permission denied" in reason:
-        hint = "only root and members of its group may use it: try with `sudo`"
+        hint = "only root and members of its group may use it: use `sudo`"
     else:
         start = _service_command("start", engine.dialect.name)
-        hint = f"if it is not running, `{start}`; `{engine.program} info` tells more"
+        hint = f"check it with `{engine.program} info`; if it is not running, start it: `{start}`"
     return EngineUnreachableError(f"{engine.dialect.name} does not answer{reason}", hint)
 
 
 def _cannot_start(program: str, error: OSError) -> EngineUnreachableError:
     return EngineUnreachableError(
-        f"{program}: {error.strerror}", hint="install docker or podman, or name it in DOCKER_EXEC"
+        f"{program}: {error.strerror}", hint="install docker or podman, or name its program in DOCKER_EXEC"
     )
 
 
@@ -550,7 +550,7 @@ def find_engine(wanted: str | None) -> Engine:
         if path:
             return Engine(name, dialect_of(os.path.realpath(path), _script(Path(path))))
     if wanted and "/" in wanted:
-        raise UsageError(f"{wanted}: no such program", hint="DOCKER_EXEC or `engine` in the host file names it")
+        raise UsageError(f"{wanted}: no such program", hint="set another in DOCKER_EXEC or `engine` in the host file")
     raise EngineUnreachableError(
         f"{wanted or 'docker or podman'}: not installed", hint="install it, or name another in DOCKER_EXEC"
     )

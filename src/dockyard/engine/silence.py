@@ -69,7 +69,7 @@ class Watchdog:
         raise EngineSilentError(self._message(seconds + LAST_PROBE_SECONDS), hint=self._dialect.when_stuck)
 
     def _message(self, seconds: float) -> str:
-        return f"{self._dialect.name} does not answer: `{self._what}` has had no answer for {seconds:g} s"
+        return f"{self._dialect.name} does not answer: `{self._what}` has not been answered for {seconds:g} s"
 
     def _works(self, pid: int, seconds: float) -> bool:
         """Return whether the engine answers within some seconds, or its client does the work meanwhile."""

@@ -105,6 +105,8 @@ def _open_slot(engine: str, number: int, stack: ExitStack) -> int:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         slot = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DockyardError(f"{error.filename}: {error.strerror}", hint="locks are kept there") from None
+        raise DockyardError(
+            f"{error.filename}: {error.strerror}", hint="dockyard stores locks there; check its permissions"
+        ) from None
     stack.callback(os.close, slot)
     return slot

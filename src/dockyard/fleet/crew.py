@@ -177,7 +177,7 @@ class _Worker:
 
     def done(self) -> Done:
         """Return how it is doing, or how it ended."""
-        answer = self.answer or {"result": FAILED, "reason": "ended without a word"}
+        answer = self.answer or {"result": FAILED, "reason": "ended without a result"}
         text = b"".join(self.written)[-KEPT:].decode("utf-8", "replace")
         return Done(self.name, took=time.monotonic() - self.began, output=text, **answer)
 
@@ -193,7 +193,7 @@ class _Worker:
         if not self.answer or self.is_parked:
             self.answer = {"result": FAILED, "reason": _how(os.waitstatus_to_exitcode(status))}
         if self.timed_out and self.answer["result"] != OK:
-            self.answer = {**self.answer, "result": TIMEOUT, "reason": f"not done within {self.timeout:g} s"}
+            self.answer = {**self.answer, "result": TIMEOUT, "reason": f"timed out after {self.timeout:g} s"}
         return self.done()
 
 

@@ -102,7 +102,7 @@ def _in_order(
     for group in groups:
         wanting = {name: sorted(depends.get(name, frozenset()) & failed) for name in group}
         left_out = [
-            Done(name, SKIPPED, f"built from {', '.join(bases)}, which failed")
+            Done(name, SKIPPED, f"it is built from {', '.join(bases)}, which failed")
             for name, bases in wanting.items()
             if bases
         ]
@@ -138,7 +138,7 @@ def upgrade_all(
     failed = False
     for wave, members in _switch_order(settings, names):
         if failed and all_or_nothing:
-            finished += [_skipped(watcher, name, "another switch failed") for name in members]
+            finished += [_skipped(watcher, name, "the switch of another service failed") for name in members]
             _undo_updates(yard, wanted, (names[name] for name in members))
             continue
         missing = _failed_before(settings, wave, finished)
@@ -279,7 +279,7 @@ def _wait_for_others(pending: Replacement, report: Report, link: Link) -> None:
         if not final:
             pending.undo()
     if not final:
-        raise TakenBackError("taken back, as another switch failed")
+        raise TakenBackError("rolled back, as the switch of another service failed")
 
 
 def _take_back(yard: "Yard", finished: list[Done]) -> None:
@@ -293,5 +293,5 @@ def _take_back(yard: "Yard", finished: list[Done]) -> None:
                 finished[number] = done._replace(**failure(error))
                 continue
             history.record(done.name, "promote", "undone", image=str(done.data["image"]))
-            reason = "its tags were taken back, as a switch failed"
+            reason = "its tags were rolled back, as the switch of another service failed"
             finished[number] = done._replace(result=FAILED, reason=reason)

@@ -76,7 +76,8 @@ def _deliver(find: Find, settings: Settings, now: float, is_covered: Covers, sen
         return notify_of_changes(find, sending or _sender(settings), now, is_covered)
     except OSError as error:
         raise DockyardError(
-            f"{error.filename}: {error.strerror}", hint="which problems were reported is stored there"
+            f"{error.filename}: {error.strerror}",
+            hint="dockyard stores the reported problems there; check its permissions",
         ) from None
 
 

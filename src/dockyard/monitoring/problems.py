@@ -187,7 +187,7 @@ def _of_service(service: ServiceFacts, now: float) -> Iterator[Problem]:
     days = (now - service.image_created) / DAY
     if service.max_age and service.image_created > OLDEST_DATE and days > service.max_age:
         text = f"its image is {days:.0f} days old, more than `max_age: {service.max_age}`"
-        hint = f"`d upgrade {service.name} --force` builds it again, tests it and switches to it"
+        hint = f"rebuild, test and switch with `d upgrade {service.name} --force`"
         yield Problem(f"age:{service.name}", service.name, text, WARNING, running=service.running, hint=hint)
 
 
@@ -200,7 +200,11 @@ def _trouble(service: ServiceFacts, now: float) -> str:
     if service.health == "unhealthy":
         return "is unhealthy"
     waited = now - service.started
-    return f"is not healthy after {waited:.0f} s" if service.health == "starting" and waited > service.patience else ""
+    return (
+        f"did not become healthy within {waited:.0f} s"
+        if service.health == "starting" and waited > service.patience
+        else ""
+    )
 
 
 def _of_update(update: UpdateFacts, running: str) -> Problem:
@@ -240,7 +244,7 @@ def _of_file_system(found: FileSystem, limit: int, known: Collection[str]) -> It
     if found.used < limit - (HYSTERESIS if key in known else 0):
         return
     text = f"{found.used:.0f} % of the file system of {found.purpose} are used, {readable_size(found.free)} are free"
-    hint = "`d clean` removes images that nothing uses; `max_disk_use` in the host file is the limit"
+    hint = "remove unused images with `d clean`; the limit is `max_disk_use` in the host file"
     yield Problem(key, found.path, text, FAILURE if found.used >= FULL else WARNING, hint=hint)
 
 
@@ -254,7 +258,7 @@ def _of_unit(unit: UnitFacts, now: float) -> Iterator[Problem]:
 def _unit_trouble(unit: UnitFacts, now: float) -> str:
     if not unit.is_active:
         last = f"; its last run was {_clock(unit.triggered)}" if unit.triggered else ""
-        return f"is enabled and does not run{last}"
+        return f"is enabled but does not run{last}"
     if unit.is_running and unit.triggered and now - unit.triggered > STUCK_SECONDS:
         return f"the run of {_clock(unit.triggered)} has not ended"
     if unit.result not in {"success", "exit-code"} or unit.exit_code >= NO_PROGRAM:

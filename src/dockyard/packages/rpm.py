@@ -131,7 +131,7 @@ def read_ndb(read: Callable[[int, int], bytes]) -> list[Package]:
 def _read_ndb_blob(read: Callable[[int, int], bytes], place: int, number: int) -> bytes:
     head = read(_NDB_SLOT_BYTES, place)
     if len(head) < _NDB_SLOT_BYTES or head[:4] != _NDB_BLOB or struct.unpack_from("<I", head, 4)[0] != number:
-        raise DamagedError("the header of a package is not where it should be")
+        raise DamagedError("the header of a package is in the wrong place")
     size = struct.unpack_from("<I", head, 12)[0]
     if size > MAX_HEADER_BYTES:
         raise DamagedError("the header of a package is too large")

@@ -102,7 +102,7 @@ def with_owner(files: AccountFiles, user: str) -> AccountFiles:
     Raises UsageError, DockyardError.
     """
     if not NAME.fullmatch(user):
-        raise UsageError(f"`{user}` is no name for a user", hint="lower-case letters, digits, `_` and `-`")
+        raise UsageError(f"`{user}` is not a valid user name", hint="use lower-case letters, digits, `_` and `-`")
     users, groups = users_in(files.passwd), groups_in(files.group)
     own = next((account for account in users if account.name == user), None)
     group = next((account for account in groups if account.name == user), None)
@@ -119,7 +119,7 @@ def with_owner(files: AccountFiles, user: str) -> AccountFiles:
 def _free_system_id(taken: set[int | None]) -> int:
     free = next((number for number in _SYSTEM_IDS if number not in taken), None)
     if free is None:
-        raise DockyardError("no system id is free", hint="make the user by hand, with `useradd`, and name it by --user")
+        raise DockyardError("no system user id is free", hint="create the user with `useradd`, and name it with --user")
     return free
 
 
@@ -142,8 +142,8 @@ def with_ranges(files: AccountFiles, user: str, start: int | None) -> AccountFil
     for there, file in ((uids, "subuid"), (gids, "subgid")):
         if there and there.start != wanted:
             raise UsageError(
-                f"{file} gives `{user}` the ids from {there.start} on already, not from {wanted}",
-                hint=f"`--start {there.start}`, or another `--user`",
+                f"{file} already gives `{user}` the ids from {there.start} on, not from {wanted}",
+                hint=f"use `--start {there.start}` or another `--user`",
             )
     if uids and gids:
         return files
@@ -165,19 +165,21 @@ def free_start(files: AccountFiles) -> int:
     for start in range(FIRST_START, LAST_ID - SIZE, SIZE):
         if not next(in_the_way(files, Subordinate("", start, SIZE)), ""):
             return start
-    raise DockyardError(f"no {SIZE} ids are free", hint="see /etc/subuid and /etc/subgid, or choose with --start")
+    raise DockyardError(
+        f"no range of {SIZE} ids is free", hint="check /etc/subuid and /etc/subgid, or choose one with --start"
+    )
 
 
 def _checked_start(files: AccountFiles, user: str, start: int) -> int:
     if not SIZE <= start <= LAST_ID - SIZE:
         raise UsageError(
             f"a range cannot start at {start}",
-            hint=f"from {SIZE}, past the host's own ids, to {LAST_ID - SIZE}; {free_start(files)} is free",
+            hint=f"use one from {SIZE}, above the host's ids, to {LAST_ID - SIZE}; {free_start(files)} is free",
         )
     if obstacle := next(in_the_way(files, Subordinate(user, start, SIZE)), ""):
         raise UsageError(
             f"the ids from {start} to {start + SIZE - 1} are not free: {obstacle}",
-            hint=f"`--start {free_start(files)}`, say",
+            hint=f"use `--start {free_start(files)}`",
         )
     return start
 

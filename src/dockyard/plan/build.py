@@ -127,11 +127,11 @@ def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: Image |
     """
     latest, live, previous = (images.get(name.tagged(tag)) for tag in (LATEST, LIVE, PREVIOUS))
     if not latest:
-        raise NoSuchNameError(f"no image {name.tagged(LATEST)}", hint="build it first, with d-build")
+        raise NoSuchNameError(f"image {name.tagged(LATEST)} does not exist", hint="build it first with d-build")
     if tested and not latest.equals(tested):
         raise DockyardError(
             f"{name.tagged(LATEST)} is {latest.id[:12]}, but {tested.id[:12]} was tested: not promoted",
-            hint="another build came in between; build and test again",
+            hint="another build ran in the meantime; build and test again",
         )
     if live and live.equals(latest):
         return Promotion((), live.id, previous.id if previous else "")
@@ -146,7 +146,10 @@ def plan_rollback(name: ImageName, images: Mapping[str, Image], wanted: Image | 
     """
     live, previous = images.get(name.tagged(LIVE)), wanted or images.get(name.tagged(PREVIOUS))
     if not previous:
-        raise NoSuchNameError(f"no image {name.tagged(PREVIOUS)}", hint="nothing was promoted over another image yet")
+        raise NoSuchNameError(
+            f"image {name.tagged(PREVIOUS)} does not exist",
+            hint="there is no previous image until a second one is promoted",
+        )
     swap = _retaining_commands(name, live) if live else ()
     return Promotion((_tag(previous.id, name.tagged(LIVE)), *swap), previous.id, live.id if live else "")
 

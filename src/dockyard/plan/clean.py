@@ -12,7 +12,7 @@ class Item(NamedTuple):
     what: str
     name: str
     id: str
-    result: str = "would go"
+    result: str = "would be removed"
 
 
 class CleanPlan(NamedTuple):

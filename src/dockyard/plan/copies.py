@@ -22,8 +22,8 @@ def choose_copy(step: Copy, there: PathFact, fact: CopyFact | None, settings: Se
         raise _problem(where, f"`{step.source}` is neither a directory nor a file: it cannot be copied")
     if step.extent is CopyExtent.DIRECTORIES:
         if there.kind != "directory":
-            raise _problem(where, f"`{step.source}` is a file, and a directory is asked for")
-        return ChosenCopy(step._replace(method=CopyMethod.COPY), "directories alone")
+            raise _problem(where, f"`{step.source}` is a file, but a directory is expected")
+        return ChosenCopy(step._replace(method=CopyMethod.COPY), "only for directories")
     if there.kind == "file":
         step = step._replace(extent=CopyExtent.TREE)  # it has no part that would be left out
     method, reason = _method(step, there, fact or CopyFact(), settings)
@@ -36,19 +36,23 @@ def _method(step: Copy, there: PathFact, fact: CopyFact, settings: Settings) -> 
     if asked == "auto":
         if fact.reflink:
             return CopyMethod.REFLINK, "the file system shares blocks"
-        return (CopyMethod.COPY, f"no overlay: {refused}") if refused else (CopyMethod.OVERLAY, "no reflinks here")
+        return (
+            (CopyMethod.COPY, f"no overlay: {refused}")
+            if refused
+            else (CopyMethod.OVERLAY, "reflinks are not available here")
+        )
     if asked == "reflink" and not fact.reflink:
         raise _refused(settings, step, "its file system has no reflinks to the test area")
     if asked == "overlay" and there.kind == "directory" and refused:
         raise _refused(settings, step, refused)
     if asked == "overlay" and there.kind == "file":
         return CopyMethod.COPY, "it is a file"
-    return CopyMethod(asked), "as test_copy says"
+    return CopyMethod(asked), "set by test_copy"
 
 
 def _refused(settings: Settings, step: Copy, reason: str) -> SettingsError:
     source = settings.value(TEST_COPY).source
-    message = f"`test_copy: {settings[TEST_COPY]}` cannot be done for `{step.source}`: {reason}"
+    message = f"`test_copy: {settings[TEST_COPY]}` is not possible for `{step.source}`: {reason}"
     return _problem(source, message, "use `test_copy: auto`, which takes the best method available")
 
 

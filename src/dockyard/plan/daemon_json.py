@@ -37,7 +37,7 @@ def setting_in(text: str | None, path: str) -> str:
     """Return whose ids the engine is told to map to; empty where it maps none. Raises DockyardError."""
     value = settings_in(text, path).get(KEY, "")
     if not isinstance(value, str):
-        raise DockyardError(f"{path}: {KEY} is not a text", hint=f'such as "{KEY}": "dockremap"')
+        raise DockyardError(f"{path}: {KEY} is not a text", hint=f'write it as "{KEY}": "dockremap"')
     return value
 
 
@@ -99,7 +99,7 @@ def _members(text: str, path: str) -> list[Member]:
     except (ValueError, RecursionError) as error:
         where, reason = path, str(error)
     raise DockyardError(
-        f"{where}: not what the engine reads: {reason}", hint="fix the file; the engine would not start with it"
+        f"{where}: the engine cannot read it: {reason}", hint="fix the file; the engine does not start with it"
     )
 
 
@@ -110,9 +110,9 @@ def _parsed(text: str) -> list[Member]:
     begin = _skip(text, len(_MARK) if text.startswith(_MARK) else 0)
     content, end = decoder.raw_decode(text, begin)
     if not isinstance(content, dict):
-        raise json.JSONDecodeError("no object", text, begin)
+        raise json.JSONDecodeError("not an object", text, begin)
     if _skip(text, end) != len(text):
-        raise json.JSONDecodeError("something follows the settings", text, _skip(text, end))
+        raise json.JSONDecodeError("there is text after the settings", text, _skip(text, end))
     return _walk(text, begin, decoder)
 
 
@@ -139,4 +139,4 @@ def _skip(text: str, position: int) -> int:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -59,13 +59,13 @@ class Conflict(NamedTuple):
 FOR_EVERYBODY = re.compile(r"/dev/(null|zero|full|random|urandom|fuse|kvm|net/tun|dri/renderD\d+)")
 
 HINTS = {
-    Kind.NAME: "`name_prefix` tells instances apart",
-    Kind.ADDRESS: "`test_ip` or `test_subnet` gives tests another",
-    Kind.PORT: "`test_ports` gives tests others; `port_offset: auto` has the engine pick free ones",
-    Kind.PATH: "`mount_rw` and the copying mounts give tests their own; `mount_persistent` shares on purpose",
-    Kind.VOLUME: "`test_extra_docker` gives tests other flags",
-    Kind.DEVICE: "`test_mount_devices: []` does without",
-    Kind.CONTAINER: "`test_network` or `test_extra_docker` gives tests another",
+    Kind.NAME: "give each instance another `name_prefix`",
+    Kind.ADDRESS: "give tests another with `test_ip` or `test_subnet`",
+    Kind.PORT: "give tests others with `test_ports`, or free ones with `port_offset: auto`",
+    Kind.PATH: "give tests their own with `mount_rw` or a copying mount; `mount_persistent` shares it on purpose",
+    Kind.VOLUME: "give tests other flags with `test_extra_docker`",
+    Kind.DEVICE: "do without in tests: `test_mount_devices: []`",
+    Kind.CONTAINER: "give tests another with `test_network` or `test_extra_docker`",
 }
 """What to do about something that is shared."""
 
@@ -145,10 +145,10 @@ def unprovable(argv: Sequence[str]) -> Iterator[str]:
     )
     yield from (f"it has the capability {name}" for name in dict.fromkeys(added) if name in _REACHES_EVERYTHING)
     if is_set(argv, "use-api-socket"):
-        yield "it can tell the engine what to do, through `--use-api-socket`"
+        yield "it can control the engine through `--use-api-socket`"
     for claim in claims_of(argv):
         if claim.kind is Kind.PATH and re.search(r"/(docker|podman|containerd)\.sock$", claim.value):
-            yield f"it can tell the engine what to do, through `{claim.value}`"
+            yield f"it can control the engine through `{claim.value}`"
 
 
 def conflicts(

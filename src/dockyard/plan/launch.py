@@ -188,7 +188,7 @@ def _free_for_services(name: str) -> str:
     if name.endswith(SUFFIXES):
         ends = ", ".join(f"`{suffix}`" for suffix in SUFFIXES)
         raise DockyardError(
-            f"`{name}`: no service's container is called so", hint=f"{ends} are for upgrades: set `name`"
+            f"`{name}`: the name is reserved", hint=f"{ends} are reserved for upgrades: set another `name`"
         )
     return name
 
@@ -331,8 +331,8 @@ def _refuse_restarts(mounts: MountPart, argv: tuple[str, ...]) -> None:
     """Raise DockyardError where the engine would start an instance again, and follow links that it left meanwhile."""
     for inner, outer in nested(mounts.binds):
         if set(flag_values(argv, "restart")) - {"no"}:
-            message = f"the engine may not start a test instance again: links in `{outer}` could lead `{inner}` astray"
-            raise DockyardError(message, hint="leave out the restart policy, or do not mount one of the two")
+            message = f"the engine must not restart a test instance: a symlink in `{outer}` could redirect `{inner}`"
+            raise DockyardError(message, hint="remove the restart policy, or one of the two mounts")
 
 
 def _notes(parts: tuple[Part, ...], mounts: MountPart) -> tuple[str, ...]:
@@ -345,7 +345,8 @@ def _image(settings: Settings, facts: Facts) -> tuple[str, Image]:
         if reference in facts.images:
             return reference, facts.images[reference]
     raise NoSuchNameError(
-        f"no image {', '.join(candidates)}", hint="build it with d-build, or name another with --image"
+        f"image not found: {', '.join(candidates)}",
+        hint="build it with d-build, or name another image with --image",
     )
 
 
@@ -355,16 +356,17 @@ def _clear_name(service: str, settings: Settings, there: Container | None, optio
         return
     if there.is_up:
         raise DockyardError(
-            f"container `{there.name}` is up", hint=f"`d down {there.name}` stops it, `d restart` replaces it"
+            f"container `{there.name}` is up",
+            hint=f"stop it with `d down {there.name}`, or replace it with `d restart`",
         )
     if options.fail_on_exists:
         raise DockyardError(
-            f"container `{there.name}` exists, {there.status}", hint="leave out --fail-on-exists to replace it"
+            f"container `{there.name}` exists, {there.status}", hint="remove --fail-on-exists to replace it"
         )
     if not may_replace(there, service, settings.mode):
         whose = f"service `{there.service}`, {there.mode}" if there.service else "no service"
         raise DockyardError(
-            f"container `{there.name}` belongs to {whose}", hint="set another `name`, or stop using the other one"
+            f"container `{there.name}` belongs to {whose}", hint="set another `name`, or rename the other container"
         )
     yield Command(("rm", there.id))
 
@@ -453,7 +455,9 @@ def _log(log: LogDriver | None, dialect: Dialect, name: str) -> tuple[str, ...]:
         return ()
     if log.name not in dialect.logs:
         if log.name in {"none", "syslog", "json", "journald", "passthrough"}:
-            raise DockyardError(f"{dialect.name} has no log driver `{log.name}`", hint="`log: journald` is its nearest")
+            raise DockyardError(
+                f"{dialect.name} has no log driver `{log.name}`", hint="use `log: journald`, the closest one"
+            )
         return ("--log-driver", log.name)
     argv = tuple(word.replace("{name}", name) for word in dialect.logs[log.name])
     return (*argv, "--log-opt", f"syslog-address={log.address}") if log.address else argv

@@ -65,16 +65,18 @@ def _named(
         name = MAPPED + account.name
         kind = "group" if account.uid is None else "user"
         if not _fits(account, uids, gids):
-            notes.append(f"{service}: {kind} `{account.name}` has an id past {min(uids.size, gids.size) - 1}: no name")
+            notes.append(
+                f"{service}: {kind} `{account.name}` gets no name: its id is above {min(uids.size, gids.size) - 1}"
+            )
             continue
         outside = _outside(name, account, uids, gids)
         there = by_name.get(name)
         if there and _id(there) == _id(outside):
             continue
         if not NAME.fullmatch(name):
-            notes.append(f"{service}: {kind} `{account.name}` gets no name: the host cannot have `{name}`")
+            notes.append(f"{service}: {kind} `{account.name}` gets no name: `{name}` is not allowed on the host")
         elif there:
-            notes.append(f"{service}: {kind} `{account.name}` gets no name: `{name}` is {_id(there)} already")
+            notes.append(f"{service}: {kind} `{account.name}` gets no name: `{name}` already has id {_id(there)}")
         elif _id(outside) in by_id:
             notes.append(f"{service}: {kind} `{account.name}` gets no name: {_id(outside)} is `{by_id[_id(outside)]}`")
         else:

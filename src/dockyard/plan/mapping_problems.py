@@ -56,7 +56,7 @@ def _of_ranges(file: str, text: str, owner: str, files: AccountFiles) -> Iterato
     if not own:
         yield f"{file} has no range of `{owner}`"
     elif size < SIZE:
-        yield f"{file} gives `{owner}` {size} ids: none for those from {size} on, such as nobody"
+        yield f"{file} gives `{owner}` {size} ids: none for ids from {size} on, such as `nobody`"
     for number, entry in enumerate(own):
         yield from in_the_way(files, entry)
         if any(entry.overlaps(other) for other in own[:number]):

@@ -58,7 +58,7 @@ class Rule(NamedTuple):
 RULES = (
     Rule(MOUNT_RO, read_only=True, read_only_in_test=True, from_volumes=True),
     Rule(MOUNT_RW, twin=True),
-    Rule(MOUNT_PERSISTENT, warning="is production's own directory, and this instance can write to it"),
+    Rule(MOUNT_PERSISTENT, warning="is production's directory, and this instance can write to it"),
     Rule(MOUNT_PERSISTENT_TEST_RO, read_only_in_test=True),
     Rule(MOUNT_PERSISTENT_TEST_COPY, twin=True, copy=CopyExtent.FILES),
     Rule(MOUNT_PERSISTENT_TEST_COPY_TREE, twin=True, copy=CopyExtent.DIRECTORIES),
@@ -265,7 +265,7 @@ class _Mounting:
         for source, target in expanded:
             if target in self._binds:
                 message = f"`{target}` is the target of both `{self._binds[target].source}` and `{source}`"
-                raise _problem(mount.where, message, "give each mount a target of its own")
+                raise _problem(mount.where, message, "give each mount a different target")
             self._refuse_reserved(source, mount.where)
             self._refuse_planted_link(source, mount)
             self._binds[target] = self._bind(rule, source, target, mount)
@@ -279,7 +279,9 @@ class _Mounting:
         is_made = is_within(source, self._places.own) or self._is_volume_or_above(source)
         if not there and not is_made:
             raise _problem(
-                mount.where, f"mount source `{source}` does not exist", "relative sources are made, absolute ones never"
+                mount.where,
+                f"mount source `{source}` does not exist",
+                "create it; only relative sources are created automatically",
             )
         if not there and source not in self._volumes:
             self._make_directory(source, self._first_trusted(source))
@@ -298,11 +300,13 @@ class _Mounting:
                 self._shared.append(source)
                 self._notes.append(f"{mount.where}: `{source}` {rule.warning}")
             elif there.kind == "other":
-                self._notes.append(f"{mount.where}: `{source}` is no file: this instance reaches whoever listens there")
+                self._notes.append(
+                    f"{mount.where}: `{source}` is not a file: this instance can reach the process that listens there"
+                )
             self._note_access(source, source, mount, writes=not rule.read_only_in_test)
             return Bind(source, target, rule.read_only_in_test)
         if not there and not from_volumes and (rule.copy or not has_twin):
-            self._notes.append(f"{mount.where}: `{source}` does not exist: an empty directory stands in")
+            self._notes.append(f"{mount.where}: `{source}` does not exist: an empty directory is mounted instead")
         if source not in self._volumes:
             self._make_twin(twin, there)
         self._note_access(source, twin, mount, writes=not rule.read_only_in_test)
@@ -332,7 +336,7 @@ class _Mounting:
     def _copy(self, extent: CopyExtent, source: str, twin: str, there: PathFact, mount: Mount) -> None:
         earlier = self._copies.get(twin)
         if earlier and earlier.step.extent is not extent:
-            hint = "one kind of copy for one directory"
+            hint = "use only one kind of copy for a directory"
             raise _problem(mount.where, f"`{source}` is copied in two ways", hint)
         layers = self._places.layers(len(self._copies))
         step = Copy(source, twin, self._places.area, extent, CopyMethod.COPY, layers)
@@ -367,7 +371,7 @@ class _Mounting:
     def _refuse_reserved(self, source: str, where: str) -> None:
         """Raise SettingsError for a source whose twin would not be its own."""
         if self._places.is_reserved(source):
-            raise _problem(where, f"`{source}` is a name that test areas need for themselves", "choose another")
+            raise _problem(where, f"`{source}` is reserved for test areas", "choose another name")
 
     def _first_trusted(self, source: str) -> str:
         """Return the directory from which on a container may have planted links on the way to a source; else empty."""
@@ -380,7 +384,7 @@ class _Mounting:
         there, root = self._facts.paths.get(source), self._facts.paths.get(trusted)
         if there and root and not is_within(there.real, root.real):
             message = f"`{source}` leads out of `{trusted}`, to `{there.real}`: containers can plant links there"
-            raise _problem(mount.where, message, f"name `{there.real}` itself, if the link is yours")
+            raise _problem(mount.where, message, f"if the link is yours, name `{there.real}` instead")
 
 
 def _first_directory(source: str, places: Places) -> str:

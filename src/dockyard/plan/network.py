@@ -56,7 +56,7 @@ def network_part(settings: Settings, facts: Facts, names: tuple[str, ...]) -> Pa
     name = network_name(settings)
     if can_pin(settings, facts.dialect.bridge_pins_addresses) and not facts.network:
         raise DockyardError(
-            f"no network `{name}` (from {settings.value(NETWORK).source})",
+            f"network `{name}` does not exist (from {settings.value(NETWORK).source})",
             hint=f"{facts.dialect.name} network create {name}",
         )
     address = _address(settings, facts, names)
@@ -94,7 +94,7 @@ def _pinned(settings: Settings, network: Network | None, found: str, *, literal:
     address = _in_subnet(found, subnet.value)
     is_shared = subnet.spelling and not subnet.for_this_mode
     if settings.mode.isolated and not ip.for_this_mode and (is_shared or address == found):
-        return Part(notes=(f"ip: {address} is production's own: the engine picks",))
+        return Part(notes=(f"ip: {address} is production's: the engine picks",))
     if network and network.subnets and not any(_contains(subnet, address) for subnet in network.subnets):
         reason = f"{address} is not in network `{network.name}` ({', '.join(network.subnets)})"
         if literal:

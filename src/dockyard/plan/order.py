@@ -39,7 +39,9 @@ def generations(depends: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
         sorter.prepare()
     except CycleError as error:
         way = " → ".join(reversed(error.args[1]))
-        raise DockyardError(f"services are built from each other: {way}", hint="change a FROM of one of them") from None
+        raise DockyardError(
+            f"services are built from each other in a circle: {way}", hint="change a FROM in one of them"
+        ) from None
     found: list[tuple[str, ...]] = []
     while sorter.is_active():
         ready = tuple(sorted(sorter.get_ready()))

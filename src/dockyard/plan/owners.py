@@ -69,8 +69,8 @@ def user_inside(user: str, facts: Facts) -> Owner | None:
         return None
     gid = int(group) if group.isdigit() else facts.accounts.groups.get(group, known.gid) if group else known.gid
     if max(known.uid, gid) > _LAST_ID:
-        message = f"user `{user}`: {max(known.uid, gid)} is no id that a user can have"
-        raise DockyardError(message, hint=f"up to {_LAST_ID}")
+        message = f"user `{user}`: {max(known.uid, gid)} is not a valid user id"
+        raise DockyardError(message, hint=f"use one up to {_LAST_ID}")
     return known._replace(gid=gid, groups=() if group else known.groups)
 
 
@@ -145,13 +145,13 @@ class Owners:
 def _unknown(kind: str, name: str, known: Mapping[str, object], where: str, *, inside: bool) -> SettingsError:
     file = "passwd" if kind == "user" else "group"
     place = f"in files/etc/{file}, nor in the image" if inside else "on this host"
-    also = "" if inside else f"`{kind}/{name}` means one of the service's own"
+    also = "" if inside else f"use `{kind}/{name}` for a {kind} of the service's image"
     names = [other for other in known if not other.isdigit()]
     return _problem(where, f"no {kind} `{name}` {place}", did_you_mean(name, names) or also)
 
 
 def _unmapped(what: str, name: str, where: str) -> SettingsError:
-    return _problem(where, f"`{name}`: {what} is none that the engine maps", "see `d userns status`")
+    return _problem(where, f"`{name}`: the engine does not map this {what}", "see `d userns status`")
 
 
 def _problem(where: str, message: str, hint: str = "") -> SettingsError:

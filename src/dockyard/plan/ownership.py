@@ -46,7 +46,7 @@ class Finding(NamedTuple):
     def of_others(self) -> "Finding":
         """Return the finding for a path that is not the service's own: others may need its owner as it is."""
         whose = f"run as its owner (`user: {self.owner}`), or " if self.owner else ""
-        return self.without_fix(f"{whose}mount a directory below the service's own data: others may use this one")
+        return self.without_fix(f"{whose}mount a directory below the service's data: other services may use this one")
 
     def without_fix(self, instead: str) -> "Finding":
         """Return the finding without a command, and what to do instead."""
@@ -91,7 +91,7 @@ def findings(accesses: Iterable[Access], process: Process) -> tuple[Finding, ...
 def _finding(access: Access, process: Process) -> Finding | None:
     fact = access.fact
     if fact.closed and process.ids.uids:
-        message = f"`{access.path}` cannot be reached: `{fact.closed}` lets nobody pass that the engine maps users to"
+        message = f"`{access.path}` cannot be reached: mapped users cannot pass `{fact.closed}`"
         return Finding(access.where, message, f"chmod o+x {shlex.quote(fact.closed)}")
     needed = _READ | (_WRITE if access.writes else 0) | (_SEARCH if fact.kind == "directory" else 0)
     if _may_override(fact, process) or any(bits & needed == needed for bits in _permissions(fact, process)):

@@ -36,10 +36,12 @@ def _shared(flags: Sequence[str]) -> Iterator[str]:
     """Yield what two containers at once would get into each other's way with."""
     for claim in claims_of(flags):
         if claim.kind in {Kind.PATH, Kind.VOLUME} and claim.writable:
-            yield f"two at once would write to `{claim.value}`"
+            yield f"the old and the new container would both write to `{claim.value}`"
         elif claim.kind is Kind.CONTAINER or _is_exclusive(claim):
-            yield f"two at once would use the {claim.kind.value} `{claim.value}`"
-    yield from (f"two at once would have what `--{flag}` gives" for flag in _OF_THE_HOST if _has(flags, flag))
+            yield f"the old and the new container would both use the {claim.kind.value} `{claim.value}`"
+    yield from (
+        f"the old and the new container would both have `--{flag}`" for flag in _OF_THE_HOST if _has(flags, flag)
+    )
 
 
 def _is_exclusive(claim: Claim) -> bool:
@@ -48,21 +50,23 @@ def _is_exclusive(claim: Claim) -> bool:
 
 def _reaching(flags: Sequence[str], sockets: Container[str]) -> Iterator[str]:
     """Yield how the new one could do something while it is not in service."""
-    yield from (f"without a network it would not be alone: {reason}" for reason in unprovable(flags))
+    yield from (f"even without a network it is not isolated: {reason}" for reason in unprovable(flags))
     listening = (path for path in read_only_sources(flags) if path in sockets)
-    yield from (f"without a network it would still reach who listens at `{path}`" for path in listening)
+    yield from (f"even without a network it could use the socket `{path}`" for path in listening)
 
 
 def _not_to_switch(flags: Sequence[str]) -> Iterator[str]:
     """Yield what a container can have from its start alone, or does away with its way back."""
     if is_set(flags, "rm"):
-        yield "the old one could not come back: the engine removes it at its end"
+        yield "a rollback would be impossible: the engine removes the old container when it ends"
     networks = [*flag_values(flags, "network"), *flag_values(flags, "net")]
     if NO_NETWORK in networks:
-        yield "there is no network for it to join"
+        yield "it has no network to join"
     elif len(networks) > 1 or any("=" in name for name in networks):
-        yield f"it can join one network by its name, not `{', '.join(networks)}`"
-    yield from (f"`--{flag}` counts only where it starts on its network" for flag in _AT_THE_START if _has(flags, flag))
+        yield f"it can join only one network by name, not `{', '.join(networks)}`"
+    yield from (
+        f"`--{flag}` has an effect only if it starts on its network" for flag in _AT_THE_START if _has(flags, flag)
+    )
 
 
 def _has(flags: Sequence[str], flag: str) -> bool:

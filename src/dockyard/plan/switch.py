@@ -45,7 +45,7 @@ class Watch(NamedTuple):
 
     def shell(self, program: str) -> str:
         """Return what lets a person see the same."""
-        return f"# until it has stayed up, and is healthy: {program} inspect --format '{{{{json .State}}}}' {self.name}"
+        return f"# until it has stayed up and is healthy: {program} inspect --format '{{{{json .State}}}}' {self.name}"
 
 
 class ProductionTest(NamedTuple):
@@ -75,10 +75,10 @@ class KeepChanges(NamedTuple):
 
     def shell(self, program: str) -> str:
         """Return what lets a person see the same."""
-        return f"# what changed beside its image is kept: {program} diff {self.name}"
+        return f"# save what changed on top of its image: {program} diff {self.name}"
 
 
-STOP_FIRST = "leave out `start_first`: then the old container stops before the new one starts"
+STOP_FIRST = "remove `start_first`, so that the old container stops before the new one starts"
 
 SwitchStep = Command | HostStep | Watch | ProductionTest | KeepChanges | Gone
 
@@ -132,7 +132,7 @@ def check_owner(old: Container, service: str, program: str) -> None:
     of_nobody = not old.service and not old.is_up
     if not of_nobody and (old.service != service or old.mode not in {Mode.PROD.value, Mode.IN_PLACE.value}):
         whose = f"to service `{old.service}`, {old.mode}" if old.service else "to no service"
-        hint = f"set another `name` for `{service}`; `{program} inspect {old.name}` shows what the other one is"
+        hint = f"set another `name` for `{service}`; `{program} inspect {old.name}` shows the other container"
         raise DockyardError(f"container `{old.name}` exists and belongs {whose}", hint)
 
 

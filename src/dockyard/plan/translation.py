@@ -48,14 +48,12 @@ def translations(
     if word.isascii() and word.isdigit():
         found = list(dict.fromkeys(names.of_number(int(word), own)))
         if not found:
-            raise NoSuchNameError(
-                f"{word} is neither an id that containers can have nor one of theirs on the host", _what(ids)
-            )
+            raise NoSuchNameError(f"{word} is neither an id in containers nor one of their ids on the host", _what(ids))
         return found
     found = [*names.of_services(word, own), *names.of_host(word, users, groups)]
     if not found:
         known = {account.name for service in own for account in (*users_in(service.passwd), *groups_in(service.group))}
-        hint = did_you_mean(word, known) or "users of containers are known from files/etc/passwd of their services"
+        hint = did_you_mean(word, known) or "name a user from files/etc/passwd of a service"
         raise NoSuchNameError(f"no service has a user or group `{word}`", hint)
     return found
 

@@ -96,24 +96,24 @@ def _refuse_another(path: str, present: str, user: str) -> None:
     if present and present != user and not (present == "default" and user == DEFAULT_USER):
         raise DockyardError(
             f'{path}: "{KEY}" is "{present}" already',
-            hint=f"`--user {present}` adds what that one lacks; another one takes that the setting goes first",
+            hint=f"`--user {present}` adds what that user lacks; to use another user, remove the setting first",
         )
 
 
 def _small(ids: IdMap, user: str) -> tuple[str, ...]:
     size = min(sum(one.size for one in ranges) for ranges in ids)
-    return (f"`{user}` has {size} ids: none for those from {size} on, such as nobody",) if size < SIZE else ()
+    return (f"`{user}` has {size} ids: none for ids from {size} on, such as `nobody`",) if size < SIZE else ()
 
 
 def consequences(running: int) -> tuple[str, ...]:
     """Return what changes for the user when an engine begins to map, with so many containers running."""
     hidden = (
-        "images, containers, volumes and networks of the engine as it is now are NOT VISIBLE while users are mapped: "
-        "they stay on the disk and come back with `d userns disable`; services have to be built again"
+        "the engine's current images, containers, volumes and networks are NOT VISIBLE while users are mapped: "
+        "they stay on the disk and reappear after `d userns disable`; services must be built again"
     )
     data = (
-        "data directories keep their owners, whom containers then see as nobody: `d check NAME` tells which are to be "
-        f"shifted, `d userns map USER` to which ids ({GUIDE})"
+        "data directories keep their owners, which containers then see as `nobody`: `d check NAME` lists which must be "
+        f"shifted, `d userns map USER` shows to which ids ({GUIDE})"
     )
     return (hidden, *_ends(running), data)
 
@@ -121,14 +121,14 @@ def consequences(running: int) -> tuple[str, ...]:
 def consequences_of_disabling(running: int) -> tuple[str, ...]:
     """Return what changes for the user when an engine ceases to map."""
     hidden = (
-        "images, containers, volumes and networks made while users are mapped are NOT VISIBLE afterwards; "
-        "those from before come back"
+        "images, containers, volumes and networks created while users are mapped are NOT VISIBLE afterwards; "
+        "earlier ones reappear"
     )
     return (hidden, *_ends(running), f"data directories keep their owners: shift them back ({GUIDE})")
 
 
 def _ends(running: int) -> tuple[str, ...]:
-    what = "the one container that runs" if running == 1 else f"the {running} containers that run"
+    what = "the one running container" if running == 1 else f"the {running} running containers"
     return (f"a restart of the engine ENDS {what}",) if running else ()
 
 

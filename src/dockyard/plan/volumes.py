@@ -41,8 +41,8 @@ def refuse_other_kind(volume: Volume, source: str, there: PathFact | None) -> No
     """Raise SettingsError where something of another kind stands in production."""
     if there and there.kind != kind_of(volume):
         stands = f"a {there.kind}" if there.kind != "other" else "neither a directory nor a file"
-        message = f"`{source}` is {stands}, and a {kind_of(volume)} is asked for"
-        raise SettingsError([Problem(volume.where, message, "say what it is with `type`, or set another path")])
+        message = f"`{source}` is {stands}, but a {kind_of(volume)} is expected"
+        raise SettingsError([Problem(volume.where, message, "set its `type`, or another path")])
 
 
 def _contents(text: str | None, directory: str) -> Contents | None:

@@ -24,7 +24,7 @@ NOBODY = 65534
 DIGITS, SHORT = 64, 12  # of an id, and of one in the engines' own lists
 LONGEST = 255  # bytes of a name
 STANDARD_ERROR = 2
-REFUSED = "it lists the containers of root's engines, which you may not ask: run it with sudo; yours: `d ls`"
+REFUSED = "only root may list the containers of root's engines: use sudo; for your own: `d ls`"
 REQUEST = b"GET /containers/json HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 HEXADECIMAL = frozenset("0123456789abcdef")
@@ -71,7 +71,9 @@ def is_there(path: bytes) -> bool:
         # Others may write to a socket, which is to talk to it; not to a directory, which is to replace what is in it.
         writable = 0 if is_last else stat.S_IWGRP | stat.S_IWOTH
         if not kind(found.st_mode) or found.st_uid != 0 or found.st_mode & writable:
-            raise MapError(f"{place.decode()}: not root's own, or open to others; `ls -ld {place.decode()}` tells")
+            raise MapError(
+                f"{place.decode()}: not owned by root, or writable by others: check `ls -ld {place.decode()}`"
+            )
     return True
 
 
@@ -82,7 +84,7 @@ def asked(path: bytes, end: float) -> bytes:
         connection.connect(path)
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", credentials)[1] != 0:
-            raise MapError(f"{path.decode()}: it is not root who answers")
+            raise MapError(f"{path.decode()}: the process that answers is not root's")
         connection.sendall(REQUEST)
         answer = bytearray()
         while True:
@@ -155,9 +157,9 @@ def containers_of_state(text: bytes, running: frozenset[str]) -> list[tuple[str,
 def checked(identifier: object, name: object) -> tuple[str, str]:
     """Return name and short id; raise MapError for anything that cannot be one."""
     if not (isinstance(identifier, str) and len(identifier) == DIGITS and HEXADECIMAL.issuperset(identifier)):
-        raise MapError("an engine answered with something that is no id")
+        raise MapError("an engine answered with an invalid id")
     if not (isinstance(name, str) and len(name) <= LONGEST and name[:1] in LETTERS and SIGNS.issuperset(name)):
-        raise MapError("an engine answered with something that is no name")
+        raise MapError("an engine answered with an invalid name")
     return name, identifier[:SHORT]
 
 
@@ -167,7 +169,7 @@ def lines() -> list[str]:
     answers = [asked(path, end) for path in (DOCKER, PODMAN) if is_there(path)]
     known = (b"[]", frozenset[str]()) if is_there(PODMAN) else state()
     if not answers and not os.path.isdir(STATE):
-        raise MapError("no engine: neither Docker's socket nor anything of podman's is there")
+        raise MapError("no engine: neither Docker's socket nor podman's socket or state exists")
     drop_privileges()
     found = [one for answer in answers for one in containers(answer)]
     of_state = containers_of_state(*known)
@@ -195,7 +197,7 @@ def main() -> int:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, MemoryError):
-        reason = "an engine answered with something that is no list of containers"
+        reason = "an engine did not answer with a list of containers"
     else:
         return 0
     tell(reason)

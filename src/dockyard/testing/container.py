@@ -84,7 +84,7 @@ class Container:
 
         layer = store_of(self._engine).upper_of(self._model)
         if not layer:
-            raise NoSuchNameError(f"{self.name}: the engine does not say where its layer is")
+            raise NoSuchNameError(f"{self.name}: the engine does not report its layer's directory")
         return Path(layer)
 
     def host_port(self, port: int, protocol: str = "tcp") -> str:

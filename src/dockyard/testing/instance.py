@@ -68,7 +68,7 @@ def _explained(engine: Engine, name: str) -> Iterator[Container]:
     """Yield a container that is up already; if the block fails, report how it is."""
     found = engine.containers([name])
     if not found or not found[0].is_up:
-        raise NoSuchNameError(f"container `{name}` is not up", hint="launch it, or run the test with -r")
+        raise NoSuchNameError(f"container `{name}` is not up", hint="launch it, or run the Test with -r")
     container = Container(engine, found[0])
     try:
         yield container
@@ -108,7 +108,7 @@ def _explain(engine: Engine, run: str, directory: str) -> None:
     try:
         containers = [container.id for container in containers_of(engine, run)]
     except DockyardError as error:
-        warn(f"how the instance ended is not known: {error}")
+        warn(f"it is not known how the instance ended: {error}")
         return
     if directory:
         evidence.save(engine, containers, directory)
@@ -143,7 +143,7 @@ def _remove_leftover(engine: Engine, name: str, service: str) -> None:
     """Remove what an earlier test left under the name; anything else stays, and the plan refuses the name."""
     for container in engine.containers([name]):
         if may_replace(container, service, Mode.TEST):
-            say(f"note: {name} was left over from an earlier test: removed")
+            say(f"note: {name} was left over from an earlier test and is removed")
             engine.remove(container.id, with_volumes=True)
 
 

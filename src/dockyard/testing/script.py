@@ -44,20 +44,20 @@ def run_other(argv: list[str]) -> NoReturn:
 
 
 OPTIONS = (
-    flag("-r", "--run", dest="launched", help="launch a test instance, test it, remove it"),
-    flag("-p", "--prod", dest="production", help="test the container that runs in production"),
-    option("-n", "--name", help="the container's name, in place of the service's"),
-    option("-o", "--out", metavar="FILE", help="where to write the instance's log; `-`: on stdout"),
-    option("-t", "--tag", help="the image's tag, in place of `latest`"),
+    flag("-r", "--run", dest="launched", help="launch a test instance, test it and remove it"),
+    flag("-p", "--prod", dest="production", help="test the production container"),
+    option("-n", "--name", help="name of the container (default: the service's)"),
+    option("-o", "--out", metavar="FILE", help="file for the instance's log; `-`: stdout"),
+    option("-t", "--tag", help="tag of the image (default: latest)"),
 )
-DESCRIPTION = "Test a service. Without -r: the instance that is up already. Other flags go to the script's own runner."
+DESCRIPTION = "Test a service. Without -r: test the instance that is up. Other flags go to the test runner."
 
 
 def _read(script: Path, arguments: list[str]) -> tuple[Wanted, list[str]]:
     """Return which instance is wanted, and the arguments that are the script's own. Raises UsageError."""
     given, rest = Parser(script.name, DESCRIPTION, OPTIONS).parse_known_args(arguments)
     if given.launched and given.production:
-        raise UsageError("--run and --prod exclude each other", hint="production is tested as it runs")
+        raise UsageError("--run and --prod exclude each other", hint="leave out --run: production is tested as it runs")
     production = given.production or (script.name == PRODUCTION_SCRIPT and not given.launched)
     return Wanted(given.launched, production, given.name, given.tag, given.out), rest
 
@@ -96,7 +96,7 @@ def _run_pytest(script: Path, wanted: Wanted, arguments: list[str]) -> int:
                 plugins=[plugin, _Script(script, container)],
             )
         if verdict == pytest.ExitCode.NO_TESTS_COLLECTED:
-            raise UsageError(f"{script}: no test in it", hint="a test is a function whose name begins with `test_`")
+            raise UsageError(f"{script}: it has no tests", hint="write a function whose name begins with `test_`")
         if verdict == pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if verdict != pytest.ExitCode.OK:

@@ -234,9 +234,9 @@ def undo_update(service: Service, applied: Applied) -> None:
     try:
         set_choices(service.name, applied.before)
         if any(update.is_edit for update in applied.updates):
-            take_back(service, applied.commit, f"{service.name}: take back {applied.summary}")
+            take_back(service, applied.commit, f"{service.name}: revert {applied.summary}")
     except DockyardError as error:
-        warn(f"{service.name}: {applied.summary} could not be taken back: {error}")
+        warn(f"{service.name}: {applied.summary} could not be reverted: {error}")
 
 
 def record_failure(yard: "Yard", service: Service, updates: "Sequence[Pending]", error: DockyardError) -> None:

@@ -71,7 +71,7 @@ def plan_changes(service: Service, updates: "Iterable[Pending]", parameters: Seq
         wanted = (update.base.name, update.text)
         edit = change_image(text, *wanted) if name != DOCKERFILE else change_reference(text, *wanted, arguments)
         for refusal in edit.refusals:
-            message = f"{path}:{refusal.line}: {refusal.reference} cannot be changed by dockyard: {refusal.reason}"
+            message = f"{path}:{refusal.line}: dockyard cannot change {refusal.reference}: {refusal.reason}"
             raise NotReadyError(message, hint="edit it by hand, or write the whole reference into FROM")
         texts[name] = (old, edit.text)
     return [FileChange(name, old, new) for name, (old, new) in texts.items() if new != old]
@@ -159,7 +159,9 @@ def _bump_in_place(service: Service, updates: "Sequence[Pending]", changes: list
         saved.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_file(saved / CHANGES, json.dumps([change._asdict() for change in changes]))
     except OSError as error:
-        raise DockyardError(f"{saved}: {error.strerror}", hint="the earlier files are stored there") from None
+        raise DockyardError(
+            f"{saved}: {error.strerror}", hint="dockyard stores the earlier files there; check its permissions"
+        ) from None
     try:
         for change in changes:
             replace_text(service.directory / change.file, change.old, change.new)

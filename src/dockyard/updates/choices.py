@@ -32,7 +32,7 @@ def load_choices() -> dict[str, dict[str, str]]:
     except (OSError, ValueError, AttributeError) as error:
         raise DockyardError(
             f"{path()}: it cannot be read: {error}",
-            hint="remove it: services then build on what the tags of this host name",
+            hint="remove it: services are then built on the images that this host's tags name",
         ) from None
 
 
@@ -53,4 +53,7 @@ def change_choices(change: Callable[[Mapping[str, Choices]], Mapping[str, Choice
             changed = {service: dict(chosen) for service, chosen in change(load_choices()).items() if chosen}
             write_file(path(), json.dumps(changed, indent=1))
     except OSError as error:
-        raise DockyardError(f"{path()}: {error.strerror}", hint="on what services build is stored there") from None
+        raise DockyardError(
+            f"{path()}: {error.strerror}",
+            hint="dockyard stores the base images of services there; check its permissions",
+        ) from None

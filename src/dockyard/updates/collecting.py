@@ -116,7 +116,7 @@ def _judge_sources(yard: "Yard", pending: list[Pending]) -> list[Pending]:
             if one.is_edit:
                 reason = unready[service.name] or _reason(partial(plan_changes, service, [one], parameters))
             elif service.file("Build"):
-                reason = "its ./Build decides what it is built on; pin the image for dockyard to change it"
+                reason = "its ./Build chooses the base image; pin the image so that dockyard can change it"
             else:
                 reason = _reason(partial(refuse_choice, service, one, parameters))
         judged.append(one._replace(blockers=(Blocker("source", reason),)) if reason else one)

@@ -52,7 +52,7 @@ class Repository(NamedTuple):
             return self.call("symbolic-ref", "--quiet", "--short", "HEAD").strip()
         except GitError:
             raise GitError(
-                f"{self.top}: no branch is checked out", hint="git switch to a branch, or name one with --branch"
+                f"{self.top}: no branch is checked out", hint="switch to a branch, or name one with --branch"
             ) from None
 
     def refuse_unfinished(self) -> None:
@@ -68,9 +68,7 @@ class Repository(NamedTuple):
         names = [entry[3:] for entry in changed.split("\0") if entry]
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise GitError(
-                f"{self.top / names[0]}{more}: not committed", hint="commit it, or take it back, and try again"
-            )
+            raise GitError(f"{self.top / names[0]}{more}: not committed", hint="commit or revert it, and try again")
 
     def refuse_submodules(self, directory: Path) -> None:
         """Raise GitError for a submodule below a directory: a worktree has nothing in it."""
@@ -78,7 +76,7 @@ class Repository(NamedTuple):
         found = next((entry.partition("\t")[2] for entry in entries if entry.startswith(_SUBMODULE)), "")
         if found:
             raise GitError(
-                f"{self.top / found}: a submodule, which is not in a worktree", hint="change the file by hand"
+                f"{self.top / found}: a submodule, which a worktree does not contain", hint="change the file by hand"
             )
 
     def ignored_files(self, directory: Path) -> list[str]:
@@ -190,8 +188,8 @@ def _run(directory: Path, *words: str) -> process.Done:
     try:
         return process.capture(command, extra_environment=_UNATTENDED, timeout=TIMEOUT)
     except TimeoutError:
-        message = f"{directory}: git {_verb(words)} was not done within {TIMEOUT:g} s"
-        raise GitError(message, hint="a hook may wait for an answer: run it by hand") from None
+        message = f"{directory}: git {_verb(words)} timed out after {TIMEOUT:g} s"
+        raise GitError(message, hint="a hook may be waiting for input: run it by hand") from None
     except (OSError, ValueError) as error:
         message = f"{directory}: git {_verb(words)} could not be run: {error}"
         raise GitError(message, hint="apt install git") from None
@@ -205,7 +203,7 @@ def _refused(done: process.Done, verb: str) -> GitError:
     lines = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
     reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
     message = f"git {verb} failed with exit code {done.exit_code}: {reason}"
-    return GitError(message, hint="see with `git status` whether the repository is in order, then try again")
+    return GitError(message, hint="check the repository with `git status`, then try again")
 
 
 def _identity(repository: Repository) -> tuple[str, ...]:

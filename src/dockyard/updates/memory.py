@@ -27,7 +27,7 @@ def load_memory() -> Memory:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DockyardError(
             f"{path()}: it cannot be read: {error}",
-            hint="remove it: what registries have is then asked again, and every cooldown begins again",
+            hint="remove it: registries are then asked again, and every cooldown starts again",
         ) from None
 
 
@@ -39,4 +39,6 @@ def change_memory(change: Callable[[Memory], Memory]) -> Memory:
             write_file(path(), json.dumps(to_json(changed)))
             return changed
     except OSError as error:
-        raise DockyardError(f"{path()}: {error.strerror}", hint="what registries said is stored there") from None
+        raise DockyardError(
+            f"{path()}: {error.strerror}", hint="dockyard stores the registries' answers there; check its permissions"
+        ) from None

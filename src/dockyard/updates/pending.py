@@ -165,7 +165,7 @@ def _version_update(  # noqa: PLR0913, PLR0917 - an image, two versions of it, a
     )
     judged = _judge(update, gate, memory, now)
     if not sighting.digest:
-        unknown = Blocker("unknown", "its registry has not said yet which image it is")
+        unknown = Blocker("unknown", "its registry has not reported its digest yet")
         judged = judged._replace(blockers=(*judged.blockers, unknown))
     beyond = Blocker("beyond", f"beyond `track: {gate.policy.track.text}`")
     return judged._replace(blockers=(beyond, *judged.blockers)) if is_beyond else judged
@@ -186,7 +186,7 @@ def _judge(update: Pending, gate: Gate, memory: Memory, now: datetime) -> Pendin
         found.append(Blocker("unbuilt", "not built here: write `FROM` in a Dockerfile instead of `image`"))
     if gate.untested:
         own = gate.untested == update.base.service
-        why = "no Test" if own else f"no Test: {gate.untested} is built from it, and has none"
+        why = "no Test" if own else f"no Test: {gate.untested} is built from it, and has no Test"
         found.append(Blocker("untested", why))
     host = update.base.reference.host
     limited = memory.limited.get(host, 0.0)

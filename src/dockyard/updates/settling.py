@@ -56,7 +56,7 @@ def settle_tags(yard: "Yard") -> None:
         bases = find_bases(yard, settings, settings)
         change_choices(lambda choices: _settle(yard, plan_settling(bases, choices), choices))
     except DockyardError as error:
-        warn(f"tags of base images stay as they are: {error}")
+        warn(f"tags of base images are unchanged: {error}")
 
 
 def _settle(yard: "Yard", settled: Settled, choices: Mapping[str, Choices]) -> Mapping[str, Choices]:
@@ -66,7 +66,7 @@ def _settle(yard: "Yard", settled: Settled, choices: Mapping[str, Choices]) -> M
         try:
             yard.engine.call("tag", reference, tag)
         except EngineError as error:
-            warn(f"{tag} stays as it is: {error.stderr.strip()}")
+            warn(f"{tag} is unchanged: {error.stderr.strip()}")
             failed.add(reference.rpartition("@")[2])
     kept = {
         service: {name: one for name, one in chosen.items() if one.rpartition("@")[2] in failed}

@@ -24,7 +24,7 @@ def read_text(path: Path) -> str:
             return file.read().decode("utf-8", "surrogateescape")
     except OSError as error:
         if path.is_symlink():
-            raise DockyardError(f"{path} is a symbolic link", hint="edit the file that it leads to by hand") from None
+            raise DockyardError(f"{path} is a symbolic link", hint="edit the target of the link by hand") from None
         raise DockyardError(f"{path}: {error.strerror}", hint="run this as the owner of the file") from None
 
 

@@ -34,7 +34,7 @@ def scan_candidate(
     images = yard.engine.images([f"sha256:{image}" for image in (candidate, running) if image])
     new = images.get(f"sha256:{candidate}")
     if new is None:
-        raise DockyardError(f"{service.name}: {candidate[:12]} does not exist any more", hint="run the upgrade again")
+        raise DockyardError(f"{service.name}: {candidate[:12]} no longer exists", hint="run the upgrade again")
     try:
         line = check_vulnerabilities(yard, service, new, images.get(f"sha256:{running}"))
     except DockyardError as error:
@@ -66,10 +66,10 @@ def check_vulnerabilities(yard: "Yard", service: "Service", candidate: "Image", 
         worse = _severe(found, before, least)
     if worse:
         raise DockyardError(
-            f"{service.name}: {candidate.id[:12]} has vulnerabilities that {running.id[:12]}, which runs, does not "
-            f"have: {_name_first(worse)}",
-            hint="a later build with fixed packages passes; "
-            "what does not concern the service, list in the scanner's file of exceptions",
+            f"{service.name}: {candidate.id[:12]} has vulnerabilities that {running.id[:12]}, which runs now, "
+            f"does not have: {_name_first(worse)}",
+            hint="build again once there are fixed packages; "
+            "if a finding does not affect the service, add it to the ignore file of the scanner",
         )
     return _record_scan(service, candidate, describe_difference(before, found))
 

@@ -126,7 +126,7 @@ def _word(value: object) -> str:
 
 def _items(value: object) -> Iterator[Mapping[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise ReportError("it does not list its vulnerabilities as its format has them")
+        raise ReportError("its list of vulnerabilities does not have the expected format")
     yield from value
 
 

@@ -28,7 +28,7 @@ SAVED_DAYS = 7
 _IMAGE, _ARCHIVE = "{image}", "{archive}"
 _LAST_LINES = 5
 _RUN_HINT = "run it by hand to see why; without `scan_command` in the host file no image is scanned"
-_FLAGS_HINT = "what it finds must not make it fail: leave out flags such as --fail-on and --exit-code"
+_FLAGS_HINT = "leave out flags such as --fail-on and --exit-code: findings must not make it fail"
 
 
 class Scanner:
@@ -39,7 +39,7 @@ class Scanner:
         self._command: tuple[str, ...] = yard.settings[SCAN_COMMAND]
         if not any(place in word for word in self._command for place in (_IMAGE, _ARCHIVE)):
             raise DockyardError(
-                "scan_command names no image", hint="write `{image}` or `{archive}` where the scanner takes it"
+                "scan_command names no image", hint="add `{image}` or `{archive}` to the scanner's arguments"
             )
 
     def load_saved(self, image: "Image") -> frozenset[Vulnerability] | None:
@@ -60,8 +60,8 @@ class Scanner:
             found = parse_report(output)
         except ReportError as error:
             raise DockyardError(
-                f"scan_command: what {argv[0]} wrote about {image.id[:12]} cannot be used: {error}",
-                hint="have it write JSON (`grype -o json`, `trivy image -f json`) or SARIF on stdout, and nothing else",
+                f"scan_command: the output of {argv[0]} for {image.id[:12]} cannot be used: {error}",
+                hint="make it write only JSON (`grype -o json`, `trivy image -f json`) or SARIF to stdout",
             ) from None
         self._save(image, found)
         return found
@@ -79,7 +79,7 @@ class Scanner:
         now = self._engine.images([reference]).get(reference)
         if any(_IMAGE in word for word in self._command) and (now is None or now.id != image.id):
             raise DockyardError(
-                f"{reference} named another image while {image.id[:12]} was scanned", hint="run the upgrade again"
+                f"{reference} was re-tagged while {image.id[:12]} was scanned", hint="run the upgrade again"
             )
 
     def _path(self, image: "Image") -> Path:

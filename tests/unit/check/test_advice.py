@@ -84,5 +84,5 @@ def test_reading_the_source_finds_advice() -> None:
         "cap_add and mount_devices, with only what it needs",
         "check whether the engine runs",
     } <= texts
-    assert "if it is not running, `{…}`; `{…} info` tells more" in texts
+    assert "check it with `{…} info`; if it is not running, start it: `{…}`" in texts
     assert len(texts) > 300

@@ -371,5 +371,5 @@ def test_a_container_whose_service_is_gone_is_said(host: Making, tmp_path: Path)
     ]
     report = run(host(engine=engine), [service(tmp_path, GOOD)], TODAY)
     (point,) = [point for point in report.host if point.id == "orphan"]
-    assert point.message == "container `gone` is up, and the directory of its service is gone"
-    assert point.hint.startswith("`d adopt gone NEW` ")
+    assert point.message == "container `gone` is up, but the directory of its service is gone"
+    assert point.hint.startswith("move it to the service that replaces it with `d adopt gone NEW`")

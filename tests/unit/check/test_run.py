@@ -103,7 +103,7 @@ def test_without_an_engine_it_is_said_what_was_not_checked(host: Making, tmp_pat
     result = told(yard, "check", "one")
     assert result.exit_code == 0
     assert result.lines == [
-        "not checked: images, networks, and how users are mapped: docker does not answer",
+        "not checked: images, networks and user mapping: docker does not answer",
         "not checked: one: whether the network `fleet` exists",
         "one: ok, as far as it was checked, score 100",
     ]
@@ -217,7 +217,7 @@ ALL = """\
 error: the container is privileged [privileged, CIS 5.5]: one, two
 warning: tests are not isolated from production: it is privileged [test-unproven]: one
 note: ports on all addresses of the host [ports-everywhere, CIS 5.14]: three (2)
-`d check X` says where, why, and what to write
+`d check X` shows where, why, and the fix
 
 3 services: 2 errors, 1 warning, 2 notes; the lowest score is 54, that of one"""
 
@@ -244,7 +244,7 @@ def test_what_is_unknown_of_several_services_is_one_line(host: Making, tmp_path:
         service(tmp_path, GOOD + "network: fleet\n", name)
     lines = told(host(engine=Silent()), "check-all").lines
     assert [line for line in lines if line.startswith("not checked")] == [
-        "not checked: images, networks, and how users are mapped: docker does not answer",
+        "not checked: images, networks and user mapping: docker does not answer",
         "not checked: whether it runs as root: its user is not set here, and its image does not exist: one, two",
         "not checked: whether the network `fleet` exists: one, two",
     ]

@@ -267,7 +267,7 @@ def test_nothing_goes_where_somebody_mounted_something_on_an_overlay(here: Path)
     source = filled(here)
     made = _overlaid(here)
     subprocess.run(("mount", "--bind", source, made / "empty"), check=True)  # noqa: S607
-    with pytest.raises(DockyardError, match=f"{made}/empty: mounted inside the test area"):
+    with pytest.raises(DockyardError, match=f"{made}/empty: is mounted inside the test area"):
         empty(here)
     assert (made / "empty/file").read_bytes() == (made / "file").read_bytes() == b"production"
 
@@ -277,7 +277,7 @@ def test_an_overlay_of_somebody_else_is_an_obstacle(here: Path):
         (here / directory).mkdir(parents=True)
     options = f"lowerdir={here}/lower,upperdir={here}/upper,workdir={here}/work"
     subprocess.run(("mount", "-t", "overlay", "-o", options, "overlay", here / "TMP/web/data"), check=True)  # noqa: S607
-    with pytest.raises(DockyardError, match="TMP/web/data: mounted inside the test area"):
+    with pytest.raises(DockyardError, match="TMP/web/data: is mounted inside the test area"):
         empty(here)
 
 

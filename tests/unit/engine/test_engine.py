@@ -71,9 +71,9 @@ def test_an_engine_that_does_not_answer_is_told_from_one_that_refuses(fake: Fake
         assert error.value.exit_code == 3
         assert error.value.lines() == [
             f"{dialect.name} does not answer: {message}",
-            "hint: only root and members of its group may use it: try with `sudo`"
+            "hint: only root and members of its group may use it: use `sudo`"
             if message.startswith("permission")
-            else f"hint: if it is not running, `{start}`; `{engine.program} info` tells more",
+            else f"hint: check it with `{engine.program} info`; if it is not running, start it: `{start}`",
         ]
 
 
@@ -139,9 +139,9 @@ def test_a_port_that_is_taken_is_told_in_short(fake: Fake, dialect: Dialect, mes
     with pytest.raises(PortTakenError) as error:
         engine.call("start", "web")
     port = address.rpartition(":")[2]
-    anybody = f"`ss -lntup 'sport = {port}'` as root tells by whom; or publish another in `ports`"
+    anybody = f"run `ss -lntup 'sport = {port}'` as root to see by which process; or publish another port in `ports`"
     said, hint = error.value.lines()
-    assert said == f"port {address} of this host is taken already"
+    assert said == f"port {address} of this host is already in use"
     assert hint == f"hint: {anybody}"
     assert "reserved" not in hint
 
@@ -174,7 +174,7 @@ def test_what_the_engine_has_reserved_for_somebody_is_not_called_nobodys(fake: F
     with pytest.raises(PortTakenError) as error:
         engine.call("start", "web")
     assert ("by container `shop`" in str(error.value)) is told
-    assert ("docker itself has it reserved" in error.value.hint) is not told
+    assert ("docker still has it reserved" in error.value.hint) is not told
 
 
 def test_nobody_is_blamed_where_the_engine_does_not_tell(fake: Fake):

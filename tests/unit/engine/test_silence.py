@@ -50,9 +50,9 @@ def test_command_of_a_deadlocked_engine_ends(fake: Fake, verb: str, told: list[s
         engine.call(verb, "web")
     assert time.monotonic() - before < 10
     assert error.value.exit_code == 3
-    assert error.value.lines()[0] == f"docker does not answer: `docker {verb}` has had no answer for 1 s"
+    assert error.value.lines()[0] == f"docker does not answer: `docker {verb}` has not been answered for 1 s"
     assert told == [
-        f"warning: docker does not answer: `docker {verb}` has had no answer for 0.6 s; asking it once more"
+        f"warning: docker does not answer: `docker {verb}` has not been answered for 0.6 s; asking it once more"
     ]
     assert "service docker restart" in error.value.hint
 
@@ -65,14 +65,14 @@ def test_engine_that_is_slow_to_answer_is_not_taken_for_stuck(fake: Fake, told: 
 
 
 def test_question_names_its_kind(fake: Fake) -> None:
-    with pytest.raises(EngineUnreachableError, match="`docker container inspect` has had no answer"):
+    with pytest.raises(EngineUnreachableError, match="`docker container inspect` has not been answered"):
         fake(DEADLOCKED).containers(["web"])
 
 
 def test_build_of_a_deadlocked_engine_ends(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
     """What it wrote until then is shown; the client is ended with it."""
     engine = fake("case $1 in info) exec sleep 60;; esac; echo Step 1/3; exec sleep 61.5")
-    with pytest.raises(EngineUnreachableError, match="`docker build` has had no answer"):
+    with pytest.raises(EngineUnreachableError, match="`docker build` has not been answered"):
         engine.tee("build", ".")
     assert "Step 1/3" in capsys.readouterr().err
     assert process.capture(("pgrep", "-f", "^sleep 61.5")).stdout == ""
@@ -107,7 +107,7 @@ def test_step_that_changes_production_is_waited_for(fake: Fake, told: list[str])
     engine = fake("case $1 in info) exec sleep 60;; *) sleep 2; echo web.old;; esac")
     with silence.waiting():
         assert engine.call("stop", "web.old") == "web.old\n"
-    assert told[0].startswith("warning: docker does not answer: `docker stop` has had no answer for 0.6 s; waiting")
+    assert told[0].startswith("warning: docker does not answer: `docker stop` has not been answered for 0.6 s; waiting")
     with pytest.raises(EngineUnreachableError):
         engine.call("stop", "web.old")
 
@@ -115,7 +115,7 @@ def test_step_that_changes_production_is_waited_for(fake: Fake, told: list[str])
 def test_command_on_the_terminal_is_not_ended(fake: Fake, told: list[str]) -> None:
     """What it shows is not known here: it may be at work. The user reads that the engine does not answer."""
     assert fake("case $1 in info) exec sleep 60;; *) sleep 2; exit 7;; esac").attach("run", "web") == 7
-    assert told == ["warning: docker does not answer: `docker run` has had no answer for 0.6 s; Ctrl-C ends it"]
+    assert told == ["warning: docker does not answer: `docker run` has not been answered for 0.6 s; Ctrl-C ends it"]
     assert fake("case $1 in info) echo 28;; *) sleep 1;; esac").attach("run", "web") == 0
     assert len(told) == 1
 

@@ -170,7 +170,7 @@ def test_wait_for_a_hung_engine_ends(counted: Callable[..., Engine], monkeypatch
 
     with ThreadPoolExecutor(9) as threads:
         said = list(threads.map(start, range(9)))
-    assert said == ["docker does not answer: `docker start` has had no answer for 1 s"] * 9
+    assert said == ["docker does not answer: `docker start` has not been answered for 1 s"] * 9
     assert time.monotonic() - began < 10
 
 

@@ -94,7 +94,7 @@ def test_leftover_shim_is_ended_and_the_container_starts(
     wait_for(lambda: not is_running(child), "the end of what ran below the shim")
     assert other.poll() is None, "the shim of another container was ended"
     assert tries(tmp_path) == 2
-    assert told == [f"warning: web: ended the shim that a killed engine left (process {left.pid}), and starts it again"]
+    assert told == [f"warning: web: ended the shim that a killed engine left (process {left.pid}); starting again"]
 
 
 @pytest.mark.parametrize(("status", "words"), [("running", REFUSAL), ("exited", "no space left on device")])
@@ -147,7 +147,7 @@ def test_state_that_a_killed_containerd_left_is_removed(tmp_path: Path, monkeypa
     engine, place = stuck(tmp_path)
     assert engine.call("start", "web") == "web\n"
     assert [entry.name for entry in place.iterdir()] == [OTHER]
-    assert told == [f"warning: web: removed the state that a killed engine left in {place}, and starts it again"]
+    assert told == [f"warning: web: removed the state that a killed engine left in {place}; starting again"]
 
 
 def test_state_of_a_running_container_is_kept(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_service_on_which_a_command_works(host: Host) -> None:
 def test_health_that_takes_too_long(host: Host) -> None:
     """A container that has been starting for longer than its check's times come to is reported."""
     host.there = [WEB._replace(health="starting", check=Check(0, 1, 1, 3))]
-    assert "is not healthy after" in listed(host)[0]
+    assert "did not become healthy within" in listed(host)[0]
 
 
 def test_engine_that_does_not_answer(host: Host) -> None:

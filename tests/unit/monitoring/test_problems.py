@@ -50,7 +50,7 @@ def test_nothing_is_wrong() -> None:
         (WEB._replace(status="restarting"), "is not up (restarting)"),
         (WEB._replace(health="unhealthy"), "is unhealthy"),
         (WEB._replace(health="unhealthy", is_wanted=False), "is unhealthy"),
-        (WEB._replace(health="starting", started=NOW - 100, patience=60), "is not healthy after 100 s"),
+        (WEB._replace(health="starting", started=NOW - 100, patience=60), "did not become healthy within 100 s"),
     ],
 )
 def test_service_that_is_not_well(service: ServiceFacts, text: str) -> None:
@@ -112,9 +112,9 @@ def test_file_systems() -> None:
     [
         (
             UnitFacts("x.timer", is_active=False, triggered=NOW),
-            "is enabled and does not run; its last run was 2027-01-15",
+            "is enabled but does not run; its last run was 2027-01-15",
         ),
-        (UnitFacts("x.service", is_active=False), "is enabled and does not run"),
+        (UnitFacts("x.service", is_active=False), "is enabled but does not run"),
         (UnitFacts("x.timer", is_running=True, triggered=NOW - STUCK_SECONDS - 1), "has not ended"),
         (UnitFacts("x.timer", result="timeout"), "did not complete (timeout"),
         (UnitFacts("x.timer", result="exit-code", exit_code=203), "did not complete (exit-code, status 203)"),

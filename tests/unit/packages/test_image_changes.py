@@ -118,7 +118,7 @@ def test_an_event_that_records_no_change_has_no_words() -> None:
 def test_a_failed_image_is_compared_with_what_is_live(engine: Any) -> None:  # noqa: ANN401
     """By the failure report that its event has left."""
     history.record("web", "test", "failed", image=NEW, dossier="/dossiers/1", reason="no")
-    expected = f"{NEW[:12]} differs from {OLD[:12]}, which is live: openssl 3.0.15 → 3.0.17, 2 files"
+    expected = f"{NEW[:12]} differs from the live image, {OLD[:12]}: openssl 3.0.15 → 3.0.17, 2 files"
     assert describe_failed_image(engine, "web", "/dossiers/1", OLD) == expected
     assert describe_failed_image(engine, "web", "/dossiers/2", OLD) == ""
     assert describe_failed_image(engine, "web", "/dossiers/1", NEW) == ""

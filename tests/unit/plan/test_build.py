@@ -67,7 +67,7 @@ def test_what_was_not_tested_is_not_promoted_though_it_is_live_already():
 
 
 def test_nothing_built_nothing_promoted():
-    with pytest.raises(NoSuchNameError, match="no image ktools/web:latest"):
+    with pytest.raises(NoSuchNameError, match="image ktools/web:latest does not exist"):
         plan_promotion(WEB, _images(live="a"), None)
 
 
@@ -90,7 +90,7 @@ def test_rolling_back_further_makes_what_was_live_the_previous_one():
 
 
 def test_there_is_nothing_to_roll_back_to_before_a_second_promotion():
-    with pytest.raises(NoSuchNameError, match="no image ktools/web:prev"):
+    with pytest.raises(NoSuchNameError, match="image ktools/web:prev does not exist"):
         plan_rollback(WEB, _images(live="a"))
 
 

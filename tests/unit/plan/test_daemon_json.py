@@ -97,7 +97,7 @@ def test_of_a_setting_that_is_there_twice_the_last_counts():
         ("[]", f"{PATH}:1:1"),
         ("{} {}", f"{PATH}:1:4"),
         ('{"a": NaN}', PATH),
-        ('{"a": "\udcff"}', f"{PATH}: not what the engine reads: not UTF-8"),
+        ('{"a": "\udcff"}', f"{PATH}: the engine cannot read it: not UTF-8"),
         ("[" * 100_000, PATH),
     ],
 )

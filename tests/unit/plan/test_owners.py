@@ -93,14 +93,20 @@ def test_a_rootless_engines_root_is_the_user_who_runs_it():
             "did you mean `www`?",
         ),
         ("owner: user/nobody-knows", "", "settings.yaml:2:5", "no user `nobody-knows` in files/etc/passwd, nor in", ""),
-        ("owner: www", "", "settings.yaml:2:5", "no user `www` on this host", "`user/www` means one of the service's"),
+        ("owner: www", "", "settings.yaml:2:5", "no user `www` on this host", "use `user/www` for a user of the"),
         ("owner: back-up", "", "settings.yaml:2:5", "no user `back-up` on this host", "did you mean `backup`?"),
-        ("group: db", "", "settings.yaml:2:5", "no group `db` on this host", "`group/db` means one of the service's"),
+        ("group: db", "", "settings.yaml:2:5", "no group `db` on this host", "use `group/db` for a group of the"),
         ("group: group/bd", "", "settings.yaml:2:5", "no group `bd` in files/etc/group, nor in the image", ""),
         ("perm: 0700", "vol_defaults: {owner: user/x}", "settings.yaml:3", "no user `x` in files/etc/passwd", ""),
-        ("", "vol_defaults: {group: group/70000}", "settings.yaml:3", "`group/70000`: gid is none that the engine", ""),
-        ("owner: user/70000", "", "settings.yaml:2:5", "`user/70000`: uid is none that the engine maps", "d userns"),
-        ("group: group/70000", "", "settings.yaml:2:5", "`group/70000`: gid is none that the engine maps", "d userns"),
+        (
+            "",
+            "vol_defaults: {group: group/70000}",
+            "settings.yaml:3",
+            "`group/70000`: the engine does not map this gid",
+            "",
+        ),
+        ("owner: user/70000", "", "settings.yaml:2:5", "`user/70000`: the engine does not map this uid", "d userns"),
+        ("group: group/70000", "", "settings.yaml:2:5", "`group/70000`: the engine does not map this gid", "d userns"),
     ],
 )
 def test_an_owner_that_nobody_knows_or_maps_is_an_error_at_its_place(
@@ -117,7 +123,7 @@ def test_a_user_whom_the_engine_maps_to_nobody_is_told_where_it_would_own_someth
     with pytest.raises(SettingsError) as error:
         _owned("", REMAPPED, user="70000")
     assert error.value.lines() == [
-        "settings.yaml:2:5: `70000`: uid is none that the engine maps",
+        "settings.yaml:2:5: `70000`: the engine does not map this uid",
         "  hint: see `d userns status`",
     ]
 
@@ -174,7 +180,7 @@ def test_a_user_as_an_image_names_it(user: str, owner: Owner | None):
 
 @pytest.mark.parametrize("user", ["2147483648", "33:2147483648"])
 def test_an_id_that_no_user_can_have_is_an_error(user: str):
-    with pytest.raises(DockyardError, match="2147483648 is no id that a user can have"):
+    with pytest.raises(DockyardError, match="2147483648 is not a valid user id"):
         user_inside(user, _facts())
 
 

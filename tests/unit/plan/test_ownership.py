@@ -226,7 +226,7 @@ def test_mapped_users_have_to_get_there(process: Process):
     assert findings([Access(PATH, fact, writes=False, where="f:1")], process) == (
         Finding(
             "f:1",
-            f"`{PATH}` cannot be reached: `/rw/dv of ours` lets nobody pass that the engine maps users to",
+            f"`{PATH}` cannot be reached: mapped users cannot pass `/rw/dv of ours`",
             "chmod o+x '/rw/dv of ours'",
         ),
     )
@@ -267,7 +267,5 @@ def test_what_is_not_the_services_own_keeps_its_owner():
     access = Access("/srv/media", _directory(1000, 1000, 0o755), writes=True, where="f:1")
     (finding,) = findings([access], WWW)
     assert finding.fix == "chown -R 33:34 /srv/media"
-    expected = (
-        "run as its owner (`user: 1000:1000`), or mount a directory below the service's own data: others may use this"
-    )
+    expected = "run as its owner (`user: 1000:1000`), or mount a directory below the service's data: other services may"
     assert finding.of_others().hint == f"{expected} one"

@@ -62,7 +62,7 @@ def test_each_means_the_other(word: str, ids: IdMap, expected: list[str]):
 @pytest.mark.parametrize(
     ("word", "ids", "message"),
     [
-        ("70000", MAPPED, "70000 is neither an id that containers can have nor one of theirs"),
+        ("70000", MAPPED, "70000 is neither an id in containers nor one of their ids"),
         ("rediss", MAPPED, "no service has a user or group `rediss`"),
         ("d-redis", IdMap(), "no service has a user or group `d-redis`"),
         ("ann", MAPPED, "no service has a user or group `ann`"),

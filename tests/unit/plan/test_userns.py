@@ -104,7 +104,7 @@ def test_a_new_service_gets_names_and_nothing_else():
 )
 def test_the_first_range_is_taken_that_nobody_has(texts: dict[str, str | None], start: int | None):
     if start is None:
-        with pytest.raises(DockyardError, match="no 65536 ids are free"):
+        with pytest.raises(DockyardError, match="no range of 65536 ids is free"):
             enabled(texts)
     else:
         plan = enabled(texts)
@@ -144,14 +144,14 @@ def test_a_range_that_is_missing_is_made_like_its_twin():
 
 
 def test_another_start_than_that_of_a_range_that_is_there_is_an_error():
-    with pytest.raises(UsageError, match="from 500000 on already, not from 165536"):
+    with pytest.raises(UsageError, match="from 500000 on, not from 165536"):
         enabled(host(subuid="dockremap:500000:65536\n"), start=165536)
 
 
 def test_a_range_that_is_too_small_is_told():
     plan = enabled(host(subuid="dockremap:500000:1000\n", subgid="dockremap:500000:1000\n"), REDIS)
     assert plan.notes[0].startswith("`dockremap` has 1000 ids")
-    assert any("redis" in note and "past 999" in note for note in plan.notes)
+    assert any("redis" in note and "above 999" in note for note in plan.notes)
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_a_user_and_a_group_that_are_there_are_used(passwd: str, group: str, uid
 
 @pytest.mark.parametrize("user", ["", "Root", "a:b", "a\nb", "-a", "a" * 33, "ü"])
 def test_what_is_no_name_of_a_user_is_refused(user: str):
-    with pytest.raises(UsageError, match="no name for a user"):
+    with pytest.raises(UsageError, match="not a valid user name"):
         enabled(host(), user=user)
 
 
 def test_no_system_id_left_is_an_error():
     everyone = "".join(f"u{number}:x:{number}:{number}::/:\n" for number in range(100, 1000))
-    with pytest.raises(DockyardError, match="no system id is free"):
+    with pytest.raises(DockyardError, match="no system user id is free"):
         enabled(host(passwd=USERS + everyone))
 
 
@@ -203,12 +203,12 @@ def test_of_one_id_the_first_name_counts_and_the_other_is_told():
 def test_of_one_name_the_first_id_counts_and_the_other_is_told():
     plan = enabled(host(), service("a", ("redis", 7)), service("b", ("redis", 8)))
     assert names(plan) == [("d-root", 100000), ("d-redis", 100007)]
-    assert plan.notes == ("b: user `redis` gets no name: `d-redis` is 100007 already",)
+    assert plan.notes == ("b: user `redis` gets no name: `d-redis` already has id 100007",)
 
 
 def test_a_name_that_the_host_has_for_something_else_is_left_alone():
     plan = enabled(host(passwd=f"{USERS}d-redis:x:1234:1234::/:\n"), REDIS)
-    assert plan.notes == ("redis: user `redis` gets no name: `d-redis` is 1234 already",)
+    assert plan.notes == ("redis: user `redis` gets no name: `d-redis` already has id 1234",)
     assert ("d-redis", 1234) in names(plan)
 
 
@@ -216,12 +216,12 @@ def test_a_name_that_the_host_has_for_something_else_is_left_alone():
 def test_what_the_host_cannot_have_as_a_name_is_left_out(name: str):
     plan = enabled(host(), service("a", (name, 7)))
     assert names(plan) == [("d-root", 100000)]
-    assert plan.notes == (f"a: user `{name}` gets no name: the host cannot have `d-{name}`",)
+    assert plan.notes == (f"a: user `{name}` gets no name: `d-{name}` is not allowed on the host",)
 
 
 def test_an_id_past_the_range_is_left_out():
     plan = enabled(host(), service("a", ("high", 65536)))
-    assert plan.notes == ("a: user `high` has an id past 65535: no name",)
+    assert plan.notes == ("a: user `high` gets no name: its id is above 65535",)
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
@@ -432,7 +432,10 @@ def test_a_file_that_is_made_or_removed_is_shown_as_such():
     assert FileChange("/f", "a\n", None).diff.startswith("--- /f\n+++ /dev/null\n")
 
 
-@pytest.mark.parametrize(("running", "said"), [(0, ""), (1, "ENDS the one container"), (7, "ENDS the 7 containers")])
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [(0, ""), (1, "ENDS the one running container"), (7, "ENDS the 7 running containers")],
+)
 def test_what_is_lost_is_said_first(running: int, said: str):
     lines = consequences(running)
     assert "NOT VISIBLE" in lines[0]

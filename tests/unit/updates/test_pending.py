@@ -96,7 +96,7 @@ def test_a_tag_that_is_moved_back_takes_services_back() -> None:
     ("gate", "why"),
     [
         (Gate(Policy(), untested="web"), "no Test"),
-        (Gate(Policy(), untested="app"), "no Test: app is built from it, and has none"),
+        (Gate(Policy(), untested="app"), "no Test: app is built from it, and has no Test"),
         (Gate(Policy(), is_built=False), "not built here: write `FROM` in a Dockerfile instead of `image`"),
         (Gate(Policy(), held="held until 2027-01-01"), "held until 2027-01-01"),
         (Gate(Policy(hold=Hold("all"))), "held: all"),
@@ -148,7 +148,7 @@ def test_versions_that_are_followed_and_those_beyond() -> None:
 def test_a_version_whose_digest_is_not_known_is_asked_for_and_not_applied() -> None:
     """The registry has listed its tag, and not answered what it names."""
     ((tag, why),) = found(base("postgres:16.3"), postgres({"16.4": 9}), FOLLOWS)
-    assert (tag, why) == ("16.4", "its registry has not said yet which image it is")
+    assert (tag, why) == ("16.4", "its registry has not reported its digest yet")
 
 
 def test_a_version_in_its_cooldown_holds_no_older_one_back() -> None:
@@ -170,7 +170,7 @@ def test_a_version_that_is_held_holds_no_other_back(hold: Hold) -> None:
     gate = Gate(Policy(track=parse_track("any"), hold=hold))
     reason = f"held: {hold.text}{' and later' if hold.since else ''}"
     tags = {"16.4": 6, "16.5": 5, "17.0": 5, "17.1": 4}
-    unasked = "; its registry has not said yet which image it is"
+    unasked = "; its registry has not reported its digest yet"
     assert found(base("postgres:16.3"), postgres(tags), gate) == [("17.1", reason + unasked), ("16.5", unasked[2:])]
     known = postgres(tags, v16_5=5, v17_1=4)
     assert found(base("postgres:16.3"), known, gate) == [("17.1", reason), ("16.5", "")]

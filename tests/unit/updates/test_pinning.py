@@ -164,7 +164,7 @@ def test_a_registry_that_does_not_know_an_image_stops_no_other(host: Host, regis
 def test_what_cannot_be_pinned_says_why(host: Host):
     host.service("web", "ARG V=12\nFROM debian:${V}\nARG V\n")
     lines, _, code = host.pin()
-    assert (lines, code) == (["src/web/Dockerfile:2: debian:12 is not pinned: line 3 uses ARG V as well"], 1)
+    assert (lines, code) == (["src/web/Dockerfile:2: debian:12 is not pinned: line 3 also uses ARG V"], 1)
 
 
 @pytest.mark.parametrize(

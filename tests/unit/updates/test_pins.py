@@ -66,15 +66,15 @@ def test_a_digest_is_written_where_an_image_is_named(text: str, after: str | Non
     ("text", "arguments", "line", "reason"),
     [
         ("ARG V=12\nFROM debian:$V", {"V": "12"}, 2, "build argument `V`"),
-        ("ARG V=12\nFROM debian:$V\nARG V", {}, 2, "line 3 uses ARG V"),
-        ("ARG V=12\nARG W=$V\nFROM debian:$V", {}, 3, "line 2 uses ARG V"),
-        ("ARG V=12\nFROM debian:$V\nFROM alpine:3.$V", {}, 2, "line 3 uses ARG V"),
-        ("ARG V=1\nFROM debian:${V}2", {}, 2, "a variable is in its tag"),
-        ("ARG V\nFROM debian:${V:-12}", {}, 2, "a variable is in its tag"),
-        ("ARG V=1\nARG V=12\nFROM debian:$V", {}, 3, "must be there once, with a default"),
+        ("ARG V=12\nFROM debian:$V\nARG V", {}, 2, "line 3 also uses ARG V"),
+        ("ARG V=12\nARG W=$V\nFROM debian:$V", {}, 3, "line 2 also uses ARG V"),
+        ("ARG V=12\nFROM debian:$V\nFROM alpine:3.$V", {}, 2, "line 3 also uses ARG V"),
+        ("ARG V=1\nFROM debian:${V}2", {}, 2, "its tag contains a variable"),
+        ("ARG V\nFROM debian:${V:-12}", {}, 2, "its tag contains a variable"),
+        ("ARG V=1\nARG V=12\nFROM debian:$V", {}, 3, "must occur once, with a default"),
         ("ARG V=12\nARG W=$V\nFROM debian:$W", {}, 3, "is not a plain text"),
-        ("FROM deb\\\nian:12", {}, 1, "it is written on two lines"),
-        ('FROM deb"ian:12"', {}, 1, "there are quotes or escapes in it"),
+        ("FROM deb\\\nian:12", {}, 1, "it spans two lines"),
+        ('FROM deb"ian:12"', {}, 1, "it has quotes or escapes"),
     ],
 )
 def test_what_cannot_be_pinned_stays_and_says_why(text: str, arguments: dict[str, str], line: int, reason: str):

@@ -86,9 +86,9 @@ def test_sarif_without_scores_has_levels() -> None:
         ("{}", "neither"),
         ('{"error": "no such image"}', "neither"),
         ('{"matches": null}', "neither"),
-        ('{"matches": [1]}', "does not list"),
+        ('{"matches": [1]}', "does not have the expected format"),
         ('{"matches": [{}]}', "has no id"),
-        ('{"SchemaVersion": 2, "ArtifactName": "web", "Results": {"a": 1}}', "does not list"),
+        ('{"SchemaVersion": 2, "ArtifactName": "web", "Results": {"a": 1}}', "does not have the expected format"),
     ],
 )
 def test_what_is_no_report_is_refused(text: str, reason: str) -> None:

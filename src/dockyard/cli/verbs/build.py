@@ -1,4 +1,4 @@
-"""From source to production."""
+"""Verbs that build, test, upgrade and roll back one service."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,19 +12,19 @@ from dockyard.yard import Yard
 if TYPE_CHECKING:
     from dockyard.upgrade import Wanted
 
-FORCE = flag("-f", "--force", help="even if nothing has changed, and without the engine's build cache")
+FORCE = flag("-f", "--force", help="build even if nothing has changed, and without the engine's build cache")
 TIMEOUT = option(
     "--timeout",
     metavar="SECONDS",
     type=float,
     default=None,
-    help="most time for a build, for a Test, and until a new container is healthy",
+    help="time limit for the build, the Test and becoming healthy",
 )
 
 
 @verb("build", "b", on=On.SERVICE, options=(FORCE, TIMEOUT), settles=False)
 def build(yard: Yard, name: str, *, force: bool, timeout: float | None) -> Result:
-    """Build the image, as `latest`, if its source has changed."""
+    """Build the image and tag it `latest`, if its source has changed."""
     from dockyard.build import builder_for
     from dockyard.upgrade import Wanted, built, refuse_errors
 
@@ -36,7 +36,7 @@ def build(yard: Yard, name: str, *, force: bool, timeout: float | None) -> Resul
 
 @verb("test", "t", on=On.SERVICE, options=(TIMEOUT,), settles=False)
 def test(yard: Yard, name: str, *, timeout: float | None) -> Result:
-    """Test the latest image, in an instance of its own."""
+    """Run the Test on the latest image, in a separate instance."""
     from dockyard.build import builder_for, latest_id
     from dockyard.upgrade import Wanted, tested
 
@@ -56,7 +56,7 @@ def test(yard: Yard, name: str, *, timeout: float | None) -> Result:
         flag(
             "-f",
             "--force",
-            help="build without the engine's cache, and retry what failed; what comes out equal is not switched to",
+            help="build without the engine's cache, and retry a failed image; an equal image is not switched to",
         ),
         TIMEOUT,
         flag("-n", "--dry-run", help="show the commands, in order, and change nothing"),
@@ -76,12 +76,13 @@ def upgrade(  # noqa: PLR0913 - the options above
     offline: bool,
     refresh: bool,
 ) -> Result:
-    """Build, test, and switch: replace the container if it is up or starts by itself. Stops at the first failure.
+    """Build, test, and switch: replace the container if it is up or has autostart. Stops at the first failure.
 
-    Until all tests have passed nothing of production changes. The new container is made while the old one still runs;
-    if it does not stay up, get healthy or pass ./Test-prod, the old one comes back, and `live` and `prev` are what they
-    were. What failed so is not tried again until its source changes; nor is what was rolled back, nor is a service that
-    is held upgraded, unless with --force. Newer base images are taken as far as `updates` in its settings allows.
+    Production does not change until all tests have passed. The new container is created while the old one still runs.
+    If it does not stay up, become healthy or pass ./Test-prod, the upgrade is rolled back: the old container runs
+    again, and `live` and `prev` are unchanged. An image that failed or was rolled back is not retried until its source
+    changes, and a service that is held is not upgraded, unless with --force. Newer base images are used as far as
+    `updates` in the service's settings allows.
     """
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
@@ -113,15 +114,15 @@ def _outline(yard: Yard, name: str, wanted: "Wanted", *, exit_code: bool) -> Res
     return Result(found.shown(name), found.row(name), 1 if exit_code and found.lines else 0)
 
 
-TO = option("--to", metavar="VERSION", help="the beginning of a version's id, from `d history X --images`")
+TO = option("--to", metavar="VERSION", help="roll back to this version: a prefix of an id from `d history X --images`")
 
 
 @verb("rollback", on=On.SERVICE, report=True, locks=True, options=(TO, TIMEOUT))
 def rollback(yard: Yard, name: str, *, to: str, timeout: float | None) -> Result:
-    """Put the previous image back, and a container of it in production's place if production is up.
+    """Roll back to the previous image, and replace the container if production is up.
 
-    What was rolled back is not upgraded to again until its source or its base image changes, or with `d upgrade
-    --force`. A second rollback undoes the first. A service that is held can be rolled back, and stays held.
+    The version that was rolled back is not deployed again until its source or its base image changes, or with
+    `d upgrade --force`. A second rollback undoes the first. A service that is held can be rolled back, and stays held.
     """
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
@@ -139,15 +140,17 @@ def rollback(yard: Yard, name: str, *, to: str, timeout: float | None) -> Result
     on=On.SERVICE,
     settles=False,
     options=(
-        option("--until", metavar="DATE", help="release it on that date by itself, such as 2027-03-31; default: never"),
-        option("--reason", metavar="TEXT", help="shown wherever the hold is"),
+        option(
+            "--until", metavar="DATE", help="release it automatically on this date, such as 2027-03-31 (default: never)"
+        ),
+        option("--reason", metavar="TEXT", help="the reason, shown with the hold"),
     ),
 )
 def hold(_yard: Yard, name: str, *, until: str, reason: str) -> Result:
-    """Keep a service at the version that it runs: nothing automatic upgrades it until it is released.
+    """Hold a service at its current version: no automatic upgrade until it is released.
 
-    `d upgrade-all` leaves it out, also with --force, and `d upgrade` refuses it without --force. Start, stop, restart
-    and rollback work as ever.
+    `d upgrade-all` skips it, even with --force, and `d upgrade` refuses it without --force. Start, stop, restart and
+    rollback work as usual.
     """
     from dockyard import history, holds
 
@@ -158,18 +161,18 @@ def hold(_yard: Yard, name: str, *, until: str, reason: str) -> Result:
 
 @verb("unhold", on=On.SERVICE, settles=False)
 def unhold(_yard: Yard, name: str) -> Result:
-    """Release a service that is held."""
+    """Release a held service, so that it is upgraded again."""
     from dockyard import history, holds
 
     if not holds.unhold(name):
         return Result([f"{name} is not held"])
     history.record(name, "unhold", "ok")
-    return Result([f"{name} is released: the next upgrade upgrades it"])
+    return Result([f"{name} is released: the next `d upgrade-all` upgrades it"])
 
 
 @verb("holds", report=True, settles=False)
 def holds(_yard: Yard) -> Result:
-    """List the services that are held, until when and why."""
+    """List the held services, until when and why."""
     from dockyard.holds import all_holds
 
     rows = [one._asdict() for one in all_holds().values()]

@@ -1,4 +1,4 @@
-"""Checking services without launching anything."""
+"""Verbs that check services without launching anything."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,26 +19,26 @@ OPTIONS = (
         "--fail-on",
         choices=SEVERITIES,
         default=SEVERITIES[0],
-        help="from which severity on the exit code is 1: error (unless said), warning or note",
+        help="minimum severity that fails: error (default), warning or note",
     ),
-    flag("--sarif", help="as SARIF 2.1.0, for code hosts"),
+    flag("--sarif", help="print SARIF 2.1.0, for code hosts"),
 )
 
 
 @verb("check", on=On.SERVICE, report=True, settles=False, options=OPTIONS)
 def check(yard: Yard, name: str, *, fail_on: str, sarif: bool) -> Result:
-    """Check settings, Dockerfile, scripts, mounts, ports and security, against all other services too.
+    """Check settings, Dockerfile, scripts, mounts, ports and security, also against all other services.
 
-    Nothing is launched, nothing changes. What could not be checked is said. docs/reference/checks.md has all checks.
+    Launches and changes nothing. Checks that could not run are listed. docs/reference/checks.md has all checks.
     """
     return _checked(yard, [name], fail_on, sarif=sarif)
 
 
 @verb("check-all", report=True, settles=False, options=OPTIONS)
 def check_all(yard: Yard, *, fail_on: str, sarif: bool) -> Result:
-    """Check all services, as `check` does one: a line for each finding, with the services that it is about.
+    """Check all services, and print one line for each finding, with the services that have it.
 
-    Nothing is launched, nothing changes.
+    Launches and changes nothing.
     """
     return _checked(yard, [service.name for service in yard.services], fail_on, sarif=sarif, summarized=True)
 
@@ -73,8 +73,8 @@ def _row(point: "Point") -> dict[str, Any]:
 
 
 def _unknown(report: "Report") -> list[tuple[str, str]]:
-    """Return what could not be checked, each with its service; none for what is so for all."""
-    silent = [("", f"images, networks, and how users are mapped: {report.silence}")] if report.silence else []
+    """Return what could not be checked, each with its service; without a service if it is the same for all."""
+    silent = [("", f"images, networks and user mapping: {report.silence}")] if report.silence else []
     return [*silent, *((one.service, message) for one in report.services for message in one.unknown)]
 
 
@@ -90,7 +90,7 @@ def _sarif(report: "Report") -> list[str]:
 
 # ---------------------------------------------------------------------------------------------------------- for people
 def _lines(report: "Report") -> list[str]:
-    """Return the report: a paragraph for each service that has points, then a summary."""
+    """Return the report: a paragraph for each service with findings, then a summary."""
     told: set[str] = set()
     blocks = [lines for one in report.services if (lines := _service_lines(one, told))]
     host = [point for point in report.host if point.counts]
@@ -112,12 +112,12 @@ def _summary_lines(report: "Report") -> list[str]:
     for service, message in _unknown(report):
         unknown.setdefault(message, []).extend([service] if service else [])
     unchecked = [": ".join(filter(None, ("not checked", text, ", ".join(names)))) for text, names in unknown.items()]
-    more = ["`d check X` says where, why, and what to write", ""] if findings else []
+    more = ["`d check X` shows where, why, and the fix", ""] if findings else []
     return [*findings, *more, *unchecked, *_summary(report)]
 
 
 def _group_line(points: "list[Point]") -> str:
-    """Return one line for points of one check and severity: what was found, and the services, each once."""
+    """Return one line for findings of one check and severity: the finding, and the services, each once."""
     from collections import Counter
 
     first = points[0]
@@ -135,7 +135,7 @@ def _service_lines(one: "Judged", told: set[str]) -> list[str]:
 
 
 def _point_lines(point: "Point", told: set[str]) -> list[str]:
-    """Return a point with what fixes it; why it matters is said once for each kind."""
+    """Return a finding with its fix; the reason is printed once for each kind."""
     lines = [f"{point.where or point.service}: {point.severity.value}: {point.message} [{_id(point)}]"]
     lines += [f"  why: {point.why}"] if point.why and point.why not in told else []
     told.add(point.why)
@@ -144,7 +144,7 @@ def _point_lines(point: "Point", told: set[str]) -> list[str]:
 
 
 def _as_message(title: str) -> str:
-    """Return a title as messages begin, but for a word in capitals."""
+    """Return a title with a small first letter, unless its first word is in capitals."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
@@ -170,7 +170,7 @@ def _summary(report: "Report") -> list[str]:
 
 
 def _outcome(report: "Report") -> str:
-    """Return what was found, in a few words: never that all is ok where not all was checked."""
+    """Return a short summary of the findings; never `all ok` if some checks could not run."""
     points = tuple(point for point in report.points if point.counts)
     fine = "ok, as far as it was checked" if _unknown(report) else "all ok"
     accepted = len(report.points) - len(points)

@@ -1,4 +1,4 @@
-"""All services at once, in waves."""
+"""Verbs for all services, in waves."""
 
 import os
 import shlex
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
     from dockyard.upgrade import Wanted
 
-JOBS = 16  # containers that are started at once: more do not start sooner (docs/decisions/fleet.md)
+JOBS = 16  # containers that are started concurrently: more are not faster (docs/decisions/fleet.md)
 
 COMMON = (
-    option("-j", "--jobs", metavar="N", type=int, default=0, help="how many at once"),
-    option("--timeout", metavar="SECONDS", type=float, default=None, help="most time for each service"),
-    flag("-q", "--quiet", help="say nothing but what fails"),
-    flag("--notify", help="notify the addresses of `notify` in the host file: once of each failure, and when it ends"),
+    option("-j", "--jobs", metavar="N", type=int, default=0, help="number of services to work on concurrently"),
+    option("--timeout", metavar="SECONDS", type=float, default=None, help="time limit for each service"),
+    flag("-q", "--quiet", help="print failures only"),
+    flag("--notify", help="send each new failure, and its end, to the `notify` addresses of the host file"),
 )
-FORCE = flag("-f", "--force", help="even if nothing has changed")
+FORCE = flag("-f", "--force", help="build even if nothing has changed")
 DRY_RUN = flag("-n", "--dry-run", help="show the commands, in order, and change nothing")
 
 
 def _run(
     yard: Yard, given: dict[str, Any], jobs: int, work: "Callable[[Watcher, How], list[Done]]", title: str
 ) -> Result:
-    """Do work on all services, show it as it goes, and return the summary."""
+    """Work on all services, show the progress, and return the summary."""
     from dockyard.cli.progress import summary, watching
     from dockyard.fleet.starting import How
 
     if given["jobs"] < 0:
-        raise UsageError("--jobs takes a number above 0", hint="leave it out for the usual one")
-    _ = yard.engine.changes_at_once  # asked here, for all processes to come
+        raise UsageError("--jobs must be above 0", hint="leave it out for the default")
+    _ = yard.engine.changes_at_once  # asked here, once for all worker processes
     with watching(quiet=given["quiet"]) as watcher:
         finished = work(watcher, How(given["jobs"] or jobs, given["timeout"]))
     result = summary(finished, quiet=given["quiet"])
@@ -59,15 +59,15 @@ def _processors() -> int:
 
 
 def _tell_of_others(yard: Yard) -> None:
-    """Say which containers are up that belong to no service: they are left alone."""
+    """Report running containers that belong to no service: they are not touched."""
     names = {service.name for service in yard.services}
     others = [row.name for row in yard.rows if row.is_up and row.service not in names]
     if others:
-        say(f"left alone, as they belong to no service: {', '.join(others)}")
+        say(f"not touched, as they belong to no service: {', '.join(others)}")
 
 
 def _report_orphans(yard: Yard) -> None:
-    """Warn of containers whose service is gone: they run on, and nothing upgrades them."""
+    """Warn of containers whose service no longer exists: they keep running, and are never upgraded."""
     from dockyard.orphans import list_orphans
 
     for orphan in list_orphans(yard):
@@ -76,7 +76,7 @@ def _report_orphans(yard: Yard) -> None:
 
 @verb("build-all", "ba", report=True, settles=False, options=(FORCE, *COMMON))
 def build_all(yard: Yard, *, force: bool, **given: Any) -> Result:  # noqa: ANN401 - the options above
-    """Build what has changed, in the order that the FROM lines between services ask for."""
+    """Build all services whose source has changed, base images before the services that use them in FROM."""
     from dockyard.fleet.upgrading import build_all as work
     from dockyard.upgrade import Wanted
 
@@ -99,9 +99,9 @@ def test_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
     locks=True,
     options=(
         FORCE,
-        flag("-n", "--dry-run", help="show what would be done, service by service, and change nothing"),
+        flag("-n", "--dry-run", help="show what would happen to each service, and change nothing"),
         flag("--exit-code", help="with --dry-run: exit code 1 if anything would change"),
-        flag("--all-or-nothing", help="the first switch that fails takes all others back"),
+        flag("--all-or-nothing", help="roll back all services if the switch of one fails"),
         OFFLINE,
         REFRESH,
         *COMMON,
@@ -118,9 +118,9 @@ def upgrade_all(  # noqa: PLR0913 - the options above
     refresh: bool,
     **given: Any,  # noqa: ANN401
 ) -> Result:
-    """Build and test everything, with newer base images as far as `updates` allows; then switch, wave by wave.
+    """Build and test all services, with newer base images as far as `updates` allows; then switch, wave by wave.
 
-    What fails is left as it was.
+    A service that fails is left unchanged.
     """
     from dockyard.fleet.upgrading import upgrade_all as work
     from dockyard.monitoring.updates import save_last_run
@@ -178,7 +178,7 @@ def _rebuild_line(rebuild: "Rebuild") -> str:
 
 @verb("up-all", "11", "1a", report=True, locks=True, options=COMMON)
 def up_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
-    """Start what starts by itself on this host, wave by wave; the next when the last is up, and healthy if checked."""
+    """Start all autostart services; each wave waits until the previous one is up and healthy."""
     from dockyard.fleet.starting import up_all as work
 
     return _run(yard, given, JOBS, lambda watcher, how: work(yard, watcher, how), "up-all")
@@ -186,7 +186,7 @@ def up_all(yard: Yard, **given: Any) -> Result:  # noqa: ANN401
 
 @verb("down-all", "00", "0a", report=True, locks=True, options=(DRY_RUN, *COMMON))
 def down_all(yard: Yard, *, dry_run: bool, **given: Any) -> Result:  # noqa: ANN401
-    """Stop the services that are up, the last wave first."""
+    """Stop all running services, the last wave first."""
     from dockyard.fleet.starting import down_all as work
     from dockyard.fleet.starting import stopping_order
 
@@ -199,7 +199,7 @@ def down_all(yard: Yard, *, dry_run: bool, **given: Any) -> Result:  # noqa: ANN
 
 @verb("restart-all", "01a", "ra", report=True, locks=True, options=(DRY_RUN, *COMMON))
 def restart_all(yard: Yard, *, dry_run: bool, **given: Any) -> Result:  # noqa: ANN401
-    """Put new containers in the place of those that are up, wave by wave."""
+    """Recreate the containers of all running services, wave by wave."""
     from dockyard.fleet.starting import restart_all as work
 
     _tell_of_others(yard)
@@ -224,11 +224,11 @@ def _outlined_restarts(yard: Yard) -> Result:
 
 @verb("run-in-all", "ria", report=True, options=(*COMMON, argument("command", nargs=REST)))
 def run_in_all(yard: Yard, *, command: list[str], **given: Any) -> Result:  # noqa: ANN401
-    """Run a command as root in every service that is up."""
+    """Run a command as root in every running service."""
     from dockyard.fleet.starting import run_in_all as work
 
     if not command:
-        raise UsageError("no command to run", hint="d run-in-all COMMAND…")
+        raise UsageError("the command is missing", hint="d run-in-all COMMAND…")
     _tell_of_others(yard)
     finished: list[Done] = []
 
@@ -246,13 +246,13 @@ def run_in_all(yard: Yard, *, command: list[str], **given: Any) -> Result:  # no
     "check-all-up",
     "ca",
     report=True,
-    options=(flag("--notify", help="notify the addresses of `notify` in the host file, once of each change"),),
+    options=(flag("--notify", help="send each change to the `notify` addresses of the host file, once"),),
 )
 def check_all_up(yard: Yard, *, notify: bool) -> Result:
-    """Report what is wrong on this host; `all ok` if nothing is.
+    """Report problems on this host; `all ok` if there are none.
 
-    That is: services that should be up and healthy and are not, failed and held updates, orphans, unexpected changes
-    in containers, file systems that are nearly full, timers that do not run, images older than `max_age`.
+    Problems are: services that should be up and healthy but are not, failed and held updates, orphans, unexpected
+    changes in containers, file systems that are nearly full, timers that do not run, images older than `max_age`.
     """
     from dockyard.errors import WORK_FAILED
     from dockyard.monitoring.gather import gather

@@ -1,4 +1,4 @@
-"""The host itself: units of systemd, and what may go."""
+"""Verbs for the host: systemd units and cleaning up."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,28 +18,30 @@ DRY_RUN = flag("-n", "--dry-run", help="show what would change, and change nothi
     "install-units",
     settles=False,
     options=(
-        option("--directory", metavar="DIR", help="in place of /etc/systemd/system, or of a user's own"),
-        option("--time", default="04:00", help="when to upgrade, as systemd has it (04:00)"),
+        option(
+            "--directory", metavar="DIR", help="directory of the units (default: /etc/systemd/system, or the user's)"
+        ),
+        option("--time", default="04:00", help="when to upgrade, as systemd calendar time (04:00)"),
         option(
             "--cowscan",
             nargs="?",
             const="usual",
             choices=("watch", "timer", "usual"),
             metavar="watch|timer",
-            help="have d-cowscan watch all the time, or scan every hour, too (without a value: watch for root, timer "
-            "for others)",
+            help="also run d-cowscan: `watch` continuously or `timer` every hour (without a value: watch for root, "
+            "timer for others)",
         ),
-        flag("--remove", help="remove them"),
-        flag("--force", help="also what was changed since"),
+        flag("--remove", help="remove the units"),
+        flag("--force", help="also replace or remove units that were changed since"),
         DRY_RUN,
     ),
 )
 def install_units(  # noqa: PLR0913 - the command's own options
     _yard: Yard, *, directory: str, time: str, cowscan: str, remove: bool, force: bool, dry_run: bool
 ) -> Result:
-    """Write systemd units: all waves at boot, and timers that upgrade everything, check this host and clean it.
+    """Install systemd units: start all waves at boot; timers that upgrade all services, check and clean the host.
 
-    The upgrade and the check notify the addresses of `notify` in the host file, once of each problem.
+    The upgrade and the check send each problem once to the `notify` addresses of the host file.
     """
     from dockyard import units
 
@@ -53,9 +55,7 @@ def install_units(  # noqa: PLR0913 - the command's own options
         return Result([*(f"{path}: removed" for path in gone), *units.commands(removing=True, scanners=scanners)])
     units.install(wanted, force=force)
     written = [f"{unit.path}: {'unchanged' if unit.there == unit.text else 'written'}" for unit in wanted]
-    return Result(
-        [*written, "then, by you:", *(f"  {line}" for line in units.commands(removing=False, scanners=scanners))]
-    )
+    return Result([*written, "now run:", *(f"  {line}" for line in units.commands(removing=False, scanners=scanners))])
 
 
 def _shown(unit: "Unit", *, removing: bool) -> list[str]:
@@ -68,9 +68,9 @@ def _shown(unit: "Unit", *, removing: bool) -> list[str]:
 
 @verb("clean", report=True, locks=True, options=(DRY_RUN,))
 def clean(yard: Yard, *, dry_run: bool) -> Result:
-    """Remove stopped containers of services, dangling images and the build cache; never what has a tag or is in use.
+    """Remove stopped containers of services, dangling images and the build cache; never a tagged or used image.
 
-    Containers that belong to no service stay. What changed in a stopped container of production is kept first.
+    Containers that belong to no service stay. Changes in a stopped production container are saved first.
     """
     from dockyard.clean import clean as carry_out
     from dockyard.clean import outline
@@ -78,5 +78,5 @@ def clean(yard: Yard, *, dry_run: bool) -> Result:
     plan = outline(yard)
     rows = [row._asdict() for row in (plan.items if dry_run else carry_out(yard, plan))]
     shown = table(rows, ("what", "name", "result"))
-    left = [f"left alone, as they belong to no service: {', '.join(plan.others)}"] if plan.others else []
+    left = [f"not touched, as they belong to no service: {', '.join(plan.others)}"] if plan.others else []
     return Result([*(shown.lines or ["nothing to clean"]), *left], {"items": rows, "others": plan.others})

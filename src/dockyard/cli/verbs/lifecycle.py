@@ -1,4 +1,4 @@
-"""Starting and stopping one container."""
+"""Verbs that start and stop one container."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def settled(yard: Yard, service: "Service") -> Iterator[None]:
-    """Hold the lock of a service's production for the block, with whatever was cut short put in order."""
+    """Hold the lock of a service's production container for the block; an interrupted switch is recovered first."""
     from dockyard import recovery
     from dockyard.lock import held
     from dockyard.plan.launch import container_name
@@ -33,7 +33,7 @@ def settled(yard: Yard, service: "Service") -> Iterator[None]:
 
 @verb("up", "start", "1", on=On.SERVICE, locks=True)
 def up(yard: Yard, name: str) -> Result:
-    """Start production."""
+    """Start the production container."""
     from dockyard import replace
 
     service = yard.named(name)
@@ -46,7 +46,7 @@ def up(yard: Yard, name: str) -> Result:
 
 @verb("down", "stop", "0", on=On.RUNNING, locks=True)
 def down(yard: Yard, name: str) -> Result:
-    """Stop a container; the test data of an instance that is gone with that goes too."""
+    """Stop a container; this also removes a test instance's data."""
     from dockyard.launch import remove_area_of
     from dockyard.lock import held
     from dockyard.plan.switch import base_name
@@ -76,10 +76,10 @@ def down(yard: Yard, name: str) -> Result:
     options=(flag("-n", "--dry-run", help="show the commands, in order, and change nothing"),),
 )
 def restart(yard: Yard, name: str, *, dry_run: bool) -> Result:
-    """Put a new container in the old one's place, from the live image and the settings as they are now.
+    """Recreate the container from the live image and the current settings.
 
-    If it does not stay up and get healthy, the old one comes back. A container that belongs to no service is stopped
-    and started as it is.
+    If the new container does not stay up and become healthy, the restart is rolled back to the old one. A container
+    that belongs to no service is stopped and started unchanged.
     """
     from dockyard.contents import stale_files
     from dockyard.replace import pending_changes, replacement
@@ -111,17 +111,17 @@ def _restarted(yard: Yard, name: str) -> Result:
     container = next(iter(yard.engine.containers([name])), None)
     if container and container.is_under_test:
         # It may have left links in its test area, which the engine would follow at the start.
-        hint = f"d down {name}, then launch it anew: d-run -{'D' if container.mode == 'dev' else 'DT'}"
-        raise DockyardError(f"`{name}` is an instance under test, which starts once", hint)
+        hint = f"stop it with `d down {name}`, then launch a new one: d-run -{'D' if container.mode == 'dev' else 'DT'}"
+        raise DockyardError(f"`{name}` is a test instance, which cannot be restarted", hint)
     with held(yard.engine, base_name(name), yard.wait), _looked_at(yard, container):
         yard.engine.call("restart", name)
     _record(container, "restart")
     owner = container.service if container else ""
-    return Result([f"{name} is up again, as it was{'' if owner else '; it belongs to no service'}"])
+    return Result([f"{name} is up again, unchanged{'' if owner else '; it belongs to no service'}"])
 
 
 def _looked_at(yard: Yard, container: "Container | None") -> "AbstractContextManager[None]":
-    """Look at what a container has changed while it stops: an engine that is silent is waited for once."""
+    """Inspect the changes of a container while it stops; an engine that does not answer delays this only once."""
     from contextlib import nullcontext
 
     from dockyard.scan.capture import looked_at

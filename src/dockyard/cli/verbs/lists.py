@@ -1,4 +1,4 @@
-"""Lists: what is up, what there is."""
+"""Verbs that list services, containers and images."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ def _row(found: "models.Row") -> Row:
 
 
 def tell_notices(yard: Yard) -> dict[str, str]:
-    """Report which services nothing automatic upgrades, and why; returns that by service."""
+    """Report which services are not upgraded automatically, and return the reasons by service."""
     from dockyard.holds import notices
 
     names = {service.name for service in yard.services}
@@ -53,11 +53,11 @@ def tell_notices(yard: Yard) -> dict[str, str]:
     "p",
     report=True,
     options=(
-        flag("--pending", help="also list what a restart would change: settings and secrets; asks secret_command"),
+        flag("--pending", help="also list the settings and secrets that a restart would change; runs secret_command"),
     ),
 )
 def list_up(yard: Yard, *, pending: bool) -> Result:
-    """List the running containers, with their services if they have one, and orphans; `d ips` lists their addresses."""
+    """List the running containers with their services, and orphans; `d ips` lists their addresses."""
     from dockyard.orphans import list_orphans
 
     orphans = list_orphans(yard)
@@ -75,7 +75,7 @@ def list_up(yard: Yard, *, pending: bool) -> Result:
 
 
 def _pending(yard: Yard, row: Row) -> str:
-    """Return what a restart would change in production; empty for any other container."""
+    """Return what a restart would change in a production container; empty for any other container."""
     from dockyard.contents import stale_files
     from dockyard.replace import pending_changes, planned, production
 
@@ -98,7 +98,7 @@ def list_up_names(yard: Yard) -> Result:
 
 
 def _loaded(yard: Yard) -> tuple[dict[str, "Settings"], int]:
-    """Return the settings of all services; what is wrong with some is told, and makes the exit code."""
+    """Return the settings of all services; errors in some are reported, and set the exit code."""
     found, problems = yard.load_all()
     if not problems:
         return found, 0
@@ -110,7 +110,7 @@ def _loaded(yard: Yard) -> tuple[dict[str, "Settings"], int]:
 
 @verb("list-all", "lA", report=True)
 def list_all(yard: Yard) -> Result:
-    """List all services, and which of them are up."""
+    """List all services, and whether each is up."""
     settings, exit_code = _loaded(yard)
     up = {row.name for row in yard.rows if row.is_up}
     rows = [_service_row(service, settings.get(service.name), up) for service in yard.services]
@@ -137,7 +137,7 @@ def _service_row(service: Service, settings: "Settings | None", up: set[str]) ->
 
 @verb("list-all-settings", "las", report=True, settles=False)
 def list_all_settings(yard: Yard) -> Result:
-    """List what each service sets: every key that is not at its default, with its source."""
+    """List the settings of each service that differ from the default, with their source."""
     from dockyard.cli.explain import explained
 
     settings, exit_code = _loaded(yard)
@@ -160,14 +160,14 @@ def _autostarting(yard: Yard) -> tuple[list[Row], int]:
 
 @verb("list-autostart", "la", report=True, settles=False)
 def list_autostart(yard: Yard) -> Result:
-    """List the services that start by themselves on this host, with their waves."""
+    """List the autostart services of this host, with their waves."""
     rows, exit_code = _autostarting(yard)
     return table(rows, ("wave", "service"))._replace(exit_code=exit_code)
 
 
 @verb("list-autostart-waves", "law", report=True, settles=False)
 def list_autostart_waves(yard: Yard) -> Result:
-    """List the waves of this host in order, each with its services."""
+    """List the autostart waves of this host in order, each with its services."""
     rows, exit_code = _autostarting(yard)
     waves: dict[int, list[str]] = {}
     for row in rows:
@@ -178,7 +178,7 @@ def list_autostart_waves(yard: Yard) -> Result:
 
 @verb("autostart-wave", "aw", report=True, settles=False, options=(argument("wave", type=int),))
 def autostart_wave(yard: Yard, wave: int) -> Result:
-    """List the services of one wave."""
+    """List the services of one autostart wave."""
     rows, exit_code = _autostarting(yard)
     names = [row["service"] for row in rows if row["wave"] == wave]
     return Result(names, names, exit_code)
@@ -214,7 +214,7 @@ def ips(yard: Yard) -> Result:
 
 @verb("images", "i", report=True, options=(argument("x", nargs="?", default=""),))
 def images(yard: Yard, x: str) -> Result:
-    """List the images of all services, or of the one whose name begins with X."""
+    """List the images of all services, or of service X."""
     names = {service.name for service in yard.services}
     wanted = {select(x, names)} if x else names
     rows = [row for row in yard.engine.image_list() if row["repository"].rpartition("/")[2] in wanted]

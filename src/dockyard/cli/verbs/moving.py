@@ -1,4 +1,4 @@
-"""Moving in from compose, and out to it or to quadlets."""
+"""Verbs that import compose projects, and export compose files or quadlets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
     settles=False,
     options=(
         argument("files", nargs="+", metavar="FILE"),
-        option("--prefix", metavar="TEXT", help="what the services' names begin with, where their own are taken"),
-        option("--network", metavar="NAME", help="one network for all, in place of those of the project"),
-        option("--profile", metavar="NAME", action="append", default=[], help="start the services of a profile, too"),
-        option("--wave", metavar="NUMBER", type=int, default=1, help="the first autostart wave (1)"),
-        option("--secrets", metavar="DIR", help="write secrets there, each to a file that only its owner may read"),
-        option("--directory", metavar="DIR", help="where to write the services, in place of D_SRC_DIR"),
+        option("--prefix", metavar="TEXT", help="prefix for the services' names, if their own names are in use"),
+        option("--network", metavar="NAME", help="one network for all services, instead of the project's networks"),
+        option(
+            "--profile", metavar="NAME", action="append", default=[], help="also start the services of this profile"
+        ),
+        option("--wave", metavar="NUMBER", type=int, default=1, help="number of the first autostart wave (1)"),
+        option("--secrets", metavar="DIR", help="write each secret to a file in DIR that only its owner may read"),
+        option("--directory", metavar="DIR", help="directory for the new services (default: D_SRC_DIR)"),
         flag("-n", "--dry-run", help="show what would be written, and write nothing"),
     ),
 )
 def import_(yard: Yard, *, files: list[str], secrets: str, directory: str, dry_run: bool, **wanted: Any) -> Result:  # noqa: ANN401
-    """Make services of a compose project, and tell what of it could not be carried over.
+    """Create services from a compose project, and report what could not be carried over.
 
-    Several files count as compose's `-f` has them: later ones over earlier ones. Never writes over a service that is
-    there. See docs/how-to/move-from-compose.md.
+    Several files are merged as with compose's `-f`: later ones override earlier ones. Never overwrites an existing
+    service. See docs/how-to/move-from-compose.md.
     """
     import os
 
@@ -68,15 +70,19 @@ def import_(yard: Yard, *, files: list[str], secrets: str, directory: str, dry_r
     settles=False,
     options=(
         argument("more", nargs="*", metavar="MORE"),
-        option("--to", choices=("compose", "quadlet"), default="compose", help="what to write (compose)"),
-        option("--output", metavar="FILE|DIR", help="where to write it, in place of stdout: quadlets need a directory"),
+        option("--to", choices=("compose", "quadlet"), default="compose", help="format to write (compose)"),
+        option(
+            "--output",
+            metavar="FILE|DIR",
+            help="file or directory to write (default: stdout); quadlets need a directory",
+        ),
     ),
 )
 def export(yard: Yard, name: str, *, more: list[str], to: str, output: str) -> Result:
-    """Write production's launch of services as a compose file, or as quadlet units for podman.
+    """Write the production launch of services as a compose file, or as quadlet units for podman.
 
-    It is the launch that `d-run -t` shows. What cannot be said there is told, as comments at the beginning. Secrets are
-    named, never written. Files that are there already are not written over.
+    It is the launch that `d-run -t` shows. What the format cannot express is listed in comments at the beginning.
+    Secrets are named, never written. Existing files are not overwritten.
     """
     from dockyard.moving.to_compose import compose_file
     from dockyard.moving.to_quadlet import quadlets
@@ -115,10 +121,10 @@ def _shown(path: str, text: str, *, headings: bool) -> list[str]:
 
 
 def _write(files: dict[Path, str]) -> list[Path]:
-    """Write files, none of which is there. Raises UsageError."""
+    """Write new files. Raises UsageError if one exists."""
     there = [str(path) for path in files if path.exists()]
     if there:
-        raise UsageError(f"{', '.join(there)}: there already", hint="name another place")
+        raise UsageError(f"{', '.join(there)}: exists already", hint="choose another path")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -137,21 +143,19 @@ def _needed(yard: Yard, commands: "tuple[Command, ...]") -> "tuple[Command, ...]
 
 def _source_directory(yard: Yard) -> Path:
     if not yard.source_directories[0]:
-        raise UsageError(
-            "no directory of services", hint="`d init` sets up this host; or name a directory with --directory"
-        )
+        raise UsageError("the services directory is not set", hint="run `d init`, or name a directory with --directory")
     return Path(yard.source_directories[0])
 
 
 def _told(plan: "Import", place: Path, secrets: str) -> list[str]:
-    """Return what people read: the services, what is left behind, and what there is to do before the first launch."""
+    """Return the report: the services, what was left behind, and what to do before the first launch."""
     left = [line for one in plan.left for line in _left(one)]
     commands = list(dict.fromkeys(command.text for command in plan.commands))
     return [
         *(f"{place / service.name}: {_waves(service)}" for service in plan.services),
         *_under("left behind:", left),
         *_under("before the first launch, with the old containers stopped:", commands),
-        *_under("secrets, which settings.yaml names only:", _secrets(plan, secrets)),
+        *_under("secrets, which settings.yaml only names:", _secrets(plan, secrets)),
         *(f"note: {note}" for note in (*plan.project.notes, *_unset(plan))),
     ]
 
@@ -165,7 +169,7 @@ def _waves(service: "NewService") -> str:
 
 
 def _unset(plan: "Import") -> list[str]:
-    return [f"`{name}` has no value: compose takes nothing for it, and so does this" for name in plan.project.unset]
+    return [f"`{name}` has no value: it becomes an empty string, as in compose" for name in plan.project.unset]
 
 
 def _left(one: "Left") -> list[str]:
@@ -181,7 +185,7 @@ def _secrets(plan: "Import", directory: str) -> list[str]:
     hint = (
         f"in the host file: {kept}"
         if kept
-        else "keep them where `secret_command` of the host file finds them; or --secrets DIR"
+        else "store them where `secret_command` of the host file finds them, or use --secrets DIR"
     )
     return [*where, hint] if where else []
 

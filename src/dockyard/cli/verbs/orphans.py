@@ -1,4 +1,4 @@
-"""Services whose directory is gone or has another name."""
+"""Verbs for services whose directory was removed or renamed."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ DRY_RUN = flag("-n", "--dry-run", help="show what would be done, and change noth
 
 @verb("orphans", report=True)
 def orphans(yard: Yard) -> Result:
-    """List the containers of production that are up and whose service is gone; exit code 1 if there are any."""
+    """List running production containers whose service no longer exists; exit code 1 if there are any."""
     from dockyard.errors import WORK_FAILED
     from dockyard.orphans import list_orphans
 
@@ -30,10 +30,10 @@ def _row(orphan: "Orphan") -> dict[str, str]:
 
 @verb("adopt", report=True, locks=True, options=(argument("old"), argument("new"), DRY_RUN))
 def adopt(yard: Yard, old: str, new: str, *, dry_run: bool) -> Result:
-    """Have service NEW take over container, data, images and history of OLD, whose directory is gone.
+    """Move container, data, images and history of OLD, whose directory no longer exists, to service NEW.
 
     OLD's container stops, its data and image tags get the new name, and NEW starts from the same image. If it does not
-    stay up, everything gets its old name back and OLD's container starts again.
+    stay up, this is rolled back: everything gets its old name back and OLD's container starts again.
     """
     from dockyard.leftovers import plan_adoption, select_gone
     from dockyard.lock import held
@@ -55,9 +55,9 @@ def adopt(yard: Yard, old: str, new: str, *, dry_run: bool) -> Result:
 
 @verb("forget", report=True, options=(argument("old"), DRY_RUN))
 def forget(yard: Yard, old: str, *, dry_run: bool) -> Result:
-    """Remove what dockyard keeps of a service that is gone: containers, image tags, history, alerts, test data.
+    """Remove what dockyard stores of a removed service: containers, image tags, history, alerts, test data.
 
-    Its data in production stay where they are.
+    Its production data stays.
     """
     from dockyard.leftovers import left_data, plan_forgetting, select_gone
 
@@ -69,5 +69,5 @@ def forget(yard: Yard, old: str, *, dry_run: bool) -> Result:
     data = {"service": name, "steps": [action.line for action in actions], "data": place}
     if dry_run:
         return Result([action.line for action in actions], data)
-    stays = f"; its data stay in {place}" if place else ""
+    stays = f"; its data stays in {place}" if place else ""
     return Result([f"{name} is forgotten{stays}"], data)

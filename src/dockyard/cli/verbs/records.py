@@ -1,4 +1,4 @@
-"""What was done, and why it failed."""
+"""Verbs that show the history and failure reports."""
 
 from dockyard.cli.command import argument, flag, option
 from dockyard.cli.output import Result, table
@@ -16,12 +16,12 @@ TOLD = 20  # lines of each file of a dossier
     settles=False,
     options=(
         argument("x", nargs="?", default=""),
-        option("-n", "--limit", metavar="N", type=int, default=50, help="the newest N"),
-        flag("--images", help="list the images of X that are live or can be live again"),
+        option("-n", "--limit", metavar="N", type=int, default=50, help="show the newest N events (50)"),
+        flag("--images", help="list the images of X that are live or that a rollback can use"),
     ),
 )
 def history(yard: Yard, x: str, *, limit: int, images: bool) -> Result:
-    """Show what was built, tested, promoted, started, by whom, when and how it went; of one service or of all."""
+    """Show builds, tests, promotions and starts: when, by which user and with which result; of all services or X."""
     from dockyard.history import events
 
     service = select(x, {one.name for one in yard.services}) if x else ""
@@ -38,20 +38,20 @@ def _versions(yard: Yard, name: str) -> Result:
     from dockyard.versions import versions
 
     if not name:
-        raise UsageError("--images needs the name of a service", hint="d history X --images")
+        raise UsageError("--images needs a service", hint="d history X --images")
     rows = [one._asdict() for one in versions(builder_for(yard, yard.named(name)))]
     return table(rows, ("version", "state", "live_from", "live_until", "note"))
 
 
 def _what(detail: object) -> str:
-    """Return what is worth a glance of an event's detail."""
+    """Return the summary of an event's detail."""
     assert isinstance(detail, dict)  # noqa: S101 - JSON of ours
     if "reason" in detail:
         return next(iter(str(detail["reason"]).splitlines()), "")
     from dockyard.image_changes import describe_recorded
 
     outage = f"outage {detail['outage_ms']} ms" if detail.get("outage_ms") else ""
-    killed = "killed at its stop" if detail.get("killed") else ""
+    killed = "killed when it was stopped" if detail.get("killed") else ""
     changed = describe_recorded(detail)
     return ", ".join(
         filter(None, (outage, killed, f"changed: {changed}" if changed else "", detail.get("vulnerabilities")))
@@ -63,15 +63,15 @@ def _what(detail: object) -> str:
     on=On.SERVICE,
     report=True,
     settles=False,
-    options=(flag("--list", dest="as_list", help="list what is kept, and show none"),),
+    options=(flag("--list", dest="as_list", help="list the stored failure reports, and show none"),),
 )
 def why(yard: Yard, name: str, *, as_list: bool) -> Result:
-    """Show what the last failure of a service left: the reason, the logs, what its health check and its tests wrote."""
+    """Show why a service last failed: the reason, the logs, and the output of its health check and tests."""
     from dockyard.dossier import dossiers, read
 
     kept = dossiers(name)
     if as_list or not kept:
-        lines = [str(one) for one in kept] or [f"{name}: nothing has failed, as far as is known"]
+        lines = [str(one) for one in kept] or [f"{name}: no failure is recorded"]
         return Result(lines, [str(one) for one in kept])
     files = read(kept[0])
     shown = [
@@ -84,12 +84,12 @@ def why(yard: Yard, name: str, *, as_list: bool) -> Result:
     for file in shown:
         lines += ["", f"{file}:", *(f"  {line}" for line in files[file].rstrip().splitlines()[-TOLD:])]
     others = sorted(set(files) - set(shown))
-    lines += ["", f"also there: {', '.join(others)}"] if others else []
+    lines += ["", f"older reports: {', '.join(others)}"] if others else []
     return Result(lines, {"service": name, "directory": str(kept[0]), "files": files, "changed": changed})
 
 
 def _changes_of_failure(yard: Yard, name: str, report: str) -> str:
-    """Return how the image that failed differs from what is live, or why that is not known."""
+    """Return how the failed image differs from the live one, or why that is not known."""
     from dockyard.build import builder_for
     from dockyard.image_changes import describe_failed_image
     from dockyard.plan.build import LIVE
@@ -99,4 +99,4 @@ def _changes_of_failure(yard: Yard, name: str, report: str) -> str:
         live = builder.tags().get(builder.name.tagged(LIVE))
         return describe_failed_image(yard.engine, name, report, live.id if live else "")
     except DockyardError as error:
-        return f"the image that failed was not compared with what is live: {error}"
+        return f"the failed image could not be compared with the live one: {error}"

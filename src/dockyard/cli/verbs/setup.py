@@ -1,4 +1,4 @@
-"""Setting up: a host, a service, an editor."""
+"""Verbs that set up a host, a service or an editor."""
 
 import os
 from functools import partial
@@ -14,12 +14,12 @@ from dockyard.yard import Yard
 if TYPE_CHECKING:
     from dockyard.init import NetworkWanted, Outline
 
-DRY_RUN = flag("-n", "--dry-run", help="show what would be made, and make nothing")
+DRY_RUN = flag("-n", "--dry-run", help="show what would be created, and create nothing")
 QUESTIONS = {
     "engine": "Which engine, docker or podman?",
-    "d_src_dir": "Where are the services, one a directory?",
-    "vol_base": "Where do services keep their data, each below its own name?",
-    "network": "On which network do services run? It is made if it is missing.",
+    "d_src_dir": "Which directory has the services, each in its own directory?",
+    "vol_base": "Which directory has the services' data, each below its own name?",
+    "network": "On which network do services run? It is created if it does not exist.",
 }
 
 
@@ -28,22 +28,22 @@ QUESTIONS = {
     report=True,
     settles=False,
     options=(
-        option("--engine", help="docker or podman, a name or a path"),
-        option("--src-dir", dest="d_src_dir", metavar="DIR", help="the directory of all services"),
-        option("--src-dir2", dest="d_src_dir2", metavar="DIR", help="a second one, for private services"),
-        option("--vol-base", dest="vol_base", metavar="DIR", help="where services keep their data"),
+        option("--engine", help="docker or podman, as a name or a path"),
+        option("--src-dir", dest="d_src_dir", metavar="DIR", help="the directory with all services"),
+        option("--src-dir2", dest="d_src_dir2", metavar="DIR", help="a second directory, for private services"),
+        option("--vol-base", dest="vol_base", metavar="DIR", help="the directory with the services' data"),
         option("--network", metavar="NAME[=SUBNET]", help="the network of services, such as `fleet=172.20.0.0/16`"),
         option("--test-network", dest="test_network", metavar="NAME[=SUBNET]", help="the network of tests"),
-        option("--file", metavar="FILE", help="the host file, in place of the one that is read"),
-        flag("--force", help="replace values that are in the host file"),
+        option("--file", metavar="FILE", help="the host file to write (default: the one that is read)"),
+        flag("--force", help="replace existing values in the host file"),
         DRY_RUN,
     ),
 )
 def init(_yard: Yard, *, file: str, force: bool, dry_run: bool, **given: str) -> Result:
-    """Set up this host: write the host file, make directories and networks that are missing.
+    """Set up this host: write the host file, and create missing directories and networks.
 
-    What is not given is asked for on a terminal. Values that are in the host file stay, unless forced. Root writes
-    /etc/dockyard/host.yaml, others their own ~/.config/dockyard/host.yaml.
+    On a terminal, it asks for values that are not given. Existing values in the host file stay, unless forced. Root
+    writes /etc/dockyard/host.yaml, other users ~/.config/dockyard/host.yaml.
     """
     from dockyard import host_file
     from dockyard.init import carry_out, outline
@@ -69,13 +69,13 @@ def _network(text: str) -> "NetworkWanted":
 
 
 def _networks_of(wanted: dict[str, str]) -> "list[NetworkWanted]":
-    """Return the network that an answer names, but for those that every engine has."""
+    """Return the network that an answer names, except for those that every engine has."""
     name = wanted.get("network", "")
     return [_network(name)] if name and name not in {"bridge", "host", "none"} else []
 
 
 def _asked(path: Path) -> dict[str, str]:
-    """Return the user's answers; nothing where there is nobody to ask."""
+    """Return the user's answers; nothing without a terminal."""
     from dockyard import host_file
     from dockyard.cli.asking import ask, can_ask
     from dockyard.init import check_answer
@@ -115,21 +115,23 @@ def _set_up(plan: "Outline", *, dry_run: bool) -> Result:
     options=(
         argument("name", metavar="NAME"),
         option("--from", dest="template", default="static", metavar="TEMPLATE", help="`static`, `python`, `worker`"),
-        option("--base", metavar="IMAGE", help="what it builds on, in place of `base_image` of the host file"),
+        option("--base", metavar="IMAGE", help="base image (default: `base_image` of the host file)"),
         DRY_RUN,
     ),
 )
 def new(yard: Yard, name: str, *, template: str, base: str, dry_run: bool) -> Result:
-    """Make a service from a template: it builds, and passes its Test, as it is.
+    """Create a service from a template; it builds and passes its Test without changes.
 
-    `static` serves pages, `python` answers by HTTP, `worker` is a shell script with a volume and no network. Nothing is
-    ever written over.
+    `static` serves pages, `python` answers HTTP requests, `worker` is a shell script with a volume and no network.
+    Nothing is ever overwritten.
     """
     from dockyard import template as templates
     from dockyard.text import did_you_mean, listed
 
     if template not in (known := templates.names()):
-        raise UsageError(f"no template `{template}`", did_you_mean(template, known) or f"there are {listed(known)}")
+        raise UsageError(
+            f"there is no template `{template}`", did_you_mean(template, known) or f"choose one of {listed(known)}"
+        )
     place = templates.directory_for(yard, name)
     words = templates.words(yard, name, base)
     contents = templates.files(template, words)
@@ -145,7 +147,7 @@ def new(yard: Yard, name: str, *, template: str, base: str, dry_run: bool) -> Re
     "schema",
     settles=False,
     options=(
-        flag("--host", help="for the host file instead of settings.yaml"),
+        flag("--host", help="print the schema of the host file instead"),
         flag("--sample", help="print a commented sample file with every key instead"),
     ),
 )

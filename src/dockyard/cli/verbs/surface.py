@@ -1,4 +1,4 @@
-"""What an image offers to whoever breaks in."""
+"""The verb that shows the attack surface of an image."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     report=True,
     settles=False,
     options=(
-        option("--tag", default="", help="the image of this tag, in place of `live`, or else `latest`"),
-        flag("--used", help="run its Test as well, and tell which files were opened meanwhile"),
+        option("--tag", default="", help="tag of the image (default: `live`, or else `latest`)"),
+        flag("--used", help="also run its Test, and report which files were opened"),
     ),
 )
 def surface(yard: Yard, name: str, *, tag: str, used: bool) -> Result:
-    """Show what an image offers to whoever breaks in, and what came and went since the image before.
+    """Show the image's attack surface, and what was added and removed since the previous image.
 
-    Programs, shells, interpreters, package managers, files that give rights, what everybody may write to, who can log
-    in. The image is read from its layers: nothing of it is launched, unless --used asks for its Test.
+    It lists programs, shells, interpreters, package managers, files that grant privileges, world-writable files, and
+    users who can log in. The image is read from its layers: nothing is launched, unless --used runs its Test.
     """
     from dockyard.build import builder_for
     from dockyard.surface.measure import measure
@@ -53,11 +53,11 @@ def _image(builder: "Builder", tag: str) -> "tuple[str, Image]":
     for reference in references:
         if reference in found:
             return reference, found[reference]
-    raise NoSuchNameError(f"no image {references[-1]}", hint="build it first, with d-build")
+    raise NoSuchNameError(f"image {references[-1]} does not exist", hint="build it first with d-build")
 
 
 def _against(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[str, Any], list[str]]:
-    """Return what came and went since the image before, if there is one."""
+    """Return what was added and removed since the previous image, if there is one."""
     from dockyard.packages.reading import list_changes
     from dockyard.packages.words import describe_changes
     from dockyard.surface.difference import differences
@@ -78,7 +78,7 @@ def _against(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[
 
 
 def _used(builder: "Builder", image: "Image", now: "Measured") -> tuple[dict[str, Any], list[str]]:
-    """Run the Test, and return what of the image was opened meanwhile."""
+    """Run the Test, and return which files of the image were opened."""
     from dockyard.surface.told import use_lines
     from dockyard.surface.trim import parted, used_by_test
 

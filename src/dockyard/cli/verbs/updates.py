@@ -1,4 +1,4 @@
-"""Updates of the images that services are built on."""
+"""Verbs for updates of base images."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from dockyard.updates.pending import Pending
     from dockyard.updates.pinning import Pinning
 
-OFFLINE = flag("--offline", help="ask no registry: build on what this host has")
-REFRESH = flag("--refresh", help="take newer base images now, whatever `cooldown` and `window` of `updates` say")
+OFFLINE = flag("--offline", help="ask no registry: build on the images of this host")
+REFRESH = flag("--refresh", help="use newer base images now, ignoring `cooldown` and `window` of `updates`")
 SERVICES = argument("names", nargs="*", metavar="X")
 
 
 def ask_upstream(yard: Yard, names: "Iterable[str]", *, offline: bool, refresh: bool) -> "Upstream":
-    """Return what is newer upstream; what could not be asked is reported, and stops nothing."""
+    """Return what is newer upstream; a registry that could not be asked is reported, and stops nothing."""
     from dockyard.settings.keys import OFFLINE as NEVER_ASKS
     from dockyard.updates.collecting import Upstream, collect_updates
 
@@ -34,7 +34,7 @@ def ask_upstream(yard: Yard, names: "Iterable[str]", *, offline: bool, refresh: 
     except EngineUnreachableError:
         raise
     except DockyardError as error:
-        warn(f"newer base images are left out: {error}")
+        warn(f"newer base images are not considered: {error}")
         return Upstream()
     for problem in found.problems:
         warn(problem)
@@ -60,7 +60,7 @@ def outdated(yard: Yard, *, names: list[str], offline: bool) -> Result:
     for problem in found.problems:
         warn(problem)
     if is_offline and found.asked:
-        say(f"as registries said on {_clock(found.asked)}")
+        say(f"as reported by the registries on {_clock(found.asked)}")
     rows = [*map(row_of, found.pending), *map(rebuild_row, found.rebuilds)]
     data = {"pending": rows, "problems": list(found.problems), "asked": found.asked or None}
     if not rows:
@@ -125,11 +125,13 @@ def _clock(when: float) -> str:
     locks=True,
     options=(
         SERVICES,
-        option("--branch", metavar="NAME", default="", help="commit on this branch; created if there is none"),
-        flag("-n", "--dry-run", help="show what would be changed, and change nothing"),
+        option(
+            "--branch", metavar="NAME", default="", help="commit on this branch, which is created if it does not exist"
+        ),
+        flag("-n", "--dry-run", help="show what would change, and change nothing"),
         REFRESH,
         flag("--push", help="push the branch after the commits"),
-        option("--timeout", metavar="SECONDS", type=float, default=None, help="maximum time for a build, and a Test"),
+        option("--timeout", metavar="SECONDS", type=float, default=None, help="time limit for the build and the Test"),
     ),
 )
 def bump(  # noqa: PLR0913 - the options above
@@ -177,10 +179,10 @@ def _edits(updates: "Iterable[Pending]") -> "tuple[Pending, ...]":
     ),
 )
 def pin(yard: Yard, *, names: list[str], refresh: bool, dry_run: bool) -> Result:
-    """Write the digests of base images into Dockerfiles and settings.yaml, beside their tags.
+    """Write the digests of base images into Dockerfiles and settings.yaml, after their tags.
 
-    Without X: of all services. The digest is that of the image that the engine has under the tag, or else the
-    registry's. Images that are built here, and those that are pinned already, stay as they are.
+    Without X: for all services. The digest is that of the image that the engine has under the tag, or else the
+    registry's. Images that are built here or already pinned are not changed.
     """
     from dockyard.updates.pinning import plan_pins
 
@@ -196,7 +198,7 @@ def pin(yard: Yard, *, names: list[str], refresh: bool, dry_run: bool) -> Result
 
 
 def _services(yard: Yard, names: "Iterable[str]") -> "list[Service]":
-    """Return the services whose names begin so, each once; all of them without names."""
+    """Return the services with these names or prefixes, each once; all of them without names."""
     from dockyard.service import select
 
     every = {service.name: service for service in yard.services}
@@ -205,7 +207,7 @@ def _services(yard: Yard, names: "Iterable[str]") -> "list[Service]":
 
 
 def _rows(plan: "Pinning") -> "Iterator[dict[str, Any]]":
-    """Yield what becomes of each image that a file names, in the order of its lines."""
+    """Yield the result for each image that a file names, in the order of its lines."""
     source, edit = plan.source, plan.edit
     common = {"service": source.service, "file": str(source.path)}
     nothing = {"line": 0, "reference": "", "digest": "", "from": ""}

@@ -1,4 +1,4 @@
-"""Mapping the users of containers to ids that are nobody's on the host."""
+"""The verb for user-namespace remapping."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,30 +22,38 @@ ACTIONS = ("status", "enable", "disable", "map")
     options=(
         argument("action", nargs="?", default="status", metavar="ACTION"),
         argument("what", nargs="?", default="", metavar="NAME|UID"),
-        option("--user", help="whose subordinate ids containers get (dockremap)", default="dockremap"),
-        option("--start", help="the first of them, in place of the first that are free", type=int, default=None),
+        option("--user", help="the user whose subordinate ids containers get (dockremap)", default="dockremap"),
+        option("--start", help="the first subordinate id (default: the first free range)", type=int, default=None),
         option(
-            "--config", metavar="FILE", help="the engine's configuration, in place of the one that it was started with"
+            "--config",
+            metavar="FILE",
+            help="the engine's configuration file (default: the one that it was started with)",
         ),
-        flag("--restart", help="restart the engine, which ends all containers; what fails is taken back"),
+        flag("--restart", help="restart the engine, which stops all containers; a failed restart is rolled back"),
         flag("-n", "--dry-run", help="show what would change, and change nothing"),
     ),
 )
 def userns(yard: Yard, action: str, what: str, **options: Any) -> Result:  # noqa: ANN401 - the options above
-    """Map users of containers to ids of nobody on the host: `status`, `enable`, `disable`, `map NAME|UID`.
+    """Manage user-namespace remapping: `status`, `enable`, `disable`, `map NAME|UID`.
 
-    `status` tells whether the engine maps users, and what is wrong with it. `enable` makes the user, the ranges of ids
-    and the names that this takes, and has the engine's daemon.json ask for it; `disable` undoes exactly that. `map`
-    translates a user's name, an id inside or an id of the host.
+    `status` shows whether the engine maps users, and any problems with it. `enable` creates the required user, id
+    ranges and names, and sets the mapping in the engine's daemon.json; `disable` undoes exactly that. `map` translates
+    a user's name, an id in the container or an id on the host.
 
-    While users are mapped, the engine has none of the images, containers and volumes from before; they come back with
+    While users are mapped, earlier images, containers and volumes are invisible to the engine; they reappear after
     `disable`. See docs/how-to/map-users.md.
     """
     if action not in ACTIONS:
-        raise UsageError(f"no action `{action}`", did_you_mean(action, ACTIONS) or f"there is {', '.join(ACTIONS)}")
+        raise UsageError(
+            f"there is no action `{action}`", did_you_mean(action, ACTIONS) or f"choose one of {', '.join(ACTIONS)}"
+        )
     if bool(what) != (action == "map"):
         raise UsageError(
-            *(("nothing to map", "d userns map NAME|UID") if action == "map" else (f"not expected: `{what}`", ""))
+            *(
+                ("the name or id to map is missing", "d userns map NAME|UID")
+                if action == "map"
+                else (f"unexpected argument: `{what}`", "")
+            )
         )
     if action == "map":
         return _map(yard, what)
@@ -96,12 +104,12 @@ def _data(outline: "Outline") -> dict[str, Any]:
 
 
 def _shown(outline: "Outline") -> Result:
-    """Return a dry run: the files' differences, then the commands, with what it means as their comments."""
+    """Return a dry run: the diffs of the files, then the commands, with notes as comments."""
     diffs = [line for change in outline.changes for line in change.diff.splitlines()]
     notes = [f"# {note}" for note in outline.notes]
     if not diffs and not outline.commands:
         notes.append("# nothing to do")
-    then = ["# then, by you or by --restart:", *outline.commands] if outline.commands else []
+    then = ["# then run this, or use --restart:", *outline.commands] if outline.commands else []
     return Result([*notes, *diffs, *then], {**_data(outline), "done": False})
 
 
@@ -122,4 +130,4 @@ def _done(outline: "Outline", wanted: "Wanted", action: str) -> Result:
 
 
 def _verb(before: str | None, after: str | None) -> str:
-    return "made" if before is None else "removed" if after is None else "changed"
+    return "created" if before is None else "removed" if after is None else "changed"
