@@ -142,7 +142,7 @@ class Builder(NamedTuple):
             return False
 
     def is_current(self, tag: str = LATEST) -> Image | None:
-        """Return the image of a tag if it is made from what the source is now; None where it is to be built."""
+        """Return the image of a tag if it was built from the current source; None if it must be built."""
         image = self._image(self.name.tagged(tag))
         return image if image and image.source and image.source == self.source else None
 
@@ -174,7 +174,7 @@ class Builder(NamedTuple):
 
     @property
     def decides_on_trimming(self) -> str:
-        """A hash of the Test and of `keep`: with another one an image that was trimmed is to be trimmed anew."""
+        """A hash of the Test and of `keep`: if it changes, a trimmed image must be trimmed again."""
         return trimming_hash(test_script(self.service, self.settings), self.settings[KEEP])
 
     @property

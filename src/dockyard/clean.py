@@ -1,4 +1,4 @@
-"""Removing what nobody needs any more: stopped containers of services, images without a name, the build cache."""
+"""Remove what is no longer used: stopped containers of services, dangling images, the build cache."""
 
 from typing import TYPE_CHECKING
 

@@ -73,7 +73,7 @@ def _bytes_of(path: str, contents: Contents) -> bytes:
 
 
 def _read(top: str, inside: str) -> bytes:
-    """Read a file below a directory, through no link: what was no link a moment ago is none now."""
+    """Read a file below a directory without following symlinks, so that a concurrent change cannot redirect it."""
     current = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     for number, part in enumerate(parts := inside.split("/"), start=1):
         above = current

@@ -18,7 +18,7 @@ PATIENCE = 10.0  # seconds that one process waits for another's writing
 
 @contextmanager
 def database(place: Path, schema: str) -> Iterator["sqlite3.Connection"]:
-    """Open a database, within one transaction; one that is damaged is moved aside, and begins anew.
+    """Open a database, within one transaction; a damaged one is moved aside and replaced by an empty one.
 
     Raises OSError and sqlite3.Error.
     """
@@ -69,7 +69,7 @@ def _anew(place: Path, schema: str) -> "sqlite3.Connection":
 
 
 def _give_up(place: Path, identity: int) -> None:
-    """Move a database aside in which damage was met while it was used; the next one to come begins anew."""
+    """Move a database aside that turned out to be damaged; the next run starts an empty one."""
     with _alone(place.parent):
         if place.stat().st_ino == identity:
             _move_aside(place)

@@ -52,7 +52,7 @@ class _Word(NamedTuple):
         return self.places[0], self.places[-1] + 1
 
     def place(self, reference: str, part: "_Word | None" = None, head: str = "") -> Place:
-        """Return the place of the reference that the word stands for; its last part is to be replaced, or all of it."""
+        """Return the place of the reference that the word stands for; its last part, or all of it, will be replaced."""
         part = part or self
         if part.is_apart:
             return self.refuse(reference, "it spans two lines")

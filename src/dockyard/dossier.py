@@ -32,7 +32,7 @@ def keep(  # noqa: PLR0913
     timings: Mapping[str, float] | None = None,
     evidence: Mapping[str, str] | None = None,
 ) -> Path | None:
-    """Keep what tells why something failed, and return the directory; what could not be kept is told.
+    """Store a failure report, and return its directory; anything that could not be stored is reported.
 
     `containers` are ids or names by role, `new` and `old`; `transcript` is what the build or the tests wrote; `timings`
     are the steps' seconds; `evidence` are further files.
@@ -55,7 +55,7 @@ def keep(  # noqa: PLR0913
 
 
 def write_report(service: str, files: Mapping[str, str]) -> Path:
-    """Write texts by file name into a new dossier, and return it; the oldest ones are removed.
+    """Write texts by file name into a new failure report, and return its directory; the oldest ones are removed.
 
     Raises OSError and DockyardError.
     """
@@ -80,7 +80,7 @@ def place(service: str) -> Path:
 
 
 def dossiers(service: str) -> list[Path]:
-    """Return the dossiers of a service, the newest first."""
+    """Return the failure reports of a service, the newest first."""
     directory = state_directory() / "services" / service / "dossiers"
     try:
         return sorted(
@@ -91,7 +91,7 @@ def dossiers(service: str) -> list[Path]:
 
 
 def read(dossier: Path) -> dict[str, str]:
-    """Return the texts of a dossier, by file name."""
+    """Return the texts of a failure report, by file name."""
     return {
         entry.name: entry.read_text(encoding="utf-8", errors="replace")
         for entry in sorted(dossier.iterdir())

@@ -31,7 +31,7 @@ class Hold(NamedTuple):
         return bool(self.until) and datetime.fromisoformat(self.until).timestamp() <= now
 
     def __str__(self) -> str:
-        """Return what is to be said of it."""
+        """Return its description."""
         end = f" until {self.until}" if self.until else ""
         reason = f": {self.reason}" if self.reason else ""
         return f"held{end}{reason}"

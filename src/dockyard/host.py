@@ -55,7 +55,7 @@ def _zone() -> str:
 
 
 def addresses_of(names: Iterable[str]) -> dict[str, str]:
-    """Return the IPv4 address of each name that the host can look up; loopback is no instance's address."""
+    """Return the IPv4 address of each name that the host can resolve, except loopback addresses."""
     found = {}
     for name in names:
         import socket
@@ -109,7 +109,7 @@ def _is_there(step: MakeFile) -> bool:
 
 
 def _make_whole(step: MakeFile, contents: bytes, parent: int, name: str) -> None:
-    """Make a file under another name, and give it its own when it is whole; one that came meanwhile stays."""
+    """Write a file under a temporary name and rename it when complete; one created concurrently is not replaced."""
     passing = f".{os.urandom(16).hex()}"
     file = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
     try:
@@ -177,7 +177,7 @@ def _parts(path: str) -> list[str]:
 
 
 def _made_below(parent: int, name: str, step: MakeDirectory) -> int:
-    """Make a directory and return its descriptor; one that another run made meanwhile stays as that made it."""
+    """Create a directory and return its descriptor; one that another run created concurrently is not changed."""
     try:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)

@@ -16,7 +16,7 @@ HEADER = "# Settings for all services of this host; `man dockyard-settings` list
 
 
 class Edit(NamedTuple):
-    """What a file is to be: keys that were `added`, `replaced`, or are there with another value, and so `kept`."""
+    """The new text of a file; keys that were `added`, `replaced`, or `kept` as they already have another value."""
 
     text: str
     added: tuple[str, ...] = ()

@@ -15,14 +15,14 @@ DIRECTORIES = (SRC_DIR.name, SRC_DIR2.name, VOL_BASE.name)
 
 
 class NetworkWanted(NamedTuple):
-    """A network that is to be there; without a subnet the engine picks one."""
+    """A required network; without a subnet the engine chooses one."""
 
     name: str
     subnet: str = ""
 
 
 class Step(NamedTuple):
-    """One thing that is to be as it should: `action` carries it out, None where it is so already."""
+    """One thing to set up: `action` carries it out; None if it is already done."""
 
     what: str
     name: str
@@ -43,7 +43,7 @@ class Outline(NamedTuple):
 def outline(
     path: Path, wanted: Mapping[str, str], networks: Sequence[NetworkWanted], environ: Mapping[str, str], *, force: bool
 ) -> Outline:
-    """Return what is to be done; nothing is changed. Raises DockyardError for what cannot be."""
+    """Return the steps, without changing anything. Raises DockyardError if something is not possible."""
     edit = host_file.edited(host_file.read(path), wanted, force=force)
     layers = host_file.layers(edit.text, path, environ)
     settings = layers.settings()
@@ -98,7 +98,7 @@ def _kept(edit: host_file.Edit, path: Path) -> list[str]:
 
 
 def _outdone(wanted: Mapping[str, str], settings: Settings) -> list[str]:
-    """Return what the environment says in place of the file."""
+    """Return notes on environment variables that override the file."""
     stronger = {key: settings.values[key] for key in wanted if settings.values.get(key)}
     return [
         f"{value.source} sets `{value.value}`, which overrides `{key}` of the file"

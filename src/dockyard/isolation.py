@@ -52,7 +52,7 @@ def refuse_sharing(yard: "Yard", service: "Service", planned: LaunchPlan, file: 
 def shared(
     planned: LaunchPlan, productions: "Iterable[Production]", known: "Locations | None" = None
 ) -> list[Conflict]:
-    """Return what an instance would share with productions; `known` tells where all their paths are, if one asked."""
+    """Return what an instance would share with production; `known` has the location of all paths, if collected."""
     ours, others, areas = claims_of(planned.flags), tuple(productions), planned.test_areas
     where = known or paths.locations_of(
         [areas, *claimed(ours), *(path for other in others for path in claimed(other.claims))]
@@ -89,7 +89,7 @@ def _problem(conflict: Conflict, planned: LaunchPlan) -> Problem:
 def _productions(
     yard: "Yard", services: "list[tuple[Service, str]]", *, with_addresses: bool
 ) -> tuple[list[Production], list[str]]:
-    """Return what production of services with their settings would take, and which of them cannot be told of."""
+    """Return what the production containers of services would use, and the services whose settings cannot be used."""
     found: list[Production] = []
     notes: list[str] = []
     for each, file in services:
@@ -114,7 +114,7 @@ def production_of(service: str, settings: "Settings", flags: tuple[str, ...]) ->
 def production_flags(
     service: "Service", settings: "Settings", dialect: "Dialect", *, with_addresses: bool
 ) -> tuple[str, ...]:
-    """Return what launching production would tell the engine, were all that it needs there. Raises DockyardError."""
+    """Return the engine's command for launching production, as if all it needs existed. Raises DockyardError."""
     options = LaunchOptions(directory=str(service.directory))
     asked = questions(service.name, settings, options, dialect, host.host_facts().name)
     return plan_launch(service.name, settings, _presumed(asked, dialect, with_addresses=with_addresses), options).flags

@@ -1,4 +1,4 @@
-"""What a container changed beside its image is kept before the container goes: somebody may have mended it by hand."""
+"""Save what a container changed on top of its image before it is removed: it may have been fixed by hand."""
 
 import os
 import stat
@@ -77,7 +77,7 @@ def _is_worth_it(change: Change) -> bool:
 
 
 def _told_by_engine(engine: "Engine", container: "Container") -> Kept:
-    """Return the engine's own list of changes, where the layer is not ours to read."""
+    """Return the engine's list of changes, if this user cannot read the layer."""
     rows = [line.partition(" ")[::2] for line in engine.call("diff", container.id).splitlines()]
     found = tuple(
         Change(path, {"A": NEW, "D": DELETED}.get(what, REPLACED), "?")

@@ -76,7 +76,7 @@ def service_accounts(
 
 
 def _with_above(wanted: list[str]) -> list[str]:
-    """Return paths with all directories above them: test data are to be as hard to get at as production's."""
+    """Return paths with all directories above them: test data must be protected as well as production's."""
     return list(dict.fromkeys(path for each in wanted for path in (*above_in(each, "/"), each)))
 
 
@@ -153,7 +153,7 @@ def _for_own_engine(engine: Engine, findings: tuple[Finding, ...]) -> tuple[Find
 
 
 def _nobody(_text: str) -> None:
-    """Tell nobody."""
+    """Ignore the event."""
 
 
 def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = _nobody) -> int:
@@ -188,7 +188,7 @@ def carry_out(engine: Engine, launch: LaunchPlan, tell: Callable[[str], None] = 
 
 
 def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
-    """Run a detached container; where somebody records what it opens, they are told before it starts."""
+    """Run a detached container; a recorder of the files it opens is notified before it starts."""
     recorder = directive(RECORD)
     if not recorder:
         engine.call(*secrets.with_digests(launch.argv, values, launch.secrets), secrets=values)
@@ -201,7 +201,7 @@ def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
 
 
 def last_words(engine: Engine, launch: LaunchPlan, *more: str, name: str = "", lines: int = 10) -> str:
-    """Return what may tell why a launched container did not stay up: advice, `more`, the last lines of its log.
+    """Return hints on why a launched container did not stay up: advice, `more`, the last lines of its log.
 
     `name` is its container's, where that is not the launch's yet.
     """

@@ -73,9 +73,9 @@ def directory() -> Path:
 
 @contextmanager
 def held(engine: "Engine", container: str, wait: float = 0) -> Iterator[Tell]:
-    """Hold a container's lock for the block; yields what tells others what it is held for.
+    """Hold a container's lock for the block; yields a function that publishes what the run is doing.
 
-    `wait` is how many seconds to wait for another run. Raises LockedError, with the holder, where it has it still.
+    `wait` is how many seconds to wait for another run. Raises LockedError, with the holder, after that.
     """
     descriptor = _open(engine, container)
     try:

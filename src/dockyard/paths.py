@@ -17,9 +17,9 @@ _TAGS = {0x01: "owner", 0x02: "user", 0x04: "owning group", 0x08: "group", 0x10:
 
 
 def path_facts(paths: Iterable[str]) -> dict[str, PathFact]:
-    """Return what stands at each path that exists; a symlink is what it leads to.
+    """Return what each existing path is; a symlink counts as its target.
 
-    Raises DockyardError for a path that cannot be looked at.
+    Raises DockyardError for a path that cannot be inspected.
     """
     found = {}
     for path in paths:

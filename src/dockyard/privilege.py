@@ -23,15 +23,15 @@ def is_hosts_root() -> bool:
 
 
 def in_namespace() -> bool:
-    """Return whether this program was started anew in a user's own namespace."""
+    """Return whether this program was restarted in the namespace of a rootless engine."""
     return bool(os.environ.get(_ENTERED))
 
 
 def enter_namespace(engine: "Engine") -> None:
-    """Start this program anew in the user namespace of an engine that is a user's own, where ids are its containers'.
+    """Restart this program in the user namespace of a rootless engine, where ids are those of its containers.
 
-    There, and only there, a user can look into what containers own, and give it to them. Does nothing for the host's
-    root, for engines that keep no such namespace, and for who is in it already.
+    Only there a user can read files that containers own, and create files for them. Does nothing for root on the
+    host, for engines without such a namespace, and inside it.
     """
     if not engine.dialect.unshare or not os.geteuid() or os.environ.get(_ENTERED):
         return

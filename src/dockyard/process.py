@@ -11,7 +11,7 @@ from typing import IO, NamedTuple, Protocol
 from dockyard.masking import known
 
 STARTED: list[Callable[[int], None]] = []
-"""Who is told the pid of each child whose output is captured: locks tell others what still works under them."""
+"""Receives the pid of each child whose output is captured: locks record which processes work under them."""
 
 
 class Done(NamedTuple):

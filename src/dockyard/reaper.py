@@ -1,7 +1,7 @@
-"""Removes what a Test launched when the Test dies without having done so itself, by SIGKILL for one.
+"""Remove what a Test launched if the Test dies without doing so itself, for example by SIGKILL.
 
-A small process of its own session waits for the end of its stdin, which the kernel brings about whichever way the Test
-ends. It is told `done` before that where nothing is left to do.
+A small process in its own session waits for the end of its stdin, which the kernel closes however the Test ends. It
+receives `done` before that if nothing is left to do.
 """
 
 import subprocess

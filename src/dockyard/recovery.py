@@ -59,9 +59,9 @@ def settle(engine: "Engine", name: str, tell: Tell) -> None:
 
 
 def restore(engine: "Engine", name: str, between: Callable[[], None] | None = None) -> str:
-    """Have a container up again as the names of its switch tell; returns the verdict, empty for nothing to do.
+    """Recover an interrupted switch, as its containers' names require; returns the verdict, empty if there was none.
 
-    `between` is called when it is up, before what is left goes. Raises EngineError.
+    `between` is called when the container is up, before leftovers are removed. Raises EngineError.
     """
     for attempt in range(TRIES):
         containers = _containers(engine, name)
@@ -128,7 +128,7 @@ def perform(engine: "Engine", step: "SwitchStep") -> None:
 
 
 def keep_changes(engine: "Engine", name: str) -> "Kept | None":
-    """Keep what changed in a container's layer beside its image; that it could not be kept is told, and no more."""
+    """Save the changes in a container's layer; a failure to save them is only reported."""
     from dockyard import dossier
     from dockyard.keeping import keep_changes
 
@@ -163,7 +163,7 @@ def _record(engine: "Engine", name: str, verdict: str, tell: Tell) -> None:
 
 
 def unsettled(name: str, error: DockyardError) -> DockyardError:
-    """Return what to tell where production could not be put in order now."""
+    """Return the error for a recovery that failed."""
     return DockyardError(
         f"{name}: the recovery of an interrupted switch failed: {error}",
         hint="run any `d` command to retry, such as `d list-up`",

@@ -55,7 +55,7 @@ def _permit(name: str, above: int) -> None:
 
 
 def _remove_files(directory: int) -> list[str]:
-    """Remove all that is no directory, and return the names of those."""
+    """Remove everything except directories, and return the names of those."""
     with os.scandir(directory) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in found:

@@ -218,7 +218,7 @@ def pending_changes(service: Service, here: Container, plan: LaunchPlan) -> list
 
 
 def trial(service: Service, plan: LaunchPlan) -> str:
-    """Return what tells one try of an image in production from another: its settings, and how it is tried there."""
+    """Return what identifies one attempt to run an image in production: its settings, and how it is tested there."""
     import hashlib
 
     script = service.program("Test-prod")

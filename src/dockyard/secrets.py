@@ -1,4 +1,4 @@
-"""Values that nobody may read off a screen, a log or a process list: where they come from, at the moment of launch."""
+"""Secrets, which must not appear on a screen, in a log or in a process list: resolved at launch."""
 
 import os
 from collections.abc import Iterable, Mapping

@@ -54,7 +54,7 @@ def what_changed(
 
 
 def trimming_hash(test: Path | None, keep: tuple[str, ...]) -> str:
-    """Return a hash of what decides, beside the image itself, on what trimming leaves in it."""
+    """Return a hash of the inputs of trimming, other than the image itself."""
     found = hashlib.sha256()
     _add(found, VERSION, *(_state(test) if test else ()), "", *keep)
     return found.hexdigest()

@@ -1,4 +1,4 @@
-"""Carrying out a switch: production makes way for a new container, and comes back if that does not prove itself."""
+"""Carry out a switch: a new container replaces the production container; if it fails, the old one is restored."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class Work(NamedTuple):
 
 
 class Switched(NamedTuple):
-    """A new container that has proved itself: how long production was away, and what its parts took, in ms.
+    """A successful switch: how long production was down, and how long its parts took, in ms.
 
     `start` is until it was on its network, where it had started first; `up` is when that was, on the monotonic clock.
     `killed`: the old container did not end when it was asked to.
@@ -129,7 +129,7 @@ def seal(engine: Engine, plan: SwitchPlan) -> None:
 
 
 def _changes(tell: Callable[[str], None]) -> Callable[[str], None]:
-    """Return what tells a thing once, however many steps it takes."""
+    """Return a callback that reports each message once, however many steps repeat it."""
     last = ""
 
     def told(doing: str) -> None:
@@ -175,7 +175,7 @@ _DOING = {
 
 
 def _name(step: SwitchStep) -> str:
-    """Return what a step is called where its time is told."""
+    """Return the name of a step in the timings."""
     match step:
         case Command(("create", *_)):
             return "create"
@@ -202,7 +202,7 @@ _NEEDS_NETWORK = f"`start_first` starts it without a network; if it needs one at
 
 
 def _failed(work: Work, step: SwitchStep, error: BaseException) -> BaseException:
-    """Return what a failure at a step is to be: the new container's own one where it was its turn."""
+    """Return the error for a failed step: the new container's error if that was the cause."""
     is_turn = isinstance(step, Watch | ProductionTest) or step == work.plan.entry or _is_start(step)
     if not is_turn or not isinstance(error, DockyardError) or isinstance(error, EngineUnreachableError):
         return error
@@ -280,7 +280,7 @@ def _measured(work: Work) -> Switched:
 
 
 def _outage(work: Work, end: str) -> int:
-    """Return for how many ms production was away, from its stop to a moment that has a name."""
+    """Return for how many ms production was down, from its stop to a named moment."""
     began = next((began for name, began in work.times.items() if name.startswith("stop ")), None)
     return round((work.times[end] - began) * MILLISECONDS) if began else 0
 

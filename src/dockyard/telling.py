@@ -1,4 +1,4 @@
-"""What goes on, told from anywhere below the programs; where it is shown is for the programs to decide."""
+"""Progress and warnings from library code; the programs decide where they are shown."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,20 +10,20 @@ Listener = Callable[[str], None]
 
 
 def _nobody(_text: str) -> None:
-    """Tell nobody: a library is silent."""
+    """Ignore the message: a library is silent by default."""
 
 
 listener: Listener = _nobody
-"""Who is told; the printer of the programs sets it."""
+"""The listener; the programs set it to their printer."""
 
 
 def say(text: str) -> None:
-    """Tell what goes on."""
+    """Report progress."""
     listener(text)
 
 
 def warn(text: str) -> None:
-    """Tell what the user should know."""
+    """Report a warning."""
     listener(f"warning: {text}")
 
 

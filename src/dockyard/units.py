@@ -64,7 +64,7 @@ PASSED_ON = ("DOCKYARD_HOST", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINERS_CONF"
 
 
 class Unit(NamedTuple):
-    """A unit's file as it is to be, and as it is; None: there is none."""
+    """The wanted text of a unit file, and its current one; None if it does not exist."""
 
     path: Path
     text: str

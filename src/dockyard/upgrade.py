@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 
 def each(*tells: Tell) -> Tell:
-    """Return what tells all of them."""
+    """Return a callback that calls all of them."""
 
     def tell(doing: str) -> None:
         for one in tells:
@@ -189,7 +189,7 @@ class Made(NamedTuple):
 
 
 def built(yard: Yard, builder: Builder, wanted: Wanted) -> Made:
-    """Build, and trim where the settings say so. Raises DockyardError, and leaves a dossier."""
+    """Build, and trim if the settings require it. Raises DockyardError, and stores a failure report."""
     before = current(builder)
     if before and not wanted.ignores_cache:
         return Made(before.id)
@@ -201,7 +201,7 @@ def built(yard: Yard, builder: Builder, wanted: Wanted) -> Made:
 
 
 def built_whole(builder: Builder, wanted: Wanted, tag: str = LATEST) -> Image:
-    """Build, with nothing left out. Raises DockyardError, and leaves a dossier."""
+    """Build, without trimming. Raises DockyardError, and stores a failure report."""
     with remembered(builder, "build"):
         image = builder.build(tag, force=wanted.ignores_cache, timeout=wanted.timeout)
     history.record(builder.service.name, "build", "ok", image=image.id, content=image.content)
@@ -209,7 +209,7 @@ def built_whole(builder: Builder, wanted: Wanted, tag: str = LATEST) -> Image:
 
 
 def trimmed(yard: Yard, builder: Builder, wanted: Wanted) -> "Trimmed":
-    """Leave in the latest image only what its Test uses. Raises DockyardError, and leaves a dossier."""
+    """Reduce the latest image to what its Test uses. Raises DockyardError, and stores a failure report."""
     from dockyard.fleet.order import built_from
     from dockyard.surface.trim import trim
 
@@ -228,7 +228,7 @@ def current(builder: Builder) -> Image | None:
 
 
 def tested(builder: Builder, image: str, wanted: Wanted) -> str | None:
-    """Run the tests; return the id, or None where there is no test. Raises TestFailedError, and leaves a dossier."""
+    """Run the Test; return the id, or None if there is no Test. Raises TestFailedError, and stores a failure report."""
     service = builder.service.name
     content = builder.engine.content(image)
     with remembered(builder, "test", image, content=content, script=builder.decides_on_trimming):
@@ -239,7 +239,7 @@ def tested(builder: Builder, image: str, wanted: Wanted) -> str | None:
 
 @contextmanager
 def remembered(builder: Builder, action: str, image: str = "", **detail: str) -> Iterator[None]:
-    """Have a failure of the block leave a dossier and a line in the history, with further detail."""
+    """Record a failure of the block as a failure report and in the history, with further detail."""
     try:
         yield
     except DockyardError as error:

@@ -1,4 +1,4 @@
-"""Whether containers that have just started stay up, and get healthy where anything checks that."""
+"""Whether containers that have just started stay up, and become healthy if they have a health check."""
 
 import time
 from collections.abc import Iterable
@@ -119,5 +119,5 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
 
 
 def seconds_of(when: str) -> float:
-    """Return an engine's time in seconds of the clock; 0 where it tells none."""
+    """Return an engine's timestamp in seconds since 1970; 0 if there is none."""
     return datetime.fromisoformat(when).timestamp() if when else 0.0

@@ -65,7 +65,7 @@ class Yard:
         return self.engine.rows()
 
     def forget_rows(self) -> None:
-        """Have the containers asked for anew."""
+        """Discard the list of containers, so that the engine is asked again."""
         self.__dict__.pop("rows", None)
 
     def with_engine(self, engine: "Engine") -> "Yard":
@@ -119,6 +119,6 @@ class Yard:
 
 
 def image_under_test(service: Service) -> str:
-    """Return the id of the image that a Test of this service is to launch; empty where nobody asked for one."""
+    """Return the id of the image that a Test of this service must launch; empty if none was requested."""
     name, _, image = directive(UNDER_TEST).partition("=")
     return image if name == service.name else ""

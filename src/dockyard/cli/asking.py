@@ -1,4 +1,4 @@
-"""Asking the user, on a terminal; questions go to stderr, as everything does that is no data."""
+"""Ask the user on a terminal. Questions go to stderr, like everything that is not data."""
 
 import sys
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from dockyard.errors import DockyardError, UsageError
 
 
 def can_ask() -> bool:
-    """Return whether there is somebody to ask."""
+    """Return whether a user can be asked: stdin and stderr are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -38,7 +38,7 @@ def _candidates(program: str, before: list[str], last: str) -> Iterable[str]:
 
 
 def _short(last: str) -> list[str]:
-    """Return the short words for verbs, where one has been begun: a list of all of them helps nobody."""
+    """Return the short words for verbs that match what was typed; a list of all of them would be of no help."""
     return [word for word in WORDS if word not in VERBS] if last else []
 
 

@@ -149,7 +149,7 @@ def _explained(yard: Yard, settings: Settings, copies: Iterable[ChosenCopy]) -> 
 
 
 def _shown(plan: LaunchPlan, engine: str, settings: list[Row], *, as_json: bool) -> Result:
-    """Return the plan as a result; its settings, if asked for, go to stderr: stdout is to be pasted."""
+    """Return the plan as a result; its settings, if requested, go to stderr, so that stdout can be pasted."""
     for secret in plan.secrets:
         say(f"note: {secret.variable}=*** is looked up when the command runs")
     if not as_json:

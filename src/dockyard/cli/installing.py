@@ -112,7 +112,7 @@ def _completions(layout: Layout) -> Iterator[Item]:
 
 
 def _fish(layout: Layout) -> str:
-    """Return where fish looks without being told: below /usr/local it does not."""
+    """Return the directory in which fish looks by default, which is not below /usr/local."""
     return "/etc/fish/completions" if layout.prefix == "/usr/local" else f"{layout.share}/fish/vendor_completions.d"
 
 

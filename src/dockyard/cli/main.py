@@ -77,5 +77,5 @@ def _completion(name: str) -> Work:
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """End as an exception does, so that whatever was begun is put in order."""
+    """Raise an exception that ends the program, so that unfinished work is cleaned up."""
     sys.exit(SIGNALLED + number)

@@ -36,7 +36,7 @@ def show(result: Result) -> int:
 
 
 def announce(plan: "LaunchPlan") -> None:
-    """Tell what the user should know of a launch: notes, and what the instance's user will not be able to use."""
+    """Print the notes on a launch, and which mounts the instance's user cannot use."""
     for note in plan.notes:
         say(f"note: {note}")
     for finding in plan.unfit:
@@ -44,18 +44,18 @@ def announce(plan: "LaunchPlan") -> None:
 
 
 def launched(plan: "LaunchPlan") -> Result:
-    """Return what a launch led to; its notes are told."""
+    """Return the result of a launch; its notes are printed."""
     announce(plan)
     return Result([f"{plan.name} is up, from {plan.image}, {plan.image_id[:12]}"])
 
 
 def say(text: str) -> None:
-    """Tell what goes on, on stderr."""
+    """Print progress to stderr."""
     print(printable(known.hide(text)), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
-    """Tell what the user should know, on stderr."""
+    """Print a warning to stderr."""
     say(f"warning: {text}")
 
 

@@ -1,4 +1,4 @@
-"""Showing what goes on with many services: a live table on a terminal, otherwise a line for each event."""
+"""Show the progress of many services: a live table on a terminal, otherwise one line for each event."""
 
 import sys
 import time
@@ -71,7 +71,7 @@ class Live:
         self._show()
 
     def tick(self) -> None:
-        """Let the clocks go on."""
+        """Update the clocks."""
         if time.monotonic() - self.shown > 1:
             self._show()
 

@@ -25,13 +25,13 @@ CODES = {OK: 0, DRIFT: WORK_FAILED, INCOMPLETE: CANNOT_JUDGE}
 
 # ------------------------------------------------------------------------------------------------------------ scanning
 def report(yard: Yard, given: Namespace) -> Result:
-    """Scan, keep what is found as alerts, tell what is news."""
+    """Scan, store the findings as alerts, and report new ones."""
     result = _observed(yard, given)
     return Result(result.lines() or [ALL_OK], result.data(), CODES[result.verdict])
 
 
 def _observed(yard: Yard, given: Namespace) -> "Observed":
-    """Scan, keep what is found as alerts and tell what is news, as every action does that acts on it."""
+    """Scan, store the findings as alerts and report new ones; every action that acts on findings does this first."""
     from dockyard.scan.observed import observed, tell
 
     began = time.time()
@@ -309,7 +309,7 @@ def watch(yard: Yard, given: Namespace) -> Result:
 
 
 class _Watch:
-    """What watching has done: scans of what moved, and the last look at what has ended."""
+    """The actions of the watch: scans of changes, and the last scan of a container that has ended."""
 
     def __init__(self, yard: Yard, given: Namespace) -> None:
         self.yard, self.given = yard, given
@@ -354,7 +354,7 @@ class _Watch:
         return {one.id for one, news in zip(result.scanned, result.news, strict=True) if news.new}
 
     def _observed(self, scanned: list[Scanned], began: float) -> "Observed":
-        """Keep and tell what was found, in the watch's own log too."""
+        """Store and report the findings, also in the log of the watch."""
         from dockyard.scan.observed import observed, tell
 
         result = observed(scanned, frozenset(one.name for one in scanned), began)

@@ -1,1 +1,1 @@
-"""The container engine: what it is told, what it answers."""
+"""The container engine: its commands and answers."""

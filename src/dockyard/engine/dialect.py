@@ -48,7 +48,7 @@ class Dialect(NamedTuple):
     missing: tuple[str, ...]
     """Parts of what the client writes when what was asked for does not exist."""
     port_taken: tuple[str, ...]
-    """Match what the client writes if a port of the host is taken: `address`, with the port, and `protocol` if told."""
+    """Matches the client's message for a port in use: `address`, with the port, and `protocol` if it is given."""
     probe: tuple[str, ...]
     """A question that is not answered if the engine waits for itself, and cheap otherwise."""
     when_stuck: str
@@ -80,7 +80,7 @@ class Dialect(NamedTuple):
     build_flags: tuple[str, ...] = ()
     """What every build gets, so that a failed one leaves no container behind."""
     load_flag: tuple[str, ...] = ()
-    """Has a builder other than the engine's own hand over what it has built, which buildx leaves in its cache."""
+    """Has a builder other than the engine's load its result into the engine; buildx leaves it in its cache."""
     build_environment: tuple[tuple[str, str], ...] = ()
     """What every build has in its environment, unless the user has set it to something else."""
     needs_buildkit: str = ""
@@ -100,7 +100,7 @@ class Dialect(NamedTuple):
     unshare: tuple[str, ...] = ()
     """Begins a command that is to run with the ids of containers, where these are not root's to give."""
     label: str = '{{printf "%%q" (.Label "%s")}}'
-    """How a list of containers is asked for a label, `%s`: quoted, as it may hold whatever somebody put there."""
+    """The template that prints a label, `%s`, in a list of containers: quoted, as its value can be anything."""
     monitor: str = ""
     """The program that stays beside each container while it is up, and longer where its client was killed."""
     shim: str = ""
@@ -123,7 +123,7 @@ class Dialect(NamedTuple):
     leave: tuple[str, ...] = ()
     """Takes it off one."""
     limits_processes: bool = False
-    """Whether a container has a limit of processes where nobody has set one."""
+    """Whether a container has a limit of processes by default."""
     mounting: tuple[str, ...] = ()
     """Mounts the root of a container that has not started, for it to start with; where the engine can."""
     unmounting: tuple[str, ...] = ()

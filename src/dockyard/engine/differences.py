@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Difference(NamedTuple):
-    """One thing that is otherwise since a version: `since` as users know it, `set` empty if nothing has to be set."""
+    """One difference since a version: `since` as users know it, `set` empty if nothing must be set."""
 
     since: str
     what: str

@@ -502,7 +502,7 @@ def _short(reference: str) -> str:
 
 
 def _without_request(reason: str) -> str:
-    """Return why the client got no answer, without the request and the system call that docker tells after it."""
+    """Return why the client got no answer, without the request and the system call that docker appends."""
     return re.sub(r'(permission denied.*?): Get ".*', r"\1", reason)
 
 

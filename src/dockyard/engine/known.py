@@ -7,7 +7,7 @@ from dockyard.engine.models import Container, Image, Network
 
 
 class Known(Engine):
-    """An engine that answers from memory what it was asked in advance; anything else it is asked anew."""
+    """An engine that answers prefetched questions from memory; any other question is passed on."""
 
     def __init__(
         self, engine: Engine, images: Iterable[str], containers: Iterable[str], networks: Iterable[str]

@@ -19,7 +19,7 @@ _UNLIMITED = 2**63 - 1
 
 
 def default_open_files(dialect: "Dialect") -> int | None:
-    """Return the soft limit that a new container gets; None if it cannot be told."""
+    """Return the soft limit that a new container gets; None if it is unknown."""
     if not dialect.limits_from:
         return None
     return _configured() or next(_limits_of(dialect.limits_from), None)

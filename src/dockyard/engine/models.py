@@ -39,7 +39,7 @@ REPLACE, START_FIRST, LAUNCH = "replace", "start-first", "launch"
 """Values of the upgrade label. With the first two the old container is kept to go back to, with the second the new one
 starts before that stops; with the third there is none to keep."""
 WAS_RESTART_LABEL = "dockyard.was-restart"
-"""On a container that takes another one's place: the old one's restart policy, where that is held back meanwhile."""
+"""On a container that replaces another one: the old one's restart policy, if it is suspended during the switch."""
 
 Answer = Mapping[str, Any]
 """One object of an inspect answer, as JSON has it."""
@@ -225,7 +225,7 @@ class Container(NamedTuple):
 
     @property
     def is_apart(self) -> bool:
-        """Whether it was to start before another one stopped, and has not joined its network: it serves nobody."""
+        """Whether it was started before the old one stopped, and has not joined its network yet."""
         return self.labels.get(UPGRADE_LABEL) == START_FIRST and self.networks <= {"none"}
 
     @property
@@ -289,7 +289,7 @@ class Row(NamedTuple):
 
     @property
     def uptime(self) -> str:
-        """For how long it has been up, as the engine puts it: `3 minutes`; empty where it does not tell."""
+        """For how long it has been up, in the engine's words: `3 minutes`; empty if unknown."""
         words, up, time = self.status.partition("Up ")
         return time.partition(" (")[0].removesuffix(" ago") if up and not words else ""
 
@@ -500,7 +500,7 @@ def _check(answer: Answer) -> Check | None:
 
 
 def _addresses(network: Answer) -> dict[str, str]:
-    """Return the address in each network; the engine's own field where it lists none."""
+    """Return the address in each network; the engine's top-level field if it lists none."""
     found = {name: net["IPAddress"] for name, net in (network.get("Networks") or {}).items() if net.get("IPAddress")}
     return found or ({"bridge": network["IPAddress"]} if network.get("IPAddress") else {})
 

@@ -72,7 +72,7 @@ class Watchdog:
         return f"{self._dialect.name} does not answer: `{self._what}` has not been answered for {seconds:g} s"
 
     def _works(self, pid: int, seconds: float) -> bool:
-        """Return whether the engine answers within some seconds, or its client does the work meanwhile."""
+        """Return whether the engine answers within some seconds, or its client completes in the meantime."""
         before = activity_of(pid)
         return self._answers(seconds) or (self._dialect.works_in_client and activity_of(pid) > before)
 

@@ -1,7 +1,7 @@
-"""Work on many services side by side: one process each, with a limit and a timeout, and one place that sees it all.
+"""Work on many services concurrently: one process each, with a limit and a timeout, managed in one place.
 
-A process each, not a thread: a service's work is then interrupted, timed out and put in order just as when it is done
-alone, and its output is its own.
+Processes, not threads: a service's work is then interrupted, timed out and recovered just as when it runs alone, and
+its output is separate.
 """
 
 import os
@@ -27,23 +27,23 @@ INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OK, FAILED, SKIPPED, TIMEOUT, STOPPED, PARKED = "ok", "failed", "skipped", "timeout", "interrupted", "parked"
 HELD = "held"  # not to be upgraded now, on purpose
 RESULTS = (OK, HELD, FAILED, SKIPPED, TIMEOUT, STOPPED)
-"""How the work on a service can end, in the order in which it is told."""
+"""How the work on a service can end, in the order of the summary."""
 
 
 class Link(NamedTuple):
-    """What the work on a service has of whoever ordered it."""
+    """The channel of a worker to its parent process."""
 
     events: int
     control: int
 
     def doing(self, what: str) -> None:
-        """Tell what is done now."""
+        """Report the current activity."""
         self._send({"doing": what})
 
     def park(self, data: Mapping[str, Any]) -> bool:
-        """Tell that all is done but for what makes it final, and wait: returns whether that is to be.
+        """Report that everything but the commit is done, and wait; returns whether to commit.
 
-        The end of whoever ordered it is a no.
+        The end of the parent process means no.
         """
         self._send({"result": PARKED, "data": data})
         return os.read(self.control, 1) == b"+"
@@ -59,7 +59,7 @@ class Link(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Work on one service; returns what is to be known of it, as JSON has it."""
+    """Work on one service; returns its result as JSON data."""
 
     name: str
     work: Callable[[Link], Mapping[str, Any]]
@@ -85,7 +85,7 @@ class Done(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What is to be said of it."""
+        """The description of the result."""
         return str(self.data.get("text", "")) if self.result == OK else self.reason
 
     @property
@@ -97,7 +97,7 @@ class Done(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Whoever shows what goes on."""
+    """An observer that shows the progress."""
 
     def doing(self, name: str, what: str) -> None:
         """Tell what is done for a service now."""
@@ -140,7 +140,7 @@ class _Worker:
 
     @property
     def is_parked(self) -> bool:
-        """Whether it waits to be told whether what it did is to be final."""
+        """Whether it waits for the decision whether to commit."""
         return bool(self.answer and self.answer["result"] == PARKED)
 
     def read_output(self) -> bool:
@@ -153,7 +153,7 @@ class _Worker:
         return bool(chunk)
 
     def read_events(self) -> list[str] | None:
-        """Take what it has told, and return what it says that it is doing; None at the end."""
+        """Read its messages, and return its current activity; None at the end."""
         import json
 
         chunk = os.read(self.events, KEPT)
@@ -170,7 +170,7 @@ class _Worker:
             signal.pidfd_send_signal(self.process, number)
 
     def wait(self) -> None:
-        """Wait for its end, and take what it writes meanwhile: a full pipe would keep it from ending."""
+        """Wait for its end and read its output in the meantime: a full pipe would block it."""
         while not _readable(self.process, TICK):
             while _readable(self.output) and self.read_output():
                 pass
@@ -273,7 +273,7 @@ class Crew:
         return finished
 
     def release(self, *, final: bool) -> list[Done]:
-        """Tell those that are parked whether what they did is to be final, and return how each ended."""
+        """Have the waiting workers commit or roll back, and return how each ended."""
         workers, self.parked = self.parked, []
         with undisturbed():
             for worker in workers:

@@ -136,7 +136,7 @@ def _wave(yard: "Yard", knowing: "Yard", names: list[str], watcher: Watcher, how
 
 
 class _Starting:
-    """Shows a container that has been started as not yet done: it is to be watched."""
+    """Shows a started container as not yet done, since it is still being watched."""
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
@@ -144,7 +144,7 @@ class _Starting:
         self.tick = watcher.tick
 
     def done(self, done: Done) -> None:
-        """Tell how it ended."""
+        """Report how it ended."""
         if done.is_ok:
             self.watcher.doing(done.name, "started")
         else:
@@ -163,7 +163,7 @@ def _start(yard: "Yard", plan: "LaunchPlan", link: Link) -> Mapping[str, Any]:
 def _watched(
     yard: "Yard", begun: list[Done], plans: "Mapping[str, LaunchPlan]", watcher: Watcher, how: How
 ) -> list[Done]:
-    """Return what was started, with those that did not stay up or get healthy as failed."""
+    """Return the started services; those that did not stay up or become healthy count as failed."""
     from dockyard.replace import record_failed_start
 
     for done in begun:

@@ -185,7 +185,7 @@ class _Making:
         self.watcher, self.doing, self.tick = watcher, watcher.doing, watcher.tick
 
     def done(self, done: Done) -> None:
-        """Tell how it ended."""
+        """Report how it ended."""
         if done.data.get("state") == "ready":
             self.watcher.doing(done.name, "ready")
         else:
@@ -247,7 +247,7 @@ def _data(report: Report) -> dict[str, Any]:
 def _switch(  # noqa: PLR0913
     yard: "Yard", made: Mapping[str, Done], service: "Service", link: Link, *, wanted: Wanted, park: bool
 ) -> Mapping[str, Any]:
-    """Switch to what has passed; with `park` it is made final only when that is told."""
+    """Switch to the image that passed its Test; with `park`, commit only when the parent says so."""
     from dockyard import recovery
 
     container = container_name(yard.load(service))

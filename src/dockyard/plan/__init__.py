@@ -1,1 +1,1 @@
-"""What is to be done: pure functions of settings and facts. No module here touches the outside."""
+"""Plans as pure functions of settings and facts. No module here has side effects or does I/O."""

@@ -124,7 +124,7 @@ def _free_system_id(taken: set[int | None]) -> int:
 
 
 def passwd_line(account: Account) -> str:
-    """Return the entry of a user that nobody can be."""
+    """Return the entry of a user that cannot log in."""
     return f"{account.name}:*:{account.uid}:{account.gid}::/nonexistent:/usr/sbin/nologin"
 
 
@@ -161,7 +161,7 @@ def range_of(text: str, owner: str) -> Subordinate | None:
 
 
 def free_start(files: AccountFiles) -> int:
-    """Return where the first range begins that nobody has, in steps of its size. Raises DockyardError."""
+    """Return the start of the first free range, in steps of its size. Raises DockyardError."""
     for start in range(FIRST_START, LAST_ID - SIZE, SIZE):
         if not next(in_the_way(files, Subordinate("", start, SIZE)), ""):
             return start

@@ -12,7 +12,7 @@ from dockyard.settings.resolve import Settings
 
 LATEST, LIVE, PREVIOUS = "latest", "live", "prev"
 UNTRIMMED = "untrimmed"
-"""The tag of the image that a trimmed one was made from: with other settings it can be trimmed anew."""
+"""The tag of the image from which a trimmed one was made: with other settings it can be trimmed again."""
 EARLIER = "earlier"
 """The tag of what a forced build may turn out to equal, until that is known: a containerd image store removes an image
 with its last tag."""
@@ -45,7 +45,7 @@ class ImageName(NamedTuple):
 
 
 def image_name(service: str, settings: Settings, *, name: str = "", repository: str = "") -> ImageName:
-    """Return the name to build for; a full reference in `image` names somebody else's image, not the one built here."""
+    """Return the name to build for; a full reference in `image` names a foreign image, not the one built here."""
     configured = settings[IMAGE]
     own = service if "/" in configured or ":" in configured else configured
     return ImageName(repository or settings[BUILD_REPO] or settings[REPO1] or "", name or own)
@@ -80,7 +80,7 @@ def build_command(  # noqa: PLR0913, PLR0917 - what a build consists of
 
 
 def secret_names(settings: Settings) -> tuple[str, ...]:
-    """Return what of a build's secrets counts as its source: ids and names, as their values are nobody's to keep."""
+    """Return the part of a build's secrets that counts as source: ids and names, as values must not be stored."""
     return tuple(f"secret {secret.id}={secret.name}" for secret in settings[BUILD_SECRETS])
 
 
@@ -111,7 +111,7 @@ def loading_flags(parameters: tuple[str, ...], builder: str, dialect: Dialect) -
 
 
 class Promotion(NamedTuple):
-    """Tags to set, in this order: each names an image id, so that nothing that moves meanwhile can slip in."""
+    """Tags to set, in this order: each names an image id, so that a concurrent re-tag has no effect."""
 
     commands: tuple[Command, ...]
     live: str

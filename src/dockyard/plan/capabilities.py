@@ -29,7 +29,7 @@ _FAILURES = (
 
 
 def has_capability(name: str, argv: Sequence[str]) -> bool:
-    """Return whether the engine gives root in an instance a capability that it gives unless told otherwise."""
+    """Return whether root in an instance has a capability that the engine grants by default."""
     if is_set(argv, "privileged"):
         return True
     dropped, added = (

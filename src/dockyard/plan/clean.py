@@ -7,7 +7,7 @@ from dockyard.engine.models import SUFFIXES, Container
 
 
 class Item(NamedTuple):
-    """Something that may go: `container`, `image` or `build cache`; `result` tells what became of it."""
+    """Something to remove: `container`, `image` or `build cache`; `result` is the outcome."""
 
     what: str
     name: str

@@ -34,7 +34,7 @@ def settings_in(text: str | None, path: str) -> dict[str, object]:
 
 
 def setting_in(text: str | None, path: str) -> str:
-    """Return whose ids the engine is told to map to; empty where it maps none. Raises DockyardError."""
+    """Return the user whose ids the engine is configured to map to; empty if none. Raises DockyardError."""
     value = settings_in(text, path).get(KEY, "")
     if not isinstance(value, str):
         raise DockyardError(f"{path}: {KEY} is not a text", hint=f'write it as "{KEY}": "dockremap"')
@@ -133,7 +133,7 @@ def _walk(text: str, position: int, decoder: json.JSONDecoder) -> list[Member]:
 
 
 def _skip(text: str, position: int) -> int:
-    """Return where the next thing begins that is no space."""
+    """Return the position of the next character that is not whitespace."""
     match = _SPACE.match(text, position)
     return match.end() if match else position
 

@@ -1,11 +1,11 @@
-"""The engine's daemon: how it was started, and what starts it anew."""
+"""The engine's daemon: how it was started, and how to restart it."""
 
 import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
 CONFIG = "/etc/docker/daemon.json"
-"""What a daemon reads that is told nothing else."""
+"""The daemon's default configuration file."""
 PID_FILE = "/var/run/docker.pid"
 
 
@@ -44,7 +44,7 @@ class Daemon(NamedTuple):
         return (self.argv[0], *others, "--validate", "--config-file", config)
 
     def restart(self) -> tuple[str, ...]:
-        """Return what one types to have it started anew."""
+        """Return the commands that restart it."""
         if self.unit:
             return (shlex.join(("systemctl", "restart", self.unit)),)
         if not self.pid:

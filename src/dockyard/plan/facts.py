@@ -9,7 +9,7 @@ from dockyard.plan.values import CopyFact
 
 
 class PathFact(NamedTuple):
-    """What stands at a path of the host; `kind` is `directory`, `file`, or `other` (a socket, a device, a pipe).
+    """What exists at a path of the host; `kind` is `directory`, `file`, or `other` (a socket, a device, a pipe).
 
     `real` is the path without links. `acl` holds the entries of its access control list, none where it has none.
     `closed` is the first directory above it that others may not pass through.
@@ -80,7 +80,7 @@ class Questions(NamedTuple):
     groups: tuple[str, ...] = ()
     """Users and groups of the host, by name."""
     ids: bool = False
-    """Whether ids inside have to be told in the host's."""
+    """Whether ids in containers must be translated to those of the host."""
 
 
 class Facts(NamedTuple):

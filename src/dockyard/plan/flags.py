@@ -1,4 +1,4 @@
-"""What the words of an engine's command line say, whoever wrote them."""
+"""Parse the words of an engine's command line."""
 
 import csv
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Proof that an instance under test shares nothing with production: its command line against production's.
 
-What is compared is what the engine would be told, so that raw flags count like everything else.
+The engine's command lines are compared, so that raw flags count like everything else.
 """
 
 import ipaddress
@@ -39,7 +39,7 @@ class Claim(NamedTuple):
 
 
 class Production(NamedTuple):
-    """What one service's production takes; `where` tells from which line."""
+    """What one service's production container uses; `where` is the line of its settings."""
 
     service: str
     claims: tuple[Claim, ...]

@@ -139,7 +139,7 @@ class LaunchPlan(NamedTuple):
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels that the engine is told."""
+        """The labels that the container gets."""
         return dict(label.partition("=")[::2] for label in flag_values(self.flags, "label"))
 
     @property
@@ -215,7 +215,7 @@ def _may_be_id(tag: str) -> bool:
 
 
 def questions(service: str, settings: Settings, options: LaunchOptions, dialect: Dialect, host_name: str) -> Questions:
-    """Return what has to be known before the launch can be planned."""
+    """Return which facts are needed before the launch can be planned."""
     network = network_name(settings)
     places = places_of(settings, service, test_data=options.test_data)
     found = list(dict.fromkeys(sources(settings, places)))
@@ -328,7 +328,7 @@ def _refuse_area_in_use(area: EmptyTestArea | None, name: str, siblings: tuple[C
 
 
 def _refuse_restarts(mounts: MountPart, argv: tuple[str, ...]) -> None:
-    """Raise DockyardError where the engine would start an instance again, and follow links that it left meanwhile."""
+    """Raise DockyardError if the engine would restart an instance, and follow symlinks that the instance created."""
     for inner, outer in nested(mounts.binds):
         if set(flag_values(argv, "restart")) - {"no"}:
             message = f"the engine must not restart a test instance: a symlink in `{outer}` could redirect `{inner}`"

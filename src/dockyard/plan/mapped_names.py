@@ -1,4 +1,4 @@
-"""Names for mapped ids, so that `ps` and `ls` on the host tell whose they are: `d-redis` for redis of a container."""
+"""Names for mapped ids, so that `ps` and `ls` on the host show them: `d-redis` for redis of a container."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def with_names(files: AccountFiles, user: str, services: Iterable[ServiceAccount
 def _named(
     wanted: list[tuple[str, Account]], present: list[Account], uids: Subordinate, gids: Subordinate
 ) -> tuple[list[Account], list[str]]:
-    """Return the entries that are to be added, with the host's ids, and notes about the others."""
+    """Return the entries to add, with the host's ids, and notes about the others."""
     by_name = {account.name: account for account in reversed(present)}
     by_id = {_id(account): account.name for account in reversed(present)}
     found: list[Account] = []

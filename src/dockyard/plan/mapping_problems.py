@@ -28,7 +28,7 @@ def owner_of(value: str, files: AccountFiles) -> tuple[str, str]:
 
 
 def asked_for(value: str, files: AccountFiles) -> IdMap:
-    """Return the ids that a daemon would give to containers that is told this; none where it is told nothing."""
+    """Return the ids that a daemon with this configuration gives to containers; none without a mapping."""
     if not value:
         return IdMap()
     user, group = owner_of(value, files)
@@ -36,7 +36,7 @@ def asked_for(value: str, files: AccountFiles) -> IdMap:
 
 
 def problems(value: str, files: AccountFiles) -> list[str]:
-    """Return what keeps a daemon from mapping to these ids, or makes them somebody's."""
+    """Return what prevents a daemon from mapping to these ids, or who else uses them."""
     if not value:
         return []
     user, group = owner_of(value, files)

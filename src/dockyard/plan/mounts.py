@@ -1,4 +1,4 @@
-"""Which directories of the host an instance sees, and what has to be made for it first."""
+"""Which directories of the host an instance sees, and what must be created for it first."""
 
 import csv
 import io
@@ -133,7 +133,7 @@ def _mounts(settings: Settings, places: Places) -> Iterator[tuple[Rule, Mount]]:
 
 
 def sources(settings: Settings, places: Places) -> Iterator[str]:
-    """Yield every path, patterns among them, that has to be looked at."""
+    """Yield every path and pattern that must be inspected."""
     for _, mount in _mounts(settings, places):
         source = places.source(mount.source)
         yield source
@@ -148,7 +148,7 @@ def copied(settings: Settings, places: Places) -> Iterator[str]:
 
 
 def mounted_at(path: str, settings: Settings, service: str) -> str:
-    """Return which line of the settings mounts a path, a source in production or its twin; empty where none does."""
+    """Return which line of the settings mounts a path, a production source or its test copy; empty if none does."""
     places = places_of(settings, service, test_data=settings.mode.isolated)
     found = {places.source(mount.source): mount.where for _, mount in _mounts(settings, places)}
     said = {**found, **{places.twin(source): where for source, where in found.items()}}
@@ -313,14 +313,14 @@ class _Mounting:
         return Bind(twin, target, rule.read_only_in_test)
 
     def _keep_closed(self, source: str) -> None:
-        """Have the directories above a twin made like those above the source: who could not get there still cannot."""
+        """Create the directories above a test copy with the permissions of those above the source."""
         for above in above_in(source, self._places.own if is_within(source, self._places.own) else "/"):
             there = self._facts.paths.get(above)
             if there and there.kind == "directory":
                 self._make_twin(self._places.twin(above), there)
 
     def _make_twin(self, twin: str, there: PathFact | None) -> None:
-        """Have the twin made of what stands in production, or of a directory that is missing there."""
+        """Plan the test copy of a production source, or of a directory that does not exist there."""
         strict = self._places.base
         if not there:
             self._make_directory(twin, strict)
@@ -343,7 +343,7 @@ class _Mounting:
         self._copies[twin] = choose_copy(step, there, self._facts.copies.get(source), self._settings, mount.where)
 
     def _note_access(self, source: str, path: str, mount: Mount, *, writes: bool) -> None:
-        """Note what the instance needs of what stands in production, or else of what is made for it."""
+        """Record what access the instance needs to a production source, or else to what is created for it."""
         made = self._made.get(path)
         kind = "directory" if isinstance(made, MakeDirectory) else "file"
         fact = self._facts.paths.get(source) or (made and PathFact(kind, made.uid, made.gid, made.mode))
@@ -369,7 +369,7 @@ class _Mounting:
 
     # -------------------------------------------------------------------------------------------------- refusals
     def _refuse_reserved(self, source: str, where: str) -> None:
-        """Raise SettingsError for a source whose twin would not be its own."""
+        """Raise SettingsError for a source whose test copy would not be separate."""
         if self._places.is_reserved(source):
             raise _problem(where, f"`{source}` is reserved for test areas", "choose another name")
 

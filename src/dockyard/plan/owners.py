@@ -60,7 +60,7 @@ def _shifted(shift: int | None, ranges: tuple[IdRange, ...]) -> tuple[IdRange, .
 
 
 def user_inside(user: str, facts: Facts) -> Owner | None:
-    """Return the ids inside of `name`, `uid` or either with `:group`; None where nobody knows the name."""
+    """Return the ids in the container of `name`, `uid` or either with `:group`; None if the name is unknown."""
     name, _, group = user.partition(":")
     known = facts.accounts.users.get(name or "0") or (Owner(int(name)) if name.isdigit() else None)
     if name in {"", "root"} and not known:

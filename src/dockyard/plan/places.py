@@ -46,12 +46,12 @@ class Places(NamedTuple):
         return f"{self.area.path}/{_ELSEWHERE}{source}"
 
     def is_reserved(self, source: str) -> bool:
-        """Return whether a source's twin would be where the test area keeps what is no twin of the service's own."""
+        """Return whether a source's test copy would be in a reserved part of the test area."""
         first = source.removeprefix(f"{self.own}/").split("/")[0]
         return is_within(source, self.own) and first in {_ELSEWHERE, _LAYERS}
 
     def layers(self, number: int) -> str:
-        """Return the path below the test area of what the overlay of one copy needs besides its twin."""
+        """Return the path below the test area of an overlay's work directories."""
         return f"{self.area.path}/{_LAYERS}/{number}"
 
 

@@ -1,6 +1,6 @@
-"""A new container that starts before the old one stops: on no network until then, so that it reaches nobody.
+"""A new container that starts before the old one stops: without a network until then, so that it is isolated.
 
-What could be written by both at once rules it out.
+It is ruled out by anything that both could write to concurrently.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -74,7 +74,7 @@ def _has(flags: Sequence[str], flag: str) -> bool:
 
 
 def joining(flags: Sequence[str], name: str) -> tuple[str, ...]:
-    """Return what `network connect` is told: addresses and names as the launch has them, its network, the container."""
+    """Return the arguments of `network connect`: the launch's addresses and names, its network, the container."""
     given = ((word, value) for flag, word in _WHEN_JOINING.items() for value in flag_values(flags, flag))
     return (*chain.from_iterable(given), network(flags), name)
 

@@ -38,7 +38,7 @@ from dockyard.settings.values import Mode
 
 
 class Watch(NamedTuple):
-    """See that a container stays up, and gets healthy where anything checks that; `anew`: checks that begin now."""
+    """Wait until a container has stayed up, and is healthy if checked; `anew`: only count checks from now on."""
 
     name: str
     anew: bool = False
@@ -123,12 +123,12 @@ class SwitchPlan(NamedTuple):
 
 
 def is_kept(old: Container | None) -> bool:
-    """Return whether a container can be stopped and come back: one that the engine removes at its end cannot."""
+    """Return whether a container can be stopped and restarted: not if the engine removes it when it ends."""
     return bool(old and old.is_up and not old.removed_at_end)
 
 
 def check_owner(old: Container, service: str, program: str) -> None:
-    """Raise DockyardError for a container that is not this service's production, nor a stopped one of nobody."""
+    """Raise DockyardError for a container that is not this service's production, nor a stopped unowned one."""
     of_nobody = not old.service and not old.is_up
     if not of_nobody and (old.service != service or old.mode not in {Mode.PROD.value, Mode.IN_PLACE.value}):
         whose = f"to service `{old.service}`, {old.mode}" if old.service else "to no service"
@@ -170,7 +170,7 @@ def plan_switch(  # noqa: PLR0913 - facts, each of its own kind
 
 
 def _labels(old: Container | None, tags: Tags | None, dialect: Dialect, *, starts_first: bool) -> dict[str, str]:
-    """Return what the new container tells of the switch, by which it can be undone or finished without us."""
+    """Return the new container's labels about the switch, by which another run can roll back or finish it."""
     labels = {UPGRADE_LABEL: START_FIRST if starts_first else REPLACE if is_kept(old) else LAUNCH}
     if tags:
         labels |= {REPOSITORY_LABEL: tags.repository, WAS_LIVE_LABEL: tags.live}
@@ -180,7 +180,7 @@ def _labels(old: Container | None, tags: Tags | None, dialect: Dialect, *, start
 
 
 def _is_held_back(old: Container, dialect: Dialect) -> bool:
-    """Return whether the engine would start a stopped container by itself when it is started anew."""
+    """Return whether the engine would start a stopped container by itself after the engine's restart."""
     return is_kept(old) and old.restart == "always" and bool(dialect.set_restart)
 
 
@@ -247,7 +247,7 @@ def _replacing(  # noqa: PLR0913, PLR0917 - facts, each of its own kind
 
 
 def _launching(name: str, old: Container | None, tags: Tags | None, image: str) -> Parts:
-    """Return the steps where nothing is left to go back to: the tags move first, so that going on is always right."""
+    """Return the steps if there is no container to roll back to: tags change first, so continuing is always right."""
     stop: tuple[SwitchStep, ...] = (KeepChanges(name), Command(("stop", name)), Gone(name)) if old and old.is_up else ()
     remove: tuple[SwitchStep, ...] = (KeepChanges(name), Command(("rm", name))) if old and not old.is_up else ()
     rename = Command(("rename", f"{name}{NEXT}", name))

@@ -1,4 +1,4 @@
-"""Mapping the users of containers to ids of nobody on the host: what has to be in which file, and back again."""
+"""User-namespace remapping: what must be in which file, and how to undo it."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ from dockyard.plan.daemon_json import KEY, setting_in, settings_in, with_setting
 from dockyard.plan.mapped_names import ServiceAccounts, with_names
 
 DEFAULT_USER = "dockremap"
-"""Whom the engine itself takes where it is told `default`: on a host that did so once, its data comes back."""
+"""The user that the engine uses for `default`: on a host that used it before, the earlier data reappears."""
 
 GUIDE = "docs/how-to/map-users.md"
 
@@ -62,7 +62,7 @@ def changes(before: Texts, after: Texts) -> tuple[FileChange, ...]:
 
 
 class EnablePlan(NamedTuple):
-    """All files as they are to be, which ids there are then, and what the user should know."""
+    """The new text of all files, the resulting ids, and notes for the user."""
 
     texts: Texts
     ids: IdMap
@@ -77,7 +77,7 @@ def account_files(places: SystemFiles, texts: Texts) -> AccountFiles:
 def plan_enable(
     places: SystemFiles, texts: Texts, user: str, start: int | None, services: Iterable[ServiceAccounts]
 ) -> EnablePlan:
-    """Decide what every file has to be. Raises UsageError, DockyardError."""
+    """Compute the new text of every file. Raises UsageError, DockyardError."""
     _refuse_another(places.config, setting_in(texts[places.config], places.config), user)
     owned = with_ranges(with_owner(account_files(places, texts), user), user, start)
     named = with_names(owned, user, services)
@@ -170,7 +170,7 @@ def _without_setting(change: FileChange, now: str) -> str:
 
 
 def left_behind(change: FileChange, restored: str | None) -> tuple[str, ...]:
-    """Return lines that begin with a name that enabling added, but are not as it wrote them: somebody changed them."""
+    """Return lines that begin with a name that enabling added, but were changed since."""
     before = Counter(lines_of(change.before or ""))
     names = {line.partition(":")[0] for line in Counter(lines_of(change.after or "")) - before}
     return tuple(line for line in Counter(lines_of(restored or "")) - before if line.partition(":")[0] in names)

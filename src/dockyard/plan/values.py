@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Secret(NamedTuple):
-    """An environment variable whose value nobody may read off a screen, a log or a process list.
+    """An environment variable whose value must not appear on a screen, in a log or in a process list.
 
     `reference` says where the value comes from: `puid:CONTAINER`, `secret:NAME`, or `setting:puid`.
     """
@@ -156,7 +156,7 @@ _OVERLAY = "redirect_dir=on,index=on,xino=auto"
 
 
 class Copy(NamedTuple):
-    """Copy a production directory (or one file) to its twin in a test area, `area`.
+    """Copy a production directory (or one file) to its test copy in a test area, `area`.
 
     `layers` is the directory, in the test area, that holds what an overlay needs; `or_copy`: where the kernel refuses
     the method, a real copy is as good.
@@ -192,7 +192,7 @@ class Copy(NamedTuple):
         return f"cp -a --reflink={shared}"
 
     def _tree(self) -> str:
-        """Return what copies a tree; a socket or a device is no part of it."""
+        """Return the command that copies a tree without sockets and devices."""
         source, target = shlex.quote(self.source), shlex.quote(self.path)
         return f"{self._copy()} -H -T {source} {target} && find {target} \\( {_LEFT_OUT} \\) -delete"
 

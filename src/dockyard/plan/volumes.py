@@ -38,7 +38,7 @@ def kind_of(volume: Volume) -> str:
 
 
 def refuse_other_kind(volume: Volume, source: str, there: PathFact | None) -> None:
-    """Raise SettingsError where something of another kind stands in production."""
+    """Raise SettingsError if something of another kind exists in production."""
     if there and there.kind != kind_of(volume):
         stands = f"a {there.kind}" if there.kind != "other" else "neither a directory nor a file"
         message = f"`{source}` is {stands}, but a {kind_of(volume)} is expected"

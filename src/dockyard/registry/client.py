@@ -56,7 +56,7 @@ class Registries:
     """The registries of one command: connections are reused, and nothing is asked twice. Safe to use from threads."""
 
     def __init__(self, program: str, *, configuration: Configuration | None = None, seconds: float = SECONDS) -> None:
-        """Ask as an engine's program does, `docker` or `podman`. Raises DockyardError for a file of no use."""
+        """Ask as an engine's program does, `docker` or `podman`. Raises DockyardError for an unusable file."""
         self._configuration = configuration or read_configuration(program, os.environ)
         self._seconds = seconds
         self._transport = Transport(self._configuration.proxies)

@@ -27,7 +27,7 @@ class Proxies(NamedTuple):
     exceptions: str = ""
 
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """Return the proxy for an address; None if it is asked directly. Raises ValueError for one of no use."""
+        """Return the proxy for an address; None if it is asked directly. Raises ValueError for an unusable one."""
         url = self.https if scheme == "https" else self.http
         return _parse_proxy(url) if url and not is_direct(host, port, self.exceptions) else None
 

@@ -3,7 +3,7 @@
 
 It takes no arguments and reads no environment, no configuration and nothing of its caller's. It starts no program: it
 asks Docker's and podman's sockets, at their fixed places, or reads podman's state where that has no socket. It gives
-its privileges up before it looks into what they said. What is not as it has to be ends it with nothing printed.
+its privileges up before it parses the answers. Anything unexpected ends it with nothing printed.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ SIGNS = LETTERS | frozenset("_.-")
 
 
 class MapError(Exception):
-    """What is told on standard error; never what an engine has written."""
+    """An error for standard error; it never contains an engine's output."""
 
 
 def become_plain() -> None:
@@ -49,7 +49,7 @@ def become_plain() -> None:
 
 
 def drop_privileges() -> None:
-    """Be nobody from here on."""
+    """Drop all privileges."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -58,7 +58,7 @@ def drop_privileges() -> None:
 
 # ------------------------------------------------------------------------------------------------------------- sockets
 def is_there(path: bytes) -> bool:
-    """Return whether a socket is there; raise MapError where it, or what leads to it, may be somebody else's."""
+    """Return whether a socket exists; raise MapError if others than root own it or a directory above it."""
     place = b""
     for part in path.strip(b"/").split(b"/"):
         place = place + b"/" + part
@@ -205,7 +205,7 @@ def main() -> int:
 
 
 def tell(words: str) -> None:
-    """Say something beside the list; that nobody can be told is no reason to stop."""
+    """Print a message to stderr; a failure to print it is ignored."""
     with contextlib.suppress(OSError):
         write(STANDARD_ERROR, f"d-map: {words}\n")
 

@@ -131,7 +131,7 @@ def _up(engine: Engine, plan: LaunchPlan) -> Container:
 
 
 def _wait_until_healthy(engine: Engine, plan: LaunchPlan) -> None:
-    """Raise DockyardError where an instance that is still up does not get healthy, if that counts."""
+    """Raise DockyardError if an instance that is still up does not become healthy, if it has a health check."""
     if not directive(UNTIL_HEALTHY) or not engine.is_up(plan.name):
         return
     problem = watch(engine, [plan.name], stay_up=0)[plan.name].problem

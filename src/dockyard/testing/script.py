@@ -121,7 +121,7 @@ class _Script:
         config.stash[plugin.CONTAINER] = self._container
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-        """Collect the script, whose name is no pattern of pytest's."""
+        """Collect the script, whose name does not match pytest's patterns."""
         if file_path != self._script:
             return None
         return _ScriptModule.from_parent(parent, path=file_path)

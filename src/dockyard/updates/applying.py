@@ -119,7 +119,7 @@ def prepare_with_updates(yard: "Yard", service: Service, wanted: "Wanted", tell:
 
 
 def _rebuild(yard: "Yard", service: Service, wanted: "Wanted", tell: "Tell") -> "Ready | Report":
-    """Build with packages as they are now; what comes out equal is no reason to switch."""
+    """Build with the current packages; an equal image is not a reason to switch."""
     from dockyard.upgrade import prepare
 
     with restore_latest_on_failure(builder_for(yard, service)):

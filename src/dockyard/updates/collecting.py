@@ -61,12 +61,12 @@ class Upstream(NamedTuple):
 
     @property
     def to_rebuild(self) -> frozenset[str]:
-        """The services whose packages are to be fetched again now."""
+        """The services whose packages must be fetched again now."""
         return frozenset(one.service for one in self.rebuilds if not one.blockers)
 
     @property
     def applicable(self) -> dict[str, tuple[Pending, ...]]:
-        """What is to be applied now, by service: one update of each image, that of the version if there are two."""
+        """The updates to apply now, by service: one for each image, the version's if there are two."""
         chosen: dict[tuple[str, str], Pending] = {}
         for one in self.pending:
             if not one.blockers:
@@ -183,7 +183,7 @@ def _ask(
 
 
 def _of_tag(update: Pending) -> Base:
-    """Return the image of an update as a base: what its tag names is to be known."""
+    """Return the image of an update as a base, to resolve its tag."""
     return update.base._replace(reference=update.base.reference.with_tag(update.tag))
 
 

@@ -85,7 +85,7 @@ def change_references(text: str, wanted: Mapping[str, str], arguments: Mapping[s
 
 
 def substitute_references(text: str, wanted: Mapping[str, str], arguments: Mapping[str, str]) -> str:
-    """Return a Dockerfile to build from, which names other images: never what the owner's file is to be.
+    """Return a Dockerfile to build from, which names other images; it never replaces the owner's file.
 
     Each mention is replaced as a whole, so what is written with variables can be replaced, too. Raises ValueError if
     that does not lead to the references that are wanted.
