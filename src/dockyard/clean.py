@@ -29,7 +29,7 @@ def _removed(yard: "Yard", item: Item) -> str:
         if item.what == "container":
             return _remove_container(yard, item)
         if item.what == "image":
-            yard.engine.call("rmi", item.id)  # without force: what is in use meanwhile stays
+            yard.engine.call("rmi", item.id)  # without force: an image that has come into use stays
         else:
             return yard.engine.call(*yard.engine.dialect.prune_build_cache).strip().splitlines()[-1]
     except LockedError:

@@ -15,7 +15,7 @@ from dockyard.telling import warn
 if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
 
-KEPT = 10  # dossiers of a service
+KEPT = 10  # failure reports of a service
 LARGEST = 1024 * 1024  # bytes of one file, its last ones
 MAX_LINES = 20_000  # of a log, its last ones
 LOG_DELAY = 0.2  # seconds in which an engine has written the log of a container that has ended

@@ -27,7 +27,7 @@ LARGEST = 256 * 1024**2  # bytes of files in one tar
 SHARE = 10  # at most this part of what is free
 TOLD = 3  # changes that are named where all are counted
 BUDGET = Budget(entries=200_000, seconds=20)
-PROGRAM = 0o6111  # it can be run, or gives rights to whoever runs it
+PROGRAM = 0o6111  # it is executable, or runs with another user's privileges
 
 
 class Kept(NamedTuple):

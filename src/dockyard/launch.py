@@ -203,7 +203,7 @@ def _run(engine: Engine, launch: LaunchPlan, values: Mapping[str, str]) -> None:
 def last_words(engine: Engine, launch: LaunchPlan, *more: str, name: str = "", lines: int = 10) -> str:
     """Return hints on why a launched container did not stay up: advice, `more`, the last lines of its log.
 
-    `name` is its container's, where that is not the launch's yet.
+    `name` is its container's, if that differs from the launch's.
     """
     log = engine.last_words(name or launch.name, lines)
     return "\n".join([*advice(launch, log), *more, "its log:", *log])

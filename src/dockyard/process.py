@@ -279,7 +279,7 @@ def _passed_on(
             raise LateError(program, timeout or 0, kept + output.end())
 
 
-TICK = 0.05  # seconds between two looks at a child
+TICK = 0.05  # seconds between two polls of a child
 GRACE = 3  # seconds for a child to end by itself
 
 

@@ -33,7 +33,7 @@ def names() -> list[str]:
     return sorted(entry.name for entry in TEMPLATES.iterdir() if entry.is_dir())
 
 
-COMPILED = "__pycache__"  # whoever installs us compiles what ends in .py
+COMPILED = "__pycache__"  # installers compile files that end in .py
 
 
 def files(template: str, words: Mapping[str, str]) -> list[File]:

@@ -10,7 +10,7 @@ from dockyard.engine.models import Check, Container
 
 STAY_UP = 1.0  # seconds that a new container is watched
 PAUSE = 0.1  # seconds between two looks
-SLACK = 5.0  # seconds by which the engine's own checks may be late
+SLACK = 5.0  # seconds by which the engine's checks may be late
 
 
 class Verdict(NamedTuple):
@@ -110,7 +110,7 @@ def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wante
     if healthy:
         return Verdict(healthy_after=elapsed) if elapsed >= wanted.stay_up else None
     limit = container.check.patience + SLACK if wanted.patience is None else wanted.patience
-    if wanted.since:  # the next check may have to be waited for, whatever patience there is
+    if wanted.since:  # wait for the next check, whatever the patience
         limit = max(limit, container.check.interval + 2 * container.check.timeout + SLACK)
     if unhealthy or elapsed > limit:
         how = "is unhealthy" if unhealthy else f"did not become healthy within {elapsed:.0f} s"

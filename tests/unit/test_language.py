@@ -53,54 +53,17 @@ WORDS = {
 }
 """What is always wrong, as regular expressions, and what to write instead."""
 
-JUSTIFIED: dict[str, str] = {}
+JUSTIFIED = {
+    "'$.dossier'": "a field of stored events",
+}
 """Pieces of texts in which such a word is right, each with its reason."""
 
 NOT_COVERED: tuple[str, ...] = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "changes/",
-    "docs/",
-    "key ",
-    "d-run ",
-    *(
-        f"src/dockyard/{area}"
-        for area in (
-            "settings/",
-            "check/",
-            "userns/",
-            "moving/",
-            "layers/",
-            "copying/",
-            "scan/",
-            "surface/",
-            "docs/",
-            "installation/",
-            "standalone/",
-            "plan/",
-            "engine/",
-            "fleet/",
-            "testing/",
-            "updates/",
-            "cli/explain",
-            "cli/scanning",
-            "contents",
-            "database",
-            "dossier",
-            "errors",
-            "evidence",
-            "history",
-            "host",
-            "init",
-            "keeping",
-            "notify",
-            "recovery",
-            "replace",
-            "template",
-            "units",
-            "upgrade",
-        )
-    ),
+    "docs/decisions/",
+    "docs/explanation/",
+    "src/dockyard/copying/",
+    "src/dockyard/surface/",
+    "src/dockyard/userns/",
 )
 """Files and directories whose texts still have to be rewritten."""
 

@@ -23,12 +23,12 @@ class Lines:
         self.quiet = quiet
 
     def doing(self, name: str, what: str) -> None:
-        """Tell what is done for a service now."""
+        """Report the current activity for a service."""
         if not self.quiet:
             say(f"{time.strftime('%H:%M:%S')} {name}: {what}")
 
     def done(self, done: Done) -> None:
-        """Tell how it ended, and, if it failed, what it wrote last."""
+        """Report how it ended, and, if it failed, the last of its output."""
         if done.is_ok and self.quiet:
             return
         what = done.text
@@ -58,13 +58,13 @@ class Live:
         self.shown = 0.0
 
     def doing(self, name: str, what: str) -> None:
-        """Tell what is done for a service now."""
+        """Report the current activity for a service."""
         began = self.state.get(name, ("", time.monotonic(), ""))[1]
         self.state[name] = (what, began, "")
         self._show()
 
     def done(self, done: Done) -> None:
-        """Tell how it ended."""
+        """Report how it ended."""
         self.state[done.name] = (done.text or done.result, done.took, done.result)
         if not done.is_ok:
             self.failed.append(done)

@@ -99,7 +99,7 @@ def _rules(yard: Yard, given: Namespace) -> "list[Rule]":
     present = {row.service for row in yard.rows}
     try:
         services = [service for service in yard.services if service.name in present]
-    except DockyardError:  # each container is told as not compared with its source
+    except DockyardError:  # each container is reported as not compared with its source
         services = []
     for service in services:
         if _may_have_rules(service):

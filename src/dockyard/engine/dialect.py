@@ -65,12 +65,12 @@ class Dialect(NamedTuple):
     works_in_client: bool = False
     """Whether the client does the work, as there is no engine beside it."""
     port_reserved: str = ""
-    """Part of it where the engine itself has that port on its list. docker 20.10 keeps one there for nobody after it
-    was killed while it started a container, until it is started once more: its bridge reads the container's endpoint
-    back in, ports and all, and lets the endpoint go that has no sandbox, but not the ports."""
+    """Part of it if the engine itself has that port reserved. docker 20.10 does not release a port after it was killed
+    while it started a container, until it is restarted once more: its bridge restores the container's endpoint with
+    its ports, and releases the endpoint, as it has no sandbox, but not the ports."""
     half_written: str = ""
-    """Matches what the client writes where an image was cut short while it was made, so that it tells nothing of any
-    image; its group is the image's id."""
+    """Matches the client's message about an image whose creation was interrupted, which makes lists of images fail;
+    its group is the image's id."""
     removal: tuple[str, ...] = ("rm", "--force")
     """Removes a container at once, up or not."""
     reading: tuple[str, ...] = ("cp",)
@@ -194,7 +194,7 @@ DOCKER = Dialect(
     reading=("cp", "--follow-link"),
     build_flags=("--force-rm",),
     load_flag=("--load",),
-    # Attestations that nobody has asked for hold times: with them, each build has another id (buildx 0.10).
+    # Default attestations contain timestamps: with them, each build has another id (buildx 0.10).
     build_environment=(("BUILDX_NO_DEFAULT_ATTESTATIONS", "1"),),
     needs_buildkit=r"the --mount option requires BuildKit|unknown flag: --secret",
     builder_notice=(

@@ -49,15 +49,15 @@ T = TypeVar("T")
 SHORT_ID = 12  # how many characters of an id the engine shows
 
 
-PAUSE = 0.02  # seconds between two looks at a container that is on its way out
+PAUSE = 0.02  # seconds between two polls of a container that is being removed
 
 PATIENCE = 60  # seconds in which an engine has to answer a question
 QUESTIONS = frozenset({"ps", "images", "history", "info"})
 """The verbs of commands that only ask."""
 
-IN_PROGRESS = "already in progress"  # what an engine says of a container that somebody else has removed just now
+IN_PROGRESS = "already in progress"  # the engine's message about a container that another program is removing
 
-SETTLING = 1.0  # seconds in which an image that somebody makes right now is whole
+SETTLING = 1.0  # seconds in which an image that is being created is complete
 
 
 class Engine:

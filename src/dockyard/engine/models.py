@@ -36,8 +36,8 @@ NEXT, OLD, REPLACED = ".next", ".old", ".replaced"
 SUFFIXES = (NEXT, OLD, REPLACED)
 """What a switch appends to names; no service's container may have such a name."""
 REPLACE, START_FIRST, LAUNCH = "replace", "start-first", "launch"
-"""Values of the upgrade label. With the first two the old container is kept to go back to, with the second the new one
-starts before that stops; with the third there is none to keep."""
+"""Values of the upgrade label. With the first two the old container stays for a rollback, with the second the new one
+starts before it stops; with the third there is no old container."""
 WAS_RESTART_LABEL = "dockyard.was-restart"
 """On a container that replaces another one: the old one's restart policy, if it is suspended during the switch."""
 

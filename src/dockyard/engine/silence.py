@@ -82,7 +82,7 @@ class Watchdog:
         except TimeoutError:
             return False
         except OSError:
-            return True  # the command itself will tell
+            return True  # the command itself will report the failure
         return True
 
 

@@ -23,7 +23,7 @@ CHANGES = frozenset({"run", "create", "start", "stop", "restart", "kill", "rm"})
 CHANGES_OF_NETWORKS = frozenset({"create", "connect", "disconnect", "rm"})
 
 STOP_SECONDS = 3.0
-"""For how long a stop holds its slot: a container that takes longer to end is no work for its engine meanwhile."""
+"""For how long a stop holds its slot: while a container takes longer to end, its engine only waits."""
 POLL_SECONDS = 0.02
 
 

@@ -34,7 +34,7 @@ def strays(monitor: str, containers: Collection[str]) -> Iterator[Stray]:
     for pid in _process_ids():
         try:
             found = _stray(pid, monitor)
-        except (OSError, ValueError):  # it has ended, or is not ours to look at
+        except (OSError, ValueError):  # it has ended, or may not be inspected
             continue
         if found and found.container in containers:
             yield found
@@ -128,7 +128,7 @@ def _kill(pid: int, is_right: Callable[[], bool]) -> None:
 
 def _is_there(pid: int) -> bool:
     try:
-        Path(f"/proc/{pid}/exe").readlink()  # one that has ended, and that nobody has waited for, has none
+        Path(f"/proc/{pid}/exe").readlink()  # a zombie has none
     except OSError:
         return False
     return True

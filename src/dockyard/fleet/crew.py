@@ -49,7 +49,7 @@ class Link(NamedTuple):
         return os.read(self.control, 1) == b"+"
 
     def answer(self, message: Mapping[str, Any]) -> None:
-        """Tell how it ended."""
+        """Report how it ended."""
         self._send(message)
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -100,10 +100,10 @@ class Watcher(Protocol):
     """An observer that shows the progress."""
 
     def doing(self, name: str, what: str) -> None:
-        """Tell what is done for a service now."""
+        """Report the current activity for a service."""
 
     def done(self, done: Done) -> None:
-        """Tell how it ended."""
+        """Report how it ended."""
 
     def tick(self) -> None:
         """Be called some times a second."""

@@ -241,7 +241,7 @@ def _stop(yard: "Yard", names: list[str], up: "Mapping[str, Row]", watcher: Watc
 
 
 def _stop_result(name: str, container: "Container | None", asked: float, took: float) -> Done:
-    """Return how a stop went; `took` is for one that the engine has removed, and that tells nothing any more."""
+    """Return the result of a stop; `took` is for a container that the engine has removed, which has no state."""
     seconds = seconds_to_end(container, asked) if container else took
     if not container or not container.was_killed:
         return Done(name, OK, data={"text": "down"}, took=took if seconds is None else seconds)

@@ -105,7 +105,7 @@ def _members(text: str, path: str) -> list[Member]:
 
 def _parsed(text: str) -> list[Member]:
     """Return the settings. Raises ValueError of one kind or other, RecursionError."""
-    text.encode()  # what was no UTF-8 is surrogates
+    text.encode()  # invalid UTF-8 was read as surrogates
     decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     begin = _skip(text, len(_MARK) if text.startswith(_MARK) else 0)
     content, end = decoder.raw_decode(text, begin)

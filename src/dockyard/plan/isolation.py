@@ -69,7 +69,7 @@ HINTS = {
 }
 """What to do about something that is shared."""
 
-# Capabilities with which read-only mounts are remounted, files opened by number, or the kernel is told what to do.
+# Capabilities with which read-only mounts are remounted, files opened by number, or the kernel is controlled.
 _REACHES_EVERYTHING = {"ALL", "SYS_ADMIN", "DAC_READ_SEARCH", "SYS_MODULE", "SYS_RAWIO"}
 
 Locations = Mapping[str, Sequence[Location]]
@@ -122,7 +122,7 @@ def _address(text: str) -> str:
 def _mount_claim(value: str) -> Iterator[Claim]:
     fields = mount_fields(value)
     source, kind = fields.get("source", ""), fields.get("type", "volume").lower()
-    if kind == "glob":  # all that match lie in what stands before the pattern
+    if kind == "glob":  # all matches are below the part before the pattern
         source = re.split(r"[*?\[]", source)[0].rpartition("/")[0] or "/"
     if source and kind in {"bind", "volume", "glob", "cluster"}:
         read_only = fields.get("readonly", "false").lower() in {"true", "1"}

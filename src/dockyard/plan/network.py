@@ -12,9 +12,9 @@ from dockyard.settings.resolve import Settings
 from dockyard.settings.types import LAST_PORT
 from dockyard.settings.values import Port
 
-# Networks where the engine gives no address of its own, so that none can be pinned; those with a `:` go on after it.
+# Networks without addresses from the engine, so that none can be pinned; after a `:` further words follow.
 _WITHOUT_ADDRESS = {"none", "host", "slirp4netns", "pasta", "container:", "ns:", "slirp4netns:", "pasta:"}
-# Networks that belong to somebody else, who publishes ports or not.
+# Networks of another container or of the host, on which ports cannot be published.
 _WITHOUT_PORTS = {"none", "host", "container:", "ns:"}
 
 
@@ -73,7 +73,7 @@ def _address(settings: Settings, facts: Facts, names: tuple[str, ...]) -> Part:
         return Part()
     found = _parse(wanted) or _looked_up(settings, facts, names)
     if not found and by_default and network_name(settings) == "bridge":
-        return Part()  # nobody asked for an address, on the network that everybody is on
+        return Part()  # no address was requested, on the default network
     if not found:
         return Part(notes=(f"ip: nothing found for {' or '.join(_asked(settings, names))}: the engine picks",))
     return _pinned(settings, facts.network, found, literal=bool(_parse(wanted)))

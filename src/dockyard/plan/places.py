@@ -10,9 +10,9 @@ from dockyard.settings.keys import VOL_BASE
 from dockyard.settings.resolve import Settings
 from dockyard.settings.values import Mode
 
-# Below the area, sources outside VOL_BASE/SERVICE keep their whole path in here, so that no two share a twin.
+# Below the area, sources outside VOL_BASE/SERVICE keep their whole path in here, so that no two share a test copy.
 _ELSEWHERE = ".root"
-# What overlays need besides their twin.
+# The work directories of overlays.
 _LAYERS = ".layers"
 
 

@@ -1,10 +1,10 @@
-"""A new container in the place of the one that is up: the steps, and what to do about a switch that was cut short.
+"""Replace the running container by a new one: the steps, and the recovery of an interrupted switch.
 
-The names of containers tell how far a switch has come; see docs/decisions/switching.md:
+The names of containers show the progress of a switch; see docs/decisions/switching.md:
 
-    NAME.next          made, and never in service: nothing has happened to production yet
-    NAME.old           production makes way for NAME: until that has proved itself, going back is the only way
-    NAME.replaced      NAME has proved itself: going on is the only way
+    NAME.next          created, and never in service: production is unchanged
+    NAME.old           NAME replaces it, and is being watched: recovery rolls back
+    NAME.replaced      NAME is up and healthy: recovery finishes the switch
 """
 
 import shlex
@@ -367,7 +367,7 @@ def _undo(name: str, state: Found, dialect: Dialect) -> Recovery:
     restore = (_restart_policy(old.name, policy, dialect),) if policy else ()
     aside = _remove(next_, dialect) if here else ()
     if here:
-        # A stop of the old one may be under way: another one waits for it. One that is in nobody's way stops later.
+        # A stop of the old one may be in progress: a second stop waits for it. One without conflicts stops later.
         stop = (Command(("stop", here.name)),) if here.is_in_the_way else ()
         aside = (*aside, *stop, Command(("rename", name, f"{name}{NEXT}")), Command(("stop", old.name)))
     back = (Command(("rename", old.name, name)), *(_start(name, old) if not here else (Command(("start", name)),)))
@@ -384,7 +384,7 @@ def _without_old(name: str, state: Found) -> Recovery:
     if here and (here.is_up or how != LAUNCH):
         stop = (Command(("stop", next_.name)),) if next_.is_in_the_way else ()
         return Recovery(UNDONE, (*stop, *_start(name, here)), gone)
-    if how == START_FIRST:  # somebody removed the old one, and this one has proved nothing
+    if how == START_FIRST:  # the old one was removed by another program, and the new one was not watched yet
         return Recovery(UNDONE, (), gone)
     remove = (KeepChanges(name), Command(("rm", name))) if here else ()
     return Recovery(

@@ -144,7 +144,7 @@ def undone(change: FileChange, now: str | None, places: SystemFiles) -> str | No
     if change.path != places.config:
         rest = _without_lines(change, now)
     elif setting_in(now, change.path) != setting_in(change.after, change.path):
-        return now  # it is somebody else's by now
+        return now  # it belongs to another user by now
     else:
         rest = _without_setting(change, now)
     return None if change.before is None and not rest.strip() else rest

@@ -1,7 +1,7 @@
 """A container under test: what a Test may ask of it and expect from it.
 
-Every `expect_…` waits: it tries again until what is expected is there, or its seconds are over. What is not there by
-then is told in words, with the last lines of the log.
+Every `expect_…` waits: it retries until the expectation is met or its seconds are over. The error then describes the
+unmet expectation, with the last lines of the log.
 """
 
 import http.client
@@ -22,7 +22,7 @@ from dockyard.watch import Tries, seconds_of
 
 PAUSE = 0.1  # seconds between two tries
 LOG_LINES = 20
-EXCHANGE = 10.0  # seconds after which a peer that goes on sending is not listened to any more
+EXCHANGE = 10.0  # seconds after which reading from a peer that keeps sending ends
 
 
 class Unexpected(AssertionError):  # noqa: N818 - read as a sentence where a test fails
@@ -271,7 +271,7 @@ class Container:
             connection.close()
 
     def _exchange(self, port: int, send: bytes, expect: bytes) -> bytes:
-        """Return what comes back until the expected bytes are there, the peer closes, or two seconds are silent."""
+        """Return the answer up to the expected bytes, the end of the connection, or two seconds of silence."""
         answer = b""
         deadline = time.monotonic() + EXCHANGE
         with socket.create_connection(self._address(port), timeout=2) as connection:

@@ -23,7 +23,7 @@ from dockyard.testing.container import Container
 from dockyard.watch import watch
 from dockyard.yard import Yard, image_under_test
 
-LOG_LINES = 20  # lines of a log that may tell what is missing
+LOG_LINES = 20  # lines of a log that may show what is missing
 
 
 class Wanted(NamedTuple):

@@ -37,7 +37,7 @@ WAITS = frozenset({"cooldown", "window"})
 
 
 class Rebuild(NamedTuple):
-    """A service whose packages were fetched last at `since`, in seconds of the epoch, and are to be fetched again.
+    """A service whose packages were fetched last at `since`, in seconds of the epoch, and must be fetched again.
 
     `blockers` say why not now.
     """
@@ -103,7 +103,7 @@ def collect_updates(
 
 
 def _judge_sources(yard: "Yard", pending: list[Pending]) -> list[Pending]:
-    """Return updates with what keeps the source from being changed, or built with a digest, where that is to be now."""
+    """Return updates with the reasons why the source cannot be changed, or built with a digest, if that is due now."""
     unready: dict[str, str] = {}
     judged = []
     for one in pending:

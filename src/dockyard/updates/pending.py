@@ -28,7 +28,7 @@ class Gate(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A newer version of an image that a service is built on; without blockers it is to be applied.
+    """A newer version of an image that a service is built on; without blockers it will be applied.
 
     `version` and `before` are in words: a tag, or what the image says of itself. `remind_at` is when it has waited for
     too long, in seconds of the epoch.

@@ -75,7 +75,7 @@ class Pinning(NamedTuple):
 def plan_pins(yard: Yard, services: Sequence[Service], *, refresh: bool) -> tuple[Pinning, ...]:
     """Return what pinning makes of the files of services; `refresh` asks registries even if the engine has an image."""
     own = plain_names(yard.load_all()[0])
-    engine = yard.engine  # an engine that is missing is no fault of a service
+    engine = yard.engine  # a missing engine is not a fault of a service
     sources: list[Source] = []
     failed: list[Pinning] = []
     for service in services:

@@ -1,7 +1,7 @@
-"""What registries said, and when this host first heard it: which digests a tag named, one after the other.
+"""The registries' answers, and when this host first got them: which digests a tag named, one after the other.
 
-Age counts from that moment: registries tell no dates that could be relied on. Nothing here touches the outside or reads
-a clock; updates/memory.py stores it.
+Age counts from that moment: registries report no reliable dates. Nothing here does I/O or reads a clock;
+updates/memory.py stores it.
 """
 
 from collections.abc import Iterable, Mapping

@@ -268,4 +268,4 @@ def test_what_is_not_the_services_own_keeps_its_owner():
     (finding,) = findings([access], WWW)
     assert finding.fix == "chown -R 33:34 /srv/media"
     expected = "run as its owner (`user: 1000:1000`), or mount a directory below the service's data: other services may"
-    assert finding.of_others().hint == f"{expected} one"
+    assert finding.of_others().hint == f"{expected} use this one"

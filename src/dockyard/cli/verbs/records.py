@@ -7,7 +7,7 @@ from dockyard.errors import DockyardError, UsageError
 from dockyard.service import select
 from dockyard.yard import Yard
 
-TOLD = 20  # lines of each file of a dossier
+TOLD = 20  # lines shown of each file of a failure report
 
 
 @verb(
