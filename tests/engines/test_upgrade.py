@@ -486,9 +486,9 @@ def test_changes_of_the_old_container_are_kept(engine: World) -> None:
     told = engine.d("restart", service.name).stderr
     assert "/etc/mended" in told
     assert "/run/scratch" not in told
-    tar = told.split("kept in ")[1].split()[0]
+    tar = told.split("saved in ")[1].split()[0]
     assert engine.run("tar", "-xOf", tar, "files/etc/mended").stdout == "by hand\n"
-    assert "kept in" not in engine.d("restart", service.name).stderr
+    assert "saved in" not in engine.d("restart", service.name).stderr
 
 
 def test_restart_that_fails_keeps_the_old_one(engine: World) -> None:

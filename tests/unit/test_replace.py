@@ -64,7 +64,7 @@ def test_production_is_back_when_it_answers(monkeypatch: pytest.MonkeyPatch) -> 
 def test_production_that_does_not_answer_is_not_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said, with what shows the reason."""
     hint = failure(monkeypatch, outage=1000, answers=False).hint
-    assert "production is back" not in hint
+    assert "production was down for" not in hint
     assert "does not answer" in hint
     assert "`d logs web`" in hint
 
