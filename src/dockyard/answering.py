@@ -21,7 +21,7 @@ FIRST_EPHEMERAL_PORT = 32768
 def listening_ports(pid: int) -> frozenset[int]:
     """Return the TCP ports on which anything listens in the network of a process, other than for itself alone.
 
-    Ports that the kernel chose are left out: after a restart they are others. Empty where that cannot be read.
+    Ports that the kernel chose are left out: after a restart they are others. Empty if that cannot be read.
     """
     return frozenset(port for port in _ports(pid) if port < FIRST_EPHEMERAL_PORT) if pid else frozenset()
 

@@ -148,7 +148,7 @@ class Builder(NamedTuple):
 
     @property
     def source(self) -> str:
-        """A hash of all that the image is made from, as it is now. Raises DockyardError where it cannot be built."""
+        """A hash of all that the image is made from, as it is now. Raises DockyardError if it cannot be built."""
         return self._source_on(self.base_images.contents)
 
     @property
@@ -308,7 +308,7 @@ class Builder(NamedTuple):
         return not image.config_digest and not self.engine.image(digest)
 
     def test(self, image: str, *, timeout: float | None = None, environment: Mapping[str, str] | None = None) -> bool:
-        """Run the service's Test on an image id, with a further environment. Returns False where there is none to run.
+        """Run the service's Test on an image id, with a further environment. Returns False if there is none to run.
 
         The verdict is the Test's exit status. Whatever way it ends, no instance of it is left. Raises TestFailedError,
         with the transcript, also after `timeout` seconds.
@@ -337,7 +337,7 @@ class Builder(NamedTuple):
         return test_script(self.service, self.settings) is not None
 
     def test_production(self, *, timeout: float | None = None) -> bool:
-        """Run ./Test-prod on the container that is in production. Returns False where there is none to run.
+        """Run ./Test-prod on the container that is in production. Returns False if there is none to run.
 
         Raises TestFailedError, as `test` does.
         """
@@ -372,7 +372,7 @@ class Builder(NamedTuple):
     def promote(self, tested: str | None) -> Promotion:
         """Make the latest image live, and what was live the previous one; `tested` is the id that passed, if any did.
 
-        Nothing changes if what is live has the same content. Raises DockyardError where what would be promoted has
+        Nothing changes if what is live has the same content. Raises DockyardError if what would be promoted has
         another content than what was tested.
         """
         image = (self.engine.image(tested) or Image(tested)) if tested else None

@@ -37,7 +37,7 @@ def split_words(text: str, escape: str = "\\") -> list[str]:
 def expand_word(word: str, variables: Mapping[str, str] | None, escape: str = "\\") -> str:
     """Return a word without its quotes and escapes, its variables replaced; None for `variables` leaves these alone.
 
-    Raises WordError where BuildKit does.
+    Raises WordError if BuildKit does.
     """
     return _Reader(word, variables, escape).read_until("")
 

@@ -111,7 +111,7 @@ def masked(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_container(engine: "Engine", role: str, container: str) -> dict[str, str]:
-    """Return what is known of a container, by file name; nothing where it is gone."""
+    """Return what is known of a container, by file name; nothing if it is gone."""
     answers = engine.inspect("container", container) if container else []
     return files_of(engine, role, answers[0]) if answers else {}
 

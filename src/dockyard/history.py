@@ -106,7 +106,7 @@ def image_of_failure(service: str, report: str) -> str:
 
 
 def events(service: str = "", limit: int = 50) -> list[Event]:
-    """Return the newest events first, of one service or of all. Raises DockyardError where they cannot be read."""
+    """Return the newest events first, of one service or of all. Raises DockyardError if they cannot be read."""
     where, wanted = ("WHERE service = ?", (service, limit)) if service else ("", (limit,))
     return _select(f"{where} ORDER BY number DESC LIMIT ?", wanted)
 

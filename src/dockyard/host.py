@@ -68,14 +68,14 @@ def addresses_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def make_directory(step: MakeDirectory) -> None:
-    """Make a directory and those above it. Raises DockyardError where a link or a file is in the way."""
+    """Make a directory and those above it. Raises DockyardError if a link or a file is in the way."""
     os.close(open_made(step))
 
 
 def make_file(step: MakeFile) -> None:
     """Make a file and the directories above it.
 
-    Raises DockyardError where a link is in the way, or the contents cannot be had; nothing is made then.
+    Raises DockyardError if a link is in the way, or the contents cannot be had; nothing is made then.
     """
     above, _, name = step.path.rpartition("/")
     if _is_there(step):
@@ -91,7 +91,7 @@ def make_file(step: MakeFile) -> None:
 
 
 def _is_there(step: MakeFile) -> bool:
-    """Return whether anything is in the file's place. Raises DockyardError for a link where none may be."""
+    """Return whether anything is in the file's place. Raises DockyardError for a link if none may be."""
     above, _, name = step.path.rpartition("/")
     try:
         parent, missing = _open_nearest(MakeDirectory(above or "/", strict=step.strict))
@@ -148,7 +148,7 @@ def open_made(step: MakeDirectory) -> int:
 def _open_nearest(step: MakeDirectory) -> tuple[int, list[str]]:
     """Return a descriptor of the last directory on the way that is there, and the parts that are missing below it.
 
-    Raises OSError where a link is in the way below the step's `strict` directory.
+    Raises OSError if a link is in the way below the step's `strict` directory.
     """
     parts, trusted = _parts(step.path), _parts(step.strict or step.path)
     if step.strict and (parts[: len(trusted)] != trusted or ".." in parts):
@@ -253,7 +253,7 @@ def _open_inside(base: str | int, *parts: str) -> int:
 
 
 def _unmount_copies(area: int) -> None:
-    """Unmount the overlays that stand in an area for copies. Raises DockyardError where anything else is mounted."""
+    """Unmount the overlays that stand in an area for copies. Raises DockyardError if anything else is mounted."""
     place = overlay.place_of(area)
     inside = [mount for mount in mount_table() if mount.point.startswith(f"{place}/")]
     for mount in inside:

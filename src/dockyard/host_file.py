@@ -84,7 +84,7 @@ def _replace(lines: list[str], key: str, value: str, number: int) -> None:
 
 
 def _check(after: Layer, before: Layer, meant: Layer, changed: set[str]) -> None:
-    """Raise UsageError where a file is written in a way that its lines cannot be changed one by one."""
+    """Raise UsageError if a file is written in a way that its lines cannot be changed one by one."""
     expected = {key: value.value for key, value in before.items()} | {key: meant[key].value for key in changed}
     if {key: value.value for key, value in after.items()} != expected:
         raise UsageError("the host file cannot be edited line by line", hint="set the values by hand")

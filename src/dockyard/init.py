@@ -61,7 +61,7 @@ def outline(
 
 
 def check_answer(key: str, value: str) -> None:
-    """Raise DockyardError where a key of the host file cannot have a value."""
+    """Raise DockyardError if a key of the host file cannot have a value."""
     try:
         host_file.edited("", {key: value}, force=False)
     except SettingsError as error:
@@ -108,7 +108,7 @@ def _outdone(wanted: Mapping[str, str], settings: Settings) -> list[str]:
 
 
 def _directory_step(key: str, name: str) -> Step:
-    """Return the step for a directory. Raises UsageError where something else is in its place."""
+    """Return the step for a directory. Raises UsageError if something else is in its place."""
     path = Path(name)
     if path.is_dir():
         return Step("directory", str(path), "exists already")
@@ -144,7 +144,7 @@ def _subnet(network: NetworkWanted) -> ipaddress.IPv4Network:
 
 
 def _network_step(engine: Engine, network: NetworkWanted) -> Step:
-    """Return the step for a network. Raises UsageError where it is there with other addresses."""
+    """Return the step for a network. Raises UsageError if it is there with other addresses."""
     found = engine.network(network.name)
     if not found:
         subnet = ("--subnet", network.subnet) if network.subnet else ()

@@ -38,7 +38,7 @@ class Kept(NamedTuple):
     incomplete: str = ""
 
     def lines(self, name: str) -> list[str]:
-        """Return what a person should know; nothing where nothing had changed."""
+        """Return what a person should know; nothing if nothing had changed."""
         if not self.changes and not self.incomplete:
             return []
         named = ", ".join(escaped(change.path) for change in self.changes[:TOLD])
@@ -53,7 +53,7 @@ def keep_changes(
 ) -> Kept:
     """Write what a container changed unexpectedly into a tar in a directory, and return what that was.
 
-    What d-cowscan tells of it is an alert besides; `largest` is in bytes of files. Raises DockyardError where it cannot
+    What d-cowscan tells of it is an alert besides; `largest` is in bytes of files. Raises DockyardError if it cannot
     be kept.
     """
     scanned = capture.look(engine, container, budget)

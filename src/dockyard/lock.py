@@ -179,7 +179,7 @@ def _holder(descriptor: int) -> Holder | None:
 
 
 def born(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot; 0 where there is none."""
+    """Return when a process started, in clock ticks since boot; 0 if there is none."""
     try:
         state, *fields = (
             Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

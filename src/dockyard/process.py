@@ -46,7 +46,7 @@ def capture(
     """Run a child to its end and return what it wrote. Bytes that are not UTF-8 survive as surrogates.
 
     `given` is a short text that the child can read; by default it can read nothing.
-    Raises OSError where it cannot start; TimeoutError, which is one too, after `timeout` seconds.
+    Raises OSError if it cannot start; TimeoutError, which is one too, after `timeout` seconds.
     """
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -91,7 +91,7 @@ def _communicate(child: subprocess.Popen[bytes], timeout: float | None, silence:
 def stream(argv: tuple[str, ...], use: Callable[[IO[bytes]], object]) -> Done:
     """Run a child, and have its output read as it comes; what the reader leaves is read to its end.
 
-    Raises OSError where it cannot start. Where the reader raises, the child is killed.
+    Raises OSError if it cannot start. If the reader raises, the child is killed.
     """
     import tempfile
 
@@ -116,7 +116,7 @@ def stream(argv: tuple[str, ...], use: Callable[[IO[bytes]], object]) -> Done:
 
 @contextmanager
 def filtered(argv: tuple[str, ...], source: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Have a child read a file, and yield what it writes. Raises OSError where it cannot start."""
+    """Have a child read a file, and yield what it writes. Raises OSError if it cannot start."""
     import threading
 
     pipe = subprocess.PIPE
@@ -236,7 +236,7 @@ def tee(  # noqa: PLR0913 - all but the first by name
 ) -> Ran:
     """Run a child whose output goes to `output`, or else to stderr, and is kept; interrupts as in `attach`.
 
-    Raises OSError where it cannot start, LateError, which is one too, where it is not done in `timeout` seconds.
+    Raises OSError if it cannot start, LateError, which is one too, if it is not done in `timeout` seconds.
     """
     sys.stdout.flush()
     child = subprocess.Popen(
@@ -306,7 +306,7 @@ def lines(
 ) -> Iterator[str]:
     """Yield what a child writes on stdout, line by line, and pass it on to stderr as progress, all but `hidden`.
 
-    Raises FailedError where it ends with another status than 0, OSError where it cannot start.
+    Raises FailedError if it ends with another status than 0, OSError if it cannot start.
     """
     with subprocess.Popen(
         argv,
@@ -336,7 +336,7 @@ Child = subprocess.Popen[bytes]
 def start_detached(argv: tuple[str, ...], *, environment: Mapping[str, str], cwd: str, output: str = "") -> Child:
     """Start a program that outlives us, in a session of its own; what it writes goes to the end of a file, or nowhere.
 
-    `environment` is all that it gets. Raises OSError where it cannot start.
+    `environment` is all that it gets. Raises OSError if it cannot start.
     """
     with Path(output or "/dev/null").open("ab") as file:
         return subprocess.Popen(
@@ -358,7 +358,7 @@ def end(child: Child) -> None:
 
 
 def find(program: str) -> str | None:
-    """Return the path of a program, a name or a path, as a shell finds it; None where there is none.
+    """Return the path of a program, a name or a path, as a shell finds it; None if there is none.
 
     It is what shutil.which does; that module takes its time to import.
     """

@@ -44,7 +44,7 @@ def planned(yard: Yard, service: Service, image: str = "", live: str = "", *, re
 
 
 def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
-    """Raise DockyardError where the settings would launch something else than what is promoted."""
+    """Raise DockyardError if the settings would launch something else than what is promoted."""
     candidates = image_candidates(settings)
     before = candidates[: candidates.index(live)] if live in candidates else candidates
     if live not in candidates or yard.engine.images(before):
@@ -55,7 +55,7 @@ def _check_reference(yard: Yard, settings: Settings, live: str) -> None:
 
 
 def up(yard: Yard, service: Service) -> LaunchPlan:
-    """Launch production, which is not up. Raises DockyardError where it cannot be launched or does not stay up."""
+    """Launch production, which is not up. Raises DockyardError if it cannot be launched or does not stay up."""
     plan = planned(yard, service, replacing=False)
     try:
         start(yard, plan)
@@ -242,7 +242,7 @@ def replacement(  # noqa: PLR0913
 ) -> Replacement:
     """Plan that a new container takes the place of production, up or not; `image` as in `planned`.
 
-    Raises DockyardError where it cannot be, before anything has happened.
+    Raises DockyardError if it cannot be, before anything has happened.
     """
     old = production(yard, service)
     if old:

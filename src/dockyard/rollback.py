@@ -23,7 +23,7 @@ def rollback(yard: Yard, service: Service, wanted: Wanted, tell: Tell, version: 
     """Have the previous image, or a version, live again, and running if production is up.
 
     The container's lock is held. What was live becomes the previous one, so that a second rollback undoes the first.
-    Raises NoSuchNameError where there is nothing to go back to, DockyardError where it does not prove itself:
+    Raises NoSuchNameError if there is nothing to roll back to, DockyardError if it does not prove itself:
     production is then as it was.
     """
     recovery.settle(yard.engine, container_name(yard.load(service)), tell)
@@ -67,7 +67,7 @@ def _await_answer(yard: Yard, name: str, ports: frozenset[int], switched: Switch
 def roll_back_tags(builder: Builder, target: Image | None = None) -> tuple[Promotion, str]:
     """Move the tags back to the previous image, or to a target, and nothing else; returns the image rolled back, too.
 
-    Raises NoSuchNameError where there is nothing to go back to.
+    Raises NoSuchNameError if there is nothing to roll back to.
     """
     rejected = _rejected_by(builder, plan_rollback(builder.name, builder.tags(), target))
     promotion = builder.rollback(target)

@@ -24,7 +24,7 @@ def state_directory() -> Path:
 
 
 def values_of(secrets: tuple[Secret, ...], settings: Settings) -> dict[str, str]:
-    """Return each secret's value by its variable, masked from now on. Raises DockyardError where one cannot be had."""
+    """Return each secret's value by its variable, masked from now on. Raises DockyardError if one cannot be had."""
     values = {secret.variable: reveal(secret.reference, settings) for secret in secrets}
     masking.known.learn(values.values())
     return values
@@ -68,7 +68,7 @@ def with_digests(argv: tuple[str, ...], values: Mapping[str, str], secrets: Iter
 def rotated_secrets(container: Container, secrets: tuple[Secret, ...], settings: Settings) -> list[str]:
     """Return the variables whose secrets have other values than a container was launched with.
 
-    Raises DockyardError where a value cannot be had. What has no digest is not known to have changed.
+    Raises DockyardError if a value cannot be had. What has no digest is not known to have changed.
     """
     then = dict(word.partition("=")[::2] for word in container.labels.get(DIGESTS_LABEL, "").split())
     wanted = tuple(secret for secret in secrets if secret.variable in then)

@@ -26,14 +26,14 @@ class Service(NamedTuple):
         return self.directory.name
 
     def file(self, name: str) -> Path | None:
-        """Return the path of a file of the service, or None where there is none."""
+        """Return the path of a file of the service, or None if there is none."""
         path = self.directory / name
         return path if path.is_file() else None
 
     def program(self, name: str) -> Path | None:
-        """Return the path of a script of the service, or None where there is none.
+        """Return the path of a script of the service, or None if there is none.
 
-        Raises UsageError where it is there but not executable: to pass over a Test in silence would be worse.
+        Raises UsageError if it is there but not executable: to pass over a Test in silence would be worse.
         """
         path = self.file(name)
         if path and not os.access(path, os.X_OK):

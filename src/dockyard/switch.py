@@ -99,7 +99,7 @@ def switch(  # noqa: PLR0913
     The container's lock is held. `test` runs Test-prod; `keep` is called with the error, the containers by role and the
     steps' times when it failed, once production is back and before the new container goes.
 
-    Raises SwitchFailedError where the new one does not prove itself, DockyardError where it cannot be made. Production
+    Raises SwitchFailedError if the new one does not prove itself, DockyardError if it cannot be made. Production
     is then as it was.
     """
     work = Work(engine, plan, _changes(tell), test, patience, {})

@@ -18,7 +18,7 @@ _INTERPRETERS = (b"/lib64/ld-linux", b"/lib/ld-linux", b"/lib/ld-musl")
 
 
 def static_busybox() -> Path:
-    """Return the host's busybox that needs no library. Raises DockyardError where there is none."""
+    """Return the host's busybox that needs no library. Raises DockyardError if there is none."""
     found = shutil.which("busybox")
     if found:
         with Path(found).open("rb") as file:
@@ -29,7 +29,7 @@ def static_busybox() -> Path:
 
 
 def add_su(engine: Engine, container: str) -> None:
-    """Put a `su` into a container. Raises DockyardError where there is one, or where it cannot be written."""
+    """Put a `su` into a container. Raises DockyardError if there is one, or it cannot be written."""
     if not _fails(engine, container, "[ -e /bin/su ] || [ -e /usr/bin/su ]"):
         raise DockyardError(f"{container} already has a su", hint=f"d enter {container}")
     with tempfile.TemporaryDirectory(prefix="dockyard-") as scratch:

@@ -188,7 +188,7 @@ def _text(path: Path) -> str | None:
 
 
 def install(wanted: list[Unit], *, force: bool) -> None:
-    """Write the units. Raises DockyardError, before any is written, where something else is there."""
+    """Write the units. Raises DockyardError, before any is written, if something else is there."""
     changed = [str(unit.path) for unit in wanted if unit.differs]
     if changed and not force:
         hint = "show the difference with --dry-run; overwrite it with --force"

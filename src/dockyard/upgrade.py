@@ -304,7 +304,7 @@ def promote(yard: Yard, ready: Ready) -> Report:
 
 
 def switching(yard: Yard, service: Service, ready: Ready, wanted: Wanted, tell: Tell) -> Replacement:
-    """Return the switch to an image that has passed. Raises DockyardError where something else came in between."""
+    """Return the switch to an image that has passed. Raises DockyardError if something else came in between."""
     builder = ready.builder
     latest = builder.tags().get(builder.name.tagged(LATEST))
     if not latest or not _have_same_content(yard, latest.id, ready.image):
@@ -435,7 +435,7 @@ class Outline(NamedTuple):
 
 
 def outline(yard: Yard, service: Service, wanted: Wanted) -> Outline:
-    """Return the commands of an upgrade, in order. Nothing changes. Raises DockyardError where it cannot be."""
+    """Return the commands of an upgrade, in order. Nothing changes. Raises DockyardError if it cannot be."""
     found = _outline(yard, service, wanted)
     here = production(yard, service)
     stale = stale_files(planned(yard, service).steps) if here and here.is_up else []

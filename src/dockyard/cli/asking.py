@@ -15,7 +15,7 @@ def can_ask() -> bool:
 def ask(question: str, default: str, check: Callable[[str], None]) -> str:
     """Return the answer, or the default where it is empty; one that `check` raises DockyardError for is asked again.
 
-    Raises UsageError where there is no more to read, and what is wrong with the default.
+    Raises UsageError if there is no more to read, and what is wrong with the default.
     """
     while True:
         answer = _answer(question, default)

@@ -17,7 +17,7 @@ SERVICES = ("names",)
 
 
 def complete(program: str, words: Sequence[str]) -> list[str]:
-    """Return what the last word, perhaps empty, may become; nothing where that is for the shell to say: a file."""
+    """Return what the last word, perhaps empty, may become; nothing if that is for the shell to say: a file."""
     *before, last = words or [""]
     with suppress(DockyardError, OSError):
         return sorted({word for word in _candidates(program, before, last) if word.startswith(last)})

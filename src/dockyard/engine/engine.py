@@ -79,7 +79,7 @@ class Engine:
     def call(self, *argv: str, secrets: Mapping[str, str] | None = None) -> str:
         """Run a command and return its stdout; secrets reach it through its environment.
 
-        Raises EngineError where the engine refuses, EngineUnreachableError where there is none.
+        Raises EngineError if the engine refuses, EngineUnreachableError if there is none.
         """
         done = self._capture(argv, secrets, self.patience if argv[0] in QUESTIONS else None)
         if (
@@ -130,7 +130,7 @@ class Engine:
     def stream(self, argv: tuple[str, ...], use: Callable[[IO[bytes]], object]) -> None:
         """Run a command whose output `use` reads as it comes.
 
-        Raises EngineError where the engine refuses, also if the reader has failed for lack of output.
+        Raises EngineError if the engine refuses, also if the reader has failed for lack of output.
         """
         failed: DockyardError | None = None
 
@@ -199,7 +199,7 @@ class Engine:
     def logs(self, container: str, tail: int = 0) -> str:
         """Return what a container has written, stdout and stderr, or its last lines.
 
-        Raises EngineError where its driver keeps nothing.
+        Raises EngineError if its driver keeps nothing.
         """
         argv = ("logs", *(("--tail", str(tail)) if tail else ()), container)
         done = self._capture(argv, None)
@@ -344,7 +344,7 @@ class Engine:
         return [step_from(*row.split("\t")) for row in rows]
 
     def network(self, name: str) -> Network | None:
-        """Return a network, or None where there is none of that name."""
+        """Return a network, or None if there is none of that name."""
         return self.networks([name]).get(name)
 
     def networks(self, names: Iterable[str]) -> dict[str, Network]:
@@ -441,7 +441,7 @@ class Engine:
         return PortTakenError(refused, said["address"], publisher or "", hint)
 
     def _publisher(self, address: str, protocol: str) -> str | None:
-        """Return the container that has a port of the host; empty where none has, None where that is not known."""
+        """Return the container that has a port of the host; empty if none has, None if that is not known."""
         try:
             return next((row.name for row in self.rows() if row.publishes(address, protocol)), "")
         except DockyardError:
@@ -543,7 +543,7 @@ ENGINES = ("docker", "podman")
 def find_engine(wanted: str | None) -> Engine:
     """Return the engine that is configured (a name or a path), else docker, else podman.
 
-    Raises EngineUnreachableError where none is installed, UsageError for one that is neither.
+    Raises EngineUnreachableError if none is installed, UsageError for one that is neither.
     """
     for name in [wanted] if wanted else ENGINES:
         path = process.find(name)

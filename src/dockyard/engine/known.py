@@ -33,5 +33,5 @@ class Known(Engine):
         return [self._containers[name] for name in wanted if name in self._containers]
 
     def network(self, name: str) -> Network | None:
-        """Return a network, or None where there is none of that name."""
+        """Return a network, or None if there is none of that name."""
         return self._networks[name] if name in self._networks else super().network(name)

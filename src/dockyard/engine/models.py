@@ -56,7 +56,7 @@ def secrets_in(answer: Answer) -> dict[str, str]:
 class Image(NamedTuple):
     """An image; `id` is the engine's, without `sha256:`; `content` is equal on all engines and in all their stores.
 
-    `layers` are directories of the host, the uppermost first, none where the engine does not say: layers/store.py finds
+    `layers` are directories of the host, the uppermost first, none if the engine does not say: layers/store.py finds
     them then, by the storage `driver` and the `diffs`, digests of the layers' tars, the lowest first. `environment`
     holds lines `K=V`, `exposed` ports such as `80/tcp`; `is_checked`: it says how its containers' health is checked.
     `bases` holds words `NAME=CONTENT` of the images that it was built on, `base_digests` words `NAME=DIGEST`.
@@ -136,11 +136,11 @@ class IdMap(NamedTuple):
     gids: tuple[IdRange, ...] = ()
 
     def uid(self, inside: int) -> int | None:
-        """Return the host's uid of a uid inside; None where the engine maps it to none."""
+        """Return the host's uid of a uid inside; None if the engine maps it to none."""
         return _outside(self.uids, inside)
 
     def gid(self, inside: int) -> int | None:
-        """Return the host's gid of a gid inside; None where the engine maps it to none."""
+        """Return the host's gid of a gid inside; None if the engine maps it to none."""
         return _outside(self.gids, inside)
 
     def owner(self, uid: int, gid: int) -> tuple[int, int]:
@@ -171,10 +171,10 @@ KILLED = 128 + 9
 
 
 class Container(NamedTuple):
-    """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty where nothing checks it.
+    """A container as it is now. `ports` are host addresses by `8080/tcp`; `health` is empty if nothing checks it.
 
     `layer` is where it writes, `layers` are what lies below, the uppermost first, `root` is where both are mounted as
-    one while it runs; empty where the engine does not say: ask layers/store.py. `check_command` are the words of the
+    one while it runs; empty if the engine does not say: ask layers/store.py. `check_command` are the words of the
     health check, as the engine has them; `health_checked` is when the last one began, as the engine tells it. `runtime`
     is the name of what the engine starts it with, such as runc; `features` are those of entries.py; `ids` is a map that
     only it has.
@@ -283,7 +283,7 @@ class Row(NamedTuple):
 
     @property
     def health(self) -> str:
-        """What its health check says; empty where nothing checks it."""
+        """What its health check says; empty if nothing checks it."""
         found = self.status.rpartition("(")[2].rstrip(")").removeprefix("health: ")
         return found if found in {"healthy", "unhealthy", "starting"} else ""
 
@@ -488,7 +488,7 @@ _DEFAULT_CHECK = Check(0, 30, 30, 3)  # of both engines, where image and command
 
 
 def _check(answer: Answer) -> Check | None:
-    """Return when health is checked; None where nothing checks it."""
+    """Return when health is checked; None if nothing checks it."""
     if (answer.get("Test") or ["NONE"])[0] == "NONE":
         return None
     start, interval, timeout = (

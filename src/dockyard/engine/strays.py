@@ -68,7 +68,7 @@ def _runtime_flags(words: list[str]) -> Iterator[str]:
 
 
 def end(stray: Stray) -> None:
-    """End what a monitor watches, and wait until it has ended itself. Raises OSError where the runtime cannot start."""
+    """End what a monitor watches, and wait until it has ended itself. Raises OSError if the runtime cannot start."""
     process.capture((*stray.runtime, "delete", "--force", stray.container), timeout=PATIENCE)
     deadline = time.monotonic() + PATIENCE
     while _is_there(stray.pid) and time.monotonic() < deadline:

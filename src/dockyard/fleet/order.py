@@ -18,7 +18,7 @@ def build_order(
 ) -> tuple[list[tuple[str, ...]], dict[str, frozenset[str]]]:
     """Return the services that can be built, in groups that can be built at once, and what each is built from.
 
-    Raises DockyardError where services are built from each other.
+    Raises DockyardError if services are built from each other.
     """
     able = (service for service in yard.services if service.is_buildable and service.name in settings)
     services = {service.name: service for service in able}

@@ -24,7 +24,7 @@ _SYSTEM_IDS = range(999, 99, -1)  # as useradd --system picks them
 
 
 class AccountFiles(NamedTuple):
-    """The texts of /etc/passwd, group, subuid and subgid; empty where there is no such file."""
+    """The texts of /etc/passwd, group, subuid and subgid; empty if there is no such file."""
 
     passwd: str
     group: str
@@ -156,7 +156,7 @@ def with_ranges(files: AccountFiles, user: str, start: int | None) -> AccountFil
 
 
 def range_of(text: str, owner: str) -> Subordinate | None:
-    """Return the first range of an owner, the one that holds root; None where it has none."""
+    """Return the first range of an owner, the one that holds root; None if it has none."""
     return next((entry for entry in subordinates_in(text) if entry.owner == owner and entry.size), None)
 
 

@@ -119,11 +119,11 @@ class Promotion(NamedTuple):
 
 
 def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: Image | None) -> Promotion:
-    """Plan `:live` → `:prev`, `:latest` → `:live`; nothing where the latest is live already.
+    """Plan `:live` → `:prev`, `:latest` → `:live`; nothing if the latest is live already.
 
     `images` are those of latest, live and prev that exist, by reference; `tested` is the image that passed its
-    tests, None where it is promoted untested. `:prev` only ever gets an image that was live and has another content.
-    Raises NoSuchNameError where nothing is built, DockyardError where the latest is not what was tested.
+    tests, None if it is promoted untested. `:prev` only ever gets an image that was live and has another content.
+    Raises NoSuchNameError if nothing is built, DockyardError if the latest is not what was tested.
     """
     latest, live, previous = (images.get(name.tagged(tag)) for tag in (LATEST, LIVE, PREVIOUS))
     if not latest:
@@ -142,7 +142,7 @@ def plan_promotion(name: ImageName, images: Mapping[str, Image], tested: Image |
 def plan_rollback(name: ImageName, images: Mapping[str, Image], wanted: Image | None = None) -> Promotion:
     """Plan `:prev`, or the image that is wanted, → `:live`, and what was live → `:prev`: so it can be undone.
 
-    Raises NoSuchNameError where there is nothing to go back to.
+    Raises NoSuchNameError if there is nothing to roll back to.
     """
     live, previous = images.get(name.tagged(LIVE)), wanted or images.get(name.tagged(PREVIOUS))
     if not previous:

@@ -28,7 +28,7 @@ class Member(NamedTuple):
 def settings_in(text: str | None, path: str) -> dict[str, object]:
     """Return the settings; of one that is there twice the last counts, as it does for the engine.
 
-    No file and an empty one set nothing. Raises DockyardError where the text is no JSON object.
+    No file and an empty one set nothing. Raises DockyardError if the text is no JSON object.
     """
     return {member.name: member.content for member in _members(text or "", path)}
 

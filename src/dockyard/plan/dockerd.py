@@ -12,7 +12,7 @@ PID_FILE = "/var/run/docker.pid"
 class Daemon(NamedTuple):
     """A dockerd, and how it was started.
 
-    `pid` is 0 where it does not run, `unit` empty where systemd did not start it, `output` where its stdout is no file.
+    `pid` is 0 if it does not run, `unit` empty where systemd did not start it, `output` where its stdout is no file.
     """
 
     pid: int
@@ -23,7 +23,7 @@ class Daemon(NamedTuple):
     output: str = ""
 
     def flag(self, name: str, short: str = "") -> str:
-        """Return the value of a flag that has one; empty where it is not given. The last one counts."""
+        """Return the value of a flag that has one; empty if it is not given. The last one counts."""
         found = ""
         for number, word in enumerate(self.argv[1:], start=1):
             if word in {name, short} - {""}:

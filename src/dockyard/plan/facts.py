@@ -11,7 +11,7 @@ from dockyard.plan.values import CopyFact
 class PathFact(NamedTuple):
     """What exists at a path of the host; `kind` is `directory`, `file`, or `other` (a socket, a device, a pipe).
 
-    `real` is the path without links. `acl` holds the entries of its access control list, none where it has none.
+    `real` is the path without links. `acl` holds the entries of its access control list, none if it has none.
     `closed` is the first directory above it that others may not pass through.
     """
 
@@ -55,7 +55,7 @@ class Location(NamedTuple):
 
 
 class HostFacts(NamedTuple):
-    """The host itself; `zone` is empty where it is not known."""
+    """The host itself; `zone` is empty if it is not known."""
 
     name: str
     zone: str = ""

@@ -255,7 +255,7 @@ def _own_names(service: str, settings: Settings, host_name: str) -> tuple[str, .
 def plan_launch(service: str, settings: Settings, facts: Facts, options: LaunchOptions) -> LaunchPlan:
     """Plan the launch of one instance of a service.
 
-    Raises NoSuchNameError where no image is found, DockyardError where the name is taken or the network is not there,
+    Raises NoSuchNameError if no image is found, DockyardError if the name is taken or the network is not there,
     SettingsError for mount sources that are missing.
     """
     reference, image = _image(settings, facts)
@@ -321,7 +321,7 @@ def _alone(settings: Settings, facts: Facts, flags: tuple[str, ...]) -> tuple[st
 
 
 def _refuse_area_in_use(area: EmptyTestArea | None, name: str, siblings: tuple[Container, ...]) -> None:
-    """Raise DockyardError where another instance has its data in the test area, which is emptied at each launch."""
+    """Raise DockyardError if another instance has its data in the test area, which is emptied at each launch."""
     for other in siblings:
         if area and other.name != name and any(is_within(source, area.path) for source in other.mounts.values()):
             raise DockyardError(f"container `{other.name}` is up and uses {area.path}", hint=f"d down {other.name}")

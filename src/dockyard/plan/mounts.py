@@ -379,7 +379,7 @@ class _Mounting:
         return min([*above, *filter(None, [_first_directory(source, self._places)])], key=len, default="")
 
     def _refuse_planted_link(self, source: str, mount: Mount) -> None:
-        """Raise SettingsError where a link on the way to a source leads out of what a container can write to."""
+        """Raise SettingsError if a link on the way to a source leads out of what a container can write to."""
         trusted = self._first_trusted(source)
         there, root = self._facts.paths.get(source), self._facts.paths.get(trusted)
         if there and root and not is_within(there.real, root.real):

@@ -143,7 +143,7 @@ def effective_ports(settings: Settings) -> Iterator[Port]:
 
 
 def _shifted(port: int, offset: int | str, taken: set[int]) -> int:
-    """Return the host port of an instance under test; 0 where the engine is to pick one."""
+    """Return the host port of an instance under test; 0 if the engine is to pick one."""
     is_free = isinstance(offset, int) and port + offset <= LAST_PORT and port + offset not in taken
     return port + int(offset) if is_free else 0
 

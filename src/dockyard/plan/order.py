@@ -32,7 +32,7 @@ def edges(names: Mapping[str, ImageName], bases: Mapping[str, Iterable[str]]) ->
 def generations(depends: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
     """Return services in groups: what a group's members are built from is all in earlier ones.
 
-    Raises DockyardError that shows the way round, where there is one.
+    Raises DockyardError that shows the way round, if there is one.
     """
     sorter = TopologicalSorter({service: list(wanted) for service, wanted in depends.items()})
     try:

@@ -17,7 +17,7 @@ _MAPPED = 65536  # ids that an engine maps where nothing else is said
 
 
 class Ownership(NamedTuple):
-    """Owner and group, as the host has them, and permissions; None where the default of their kind is right."""
+    """Owner and group, as the host has them, and permissions; None if the default of their kind is right."""
 
     uid: int = 0
     gid: int = 0

@@ -20,7 +20,7 @@ _AT_THE_START = ("mac-address", "link", "link-local-ip")
 
 
 def obstacles(flags: Sequence[str], sockets: Container[str]) -> tuple[str, ...]:
-    """Return why a launch's container cannot run beside the one before it; nothing where it can.
+    """Return why a launch's container cannot run beside the one before it; nothing if it can.
 
     `sockets` are those of the mounted files through which a container reaches somebody although it has no network.
     """

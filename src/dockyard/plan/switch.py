@@ -188,13 +188,13 @@ Parts = tuple[tuple[SwitchStep, ...], tuple[SwitchStep, ...]]
 
 
 def _starts_first(launch: LaunchPlan, old: Container | None, dialect: Dialect) -> bool:
-    """Return whether the new container is up before the old one stops. Raises SettingsError where it must not be."""
+    """Return whether the new container is up before the old one stops. Raises SettingsError if it must not be."""
     check_start_first(launch, old, dialect)
     return bool(launch.settings[keys.START_FIRST] and is_kept(old) and dialect.join)
 
 
 def check_start_first(launch: LaunchPlan, old: Container | None, dialect: Dialect) -> None:
-    """Raise SettingsError where a new container is to start first, and cannot run beside the old one."""
+    """Raise SettingsError if a new container is to start first, and cannot run beside the old one."""
     if launch.alone and old and old.is_up and dialect.join:
         where = launch.settings.value(keys.START_FIRST).source
         raise SettingsError([Problem(where, f"start_first: {reason}", STOP_FIRST) for reason in launch.alone])

@@ -11,7 +11,7 @@ from dockyard.text import did_you_mean
 
 
 class Translation(NamedTuple):
-    """One user, group or id: inside, and on the host; None where there is none."""
+    """One user, group or id: inside, and on the host; None if there is none."""
 
     name: str
     service: str
@@ -69,7 +69,7 @@ def described(ranges: tuple[IdRange, ...], *, inside: bool = False) -> str:
 
 
 def inside_of(ranges: tuple[IdRange, ...], outside: int) -> int | None:
-    """Return the id inside of one of the host; None where it is none of a container's."""
+    """Return the id inside of one of the host; None if it is none of a container's."""
     if not ranges:
         return outside
     return next((one.inside + outside - one.outside for one in ranges if 0 <= outside - one.outside < one.size), None)

@@ -67,7 +67,7 @@ class Container:
 
     @property
     def ip(self) -> str:
-        """Its address in the first of its networks; empty where it has none."""
+        """Its address in the first of its networks; empty if it has none."""
         return next(iter(self._model.addresses.values()), "")
 
     @cached_property
@@ -79,7 +79,7 @@ class Container:
 
     @property
     def layer(self) -> Path:
-        """The directory of the host that is its copy-on-write layer. Raises NoSuchNameError where there is none."""
+        """The directory of the host that is its copy-on-write layer. Raises NoSuchNameError if there is none."""
         from dockyard.layers.store import store_of
 
         layer = store_of(self._engine).upper_of(self._model)
@@ -120,7 +120,7 @@ class Container:
         return facts
 
     def exec(self, *argv: str, user: str = "") -> str:
-        """Run a command inside and return its output. Raises EngineError, with what it wrote, where it fails."""
+        """Run a command inside and return its output. Raises EngineError, with what it wrote, if it fails."""
         return self._engine.call("exec", *(("--user", user) if user else ()), self.id, *argv)
 
     def logs(self) -> str:

@@ -49,7 +49,7 @@ class Tried(NamedTuple):
 
 
 class Bumped(NamedTuple):
-    """A newer version that is in the source now; `commit` is empty where there is no repository."""
+    """A newer version that is in the source now; `commit` is empty if there is no repository."""
 
     tried: Tried
     commit: str
