@@ -1,4 +1,4 @@
-"""What a container has changed is looked at once more before it is stopped or removed: its alerts stay."""
+"""Scans a container once more before it is stopped or removed, so that its alerts are not lost."""
 
 import os
 import time
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from dockyard.engine.engine import Engine
     from dockyard.engine.models import Container
 
-PATIENCE = 2.0  # seconds that a stop waits for all that is looked at
+PATIENCE = 2.0  # seconds that a stop waits for all scans
 STOP = Budget(entries=200_000, seconds=PATIENCE, compared=64 * 1024**2)
-LARGEST = 32 * 1024**2  # bytes that are kept of a container that goes with its stop
+LARGEST = 32 * 1024**2  # bytes that are saved of a container that is removed when it stops
 
 
 def look(engine: "Engine", container: "Container", budget: Budget) -> Scanned:
@@ -51,9 +51,9 @@ def is_readable(scanned: Scanned) -> bool:
 
 
 def remember(scanned: Scanned, *, going: bool) -> News:
-    """Keep what was found as alerts; of a container that goes also that not all could be judged.
+    """Save the findings as alerts; for a container that is being removed, also that it was not fully judged.
 
-    One of the same name that has come in its place is left as it is known.
+    A new container of the same name is not affected.
     """
     rows = [finding.row(scanned.name) for finding in scanned.findings]
     reasons = tuple(scanned.unjudged) if going else ()
@@ -62,9 +62,9 @@ def remember(scanned: Scanned, *, going: bool) -> News:
 
 
 def before_stop(engine: "Engine", containers: Iterable["Container"]) -> None:
-    """Keep alerts of containers that are about to be stopped, and the changes of those that go with that.
+    """Save alerts of containers that are about to be stopped, and the changes of those that are removed with it.
 
-    It takes two seconds at most for all of them together, and whatever goes wrong is told and stops nothing.
+    It takes at most two seconds for all of them together; failures are reported and do not prevent the stop.
     """
     deadline = time.monotonic() + PATIENCE
     for container in containers:
@@ -80,7 +80,7 @@ def before_stop(engine: "Engine", containers: Iterable["Container"]) -> None:
 
 @contextmanager
 def looked_at(engine: "Engine", names: Iterable[str]) -> Iterator[None]:
-    """Do the same for containers by name that the block stops: those that stay are looked at while they stop."""
+    """Do the same for containers by name that the block stops: those that stay are scanned while they stop."""
     from concurrent.futures import ThreadPoolExecutor
 
     try:

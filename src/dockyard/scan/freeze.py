@@ -1,7 +1,7 @@
-"""Holding a container still while its layer is read: its control group is frozen, never for longer than a cap.
+"""Freezes a container's cgroup while its layer is read, never for longer than a cap.
 
-A guard does it, a process of its own: whatever becomes of the scan meanwhile (killed, stuck on a disk), the guard thaws
-what it has frozen when the cap is over, or as soon as the scan is gone.
+A separate process, the guard, does it: even if the scan is killed or hangs on a disk, the guard thaws the container
+when the cap is over, or as soon as the scan has ended.
 """
 
 import errno
@@ -17,8 +17,8 @@ from typing import NamedTuple, Self
 
 from dockyard.errors import DockyardError
 
-CAP = 0.1  # seconds that a container may stand still
-PATIENCE = 0.05  # seconds for all of its processes to come to rest
+CAP = 0.1  # seconds for which a container may be frozen
+PATIENCE = 0.05  # seconds for all of its processes to freeze
 SWITCHES = (
     ("freezer", Path("/sys/fs/cgroup/freezer"), "freezer.state", b"FROZEN", b"THAWED", "freezer.state", b"FROZEN"),
     ("", Path("/sys/fs/cgroup"), "cgroup.freeze", b"1", b"0", "cgroup.events", b"frozen 1"),
@@ -47,7 +47,7 @@ class Group(NamedTuple):
         (self.path / self.switch).write_bytes(value)
 
     def thaw(self) -> None:
-        """Let it go on; one that is there no more needs nothing."""
+        """Thaw it; one that no longer exists needs nothing."""
         try:
             self.set(self.off)
         except OSError as error:
@@ -86,7 +86,7 @@ def _own(path: str, identifier: str) -> str:
 
 
 class Pause:
-    """How long a container stood still, in seconds, and whether that was until all was read."""
+    """How long a container was frozen, in seconds, and whether until everything was read."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -112,9 +112,9 @@ class Freezer:
 
     @contextmanager
     def frozen(self, group: Group) -> Iterator[Pause]:
-        """Hold a container still during the block; see afterwards whether it did.
+        """Freeze a container during the block; the result says whether it stayed frozen.
 
-        Raises DockyardError where it cannot be frozen, or somebody else holds it still.
+        Raises DockyardError if it cannot be frozen, or is already frozen.
         """
         answer = self._asked(group, os.fsencode(f"{group.path}\0{self.cap}\0") + _packed(group))
         if answer != "frozen":
@@ -136,7 +136,7 @@ class Freezer:
             os.waitpid(self.guard, 0)
 
     def _asked(self, group: Group, message: bytes) -> str:
-        """Return the guard's answer; nothing where it is gone, and then the group is thawed."""
+        """Return the guard's answer; empty if the guard has ended, and then the group is thawed."""
         guard = self._guard or self._start()
         answer = b""
         with suppress(OSError):
@@ -171,7 +171,7 @@ def _unpacked(message: bytes) -> tuple[Group, float]:
 
 
 def _be_a_guard(asker: socket.socket) -> None:
-    """Freeze and thaw as asked, until nobody is there to ask. An interrupt is for the scan, not for its guard."""
+    """Freeze and thaw on request, until the scan has ended. An interrupt is for the scan, not for its guard."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -196,7 +196,7 @@ def _be_a_guard(asker: socket.socket) -> None:
 
 
 def _is_still(group: Group) -> bool:
-    """Return whether nobody has thawed it."""
+    """Return whether it is still frozen."""
     try:
         return group.is_still()
     except OSError:
@@ -204,9 +204,9 @@ def _is_still(group: Group) -> bool:
 
 
 def _freeze(group: Group) -> None:
-    """Freeze a group and wait until nothing moves; raises OSError, with it thawed, where that takes too long.
+    """Freeze a group and wait until it is frozen; if that takes too long, thaws it and raises OSError.
 
-    What is frozen already is left so: whoever has paused it does not expect it to go on.
+    A group that is already frozen is not touched: whoever paused it does not expect it to continue.
     """
     if group.is_still():
         raise OSError(errno.EBUSY, "it is frozen already")

@@ -1,4 +1,4 @@
-"""One consistent picture of a container: read while it stands still, or with all that moves meanwhile read again."""
+"""One consistent snapshot of a container: read while it is frozen, or with everything that changes read again."""
 
 import os
 import time
@@ -25,13 +25,13 @@ MOVED = 100_000  # paths that moved and are remembered
 AT_A_TIME = 64  # changes until the clock is looked at again
 LENGTH = 32 * 1024 * 1024  # characters of these
 STILL, FROZEN, WATCHED = "still", "frozen", "watched"
-"""How a picture is kept consistent: nothing runs, nothing was let run, or what moved was read again."""
+"""How a snapshot is kept consistent: nothing runs, all was frozen, or what changed was read again."""
 
 
 class Proof(NamedTuple):
-    """Which changes a scan makes itself: none, a new file, or with `all_kinds` one of each kind.
+    """The canary changes that a scan makes: none, a new file, or with `all_kinds` one of each kind.
 
-    `container` limits them to one; `file` is where the new one is to be.
+    `container` limits them to one container; `file` is the path of the new file.
     """
 
     wanted: bool = True
@@ -58,7 +58,7 @@ def walk_of(place: Place, budget: Budget = BUDGET, *, defer: bool = False) -> Wa
 
 
 class Reading:
-    """What is being read of a container, until it is closed; all but `changes` is final when that is through."""
+    """One reading of a container, until it is closed; everything but `changes` is final once these are consumed."""
 
     def __init__(self, place: Place, budget: Budget, *, defer: bool) -> None:
         self.walk = walk_of(place, budget, defer=defer)
@@ -76,7 +76,7 @@ class Reading:
         self._journals = ExitStack()
 
     def follow(self) -> "Journal | None":
-        """Begin a journal of what moves; that there can be none is noted."""
+        """Start a journal of changes; if that is impossible, it is noted as a problem."""
         from dockyard.scan.fanotify import Journal
 
         try:
@@ -113,9 +113,9 @@ class Reading:
 def reading_of(
     container: Container, place: Place, freezer: Freezer | None, proof: Proof, budget: Budget = BUDGET
 ) -> Reading:
-    """Begin to read a container; without a freezer, or where that takes too long, with a journal of what moves.
+    """Start to read a container; without a freezer, or if that takes too long, with a journal of changes.
 
-    Raises OSError where there is nothing to read.
+    Raises OSError if there is nothing to read.
     """
     if not container.pid:
         return _still(place, budget)
@@ -165,9 +165,9 @@ def _frozen_at_last(  # noqa: PLR0913, PLR0917 - what is read, and how
 def _frozen(  # noqa: PLR0913, PLR0917 - what is read, and how
     container: Container, place: Place, freezer: Freezer, group: Group, proof: Proof, budget: Budget
 ) -> Reading | None:
-    """Read all but contents while a container stands still; what there is no time for is read with a journal.
+    """Read everything but contents while a container is frozen; the rest is read with a journal if time runs out.
 
-    None where it went on before the journal had begun.
+    Returns None if it was thawed before the journal had started.
     """
     import dockyard.scan.fanotify  # noqa: F401 - now, as that takes its time
 
@@ -211,7 +211,7 @@ def _then(found: list[Change], reading: Reading) -> Iterator[Change]:
 def _rest(
     found: list[Change], changes: Iterator[Change], reading: Reading, journal: "Journal | None", group: Group
 ) -> Iterator[Change]:
-    """Yield what was found while a container stood still, and read the rest."""
+    """Yield what was found while a container was frozen, and read the rest."""
     yield from found
     reading.walk.compare_at_once()
     noted = Noted(reading.place.upper)
@@ -239,7 +239,7 @@ def _watched(container: Container, place: Place, group: Group | None, proof: Pro
 
 
 def _all_followed(container: Container, reading: Reading, group: Group | None, proof: Proof) -> Iterator[Change]:
-    """Yield what differs; what moves meanwhile is yielded again, after it was put into `moved`."""
+    """Yield the differences; entries that change in the meantime are added to `moved` and yielded again."""
     noted = Noted(reading.place.upper)
     journal = reading.follow() if container.status != "paused" else None
     with _Planting(container, reading, proof):
@@ -252,7 +252,7 @@ def _all_followed(container: Container, reading: Reading, group: Group | None, p
 def _followed(
     reading: Reading, changes: Iterator[Change], journal: "Journal | None", noted: "Noted"
 ) -> Iterator[Change]:
-    """Yield changes less the scan's own, and note what moves meanwhile."""
+    """Yield changes except the scan's own, and note what changes in the meantime."""
     for number, change in enumerate(changes, 1):
         if not (reading.tokens and reading.tokens.owns(change)):
             yield change
@@ -283,7 +283,7 @@ def _moved(reading: Reading, journal: "Journal | None", noted: "Noted") -> Itera
 
 
 class Noted:
-    """What a journal has told of one upper directory so far."""
+    """What a journal has reported about one upper directory so far."""
 
     def __init__(self, upper: str) -> None:
         self.upper = upper
@@ -313,7 +313,7 @@ class Noted:
 
 
 class _Planting:
-    """Have tokens for the block, where they are wanted; that they cannot be had is no reason not to scan."""
+    """Plant canaries for the block if requested; if that fails, the scan continues."""
 
     def __init__(self, container: Container, reading: Reading, proof: Proof) -> None:
         self.container, self.reading, self.proof = container, reading, proof
@@ -343,7 +343,7 @@ class _Planting:
 
 
 def root_device(pid: int) -> int:
-    """Return the device of a container's root as its processes' files have it; 0 where that cannot be told."""
+    """Return the device of a container's root as its processes' files have it; 0 if it is not known."""
     with suppress(OSError):
         return os.stat(f"/proc/{pid}/root").st_dev  # noqa: PTH116 - a link of the kernel's
     return 0

@@ -1,4 +1,4 @@
-"""What a scan found, as people and as machines read it."""
+"""The results of a scan, for people and for machines."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from dockyard.text import escaped
 OK, DRIFT, INCOMPLETE = "ok", "drift", "INCOMPLETE"
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 ALL_OK = "all ok"
-LISTED = 200  # findings of a container that people get to see
+LISTED = 200  # findings of a container that are listed for people
 
 SETUID, SETGID, ANY_EXECUTE, OTHERS_WRITE = 0o4000, 0o2000, 0o111, 0o002
 PROGRAMS = ("/bin/", "/sbin/", "/lib/", "/lib64/", "/usr/", "/opt/")
@@ -25,7 +25,7 @@ CONFIGURATION = ("/etc/", "/root/", "/var/spool/cron/")
 
 
 class Finding(NamedTuple):
-    """A change that nothing expects, how bad it may be, and why; `difference` are lines of text, already escaped."""
+    """An unexpected change, its severity and the reason; `difference` are lines of text, already escaped."""
 
     change: Change
     severity: str
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
     difference: tuple[str, ...] = ()
 
     def fingerprint(self, container: str) -> str:
-        """Return what is the same as long as it is the same finding, however it grows."""
+        """Return a hash that identifies the finding, even if the file grows."""
         change = self.change
         told = (container, change.path, change.what, change.kind, change.mode, change.owner, change.attributes)
         why = change.detail if change.what in {UNDECLARED, RUNS} else ()
@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
     @property
     def group(self) -> str:
-        """`changed` for what differs in the layer, `runs` and `undeclared` for what is beside it."""
+        """`changed` for differences in the layer; `runs` and `undeclared` for other findings."""
         return self.change.what if self.change.what in {UNDECLARED, RUNS} else "changed"
 
     def detail(self) -> list[str]:
@@ -92,7 +92,7 @@ def _hashed(told: tuple[object, ...]) -> str:
 
 
 def judged(change: Change) -> Finding:
-    """Return how bad a change may be: what can give rights first, then what can run, then what steers."""
+    """Return the severity of a change: first what can give privileges, then what can run, then configuration."""
     path = change.path
     degree = _degree(
         change.what,
@@ -106,12 +106,12 @@ def judged(change: Change) -> Finding:
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings in the order in which people get to see them."""
+    """Return findings in the order in which they are listed."""
     return sorted(findings, key=lambda one: ((HIGH, MEDIUM, LOW).index(one.severity), one.change.path))
 
 
 class _Traits(NamedTuple):
-    """All of a change that its degree depends on."""
+    """The properties of a change that determine its severity."""
 
     what: str
     kind: str
@@ -122,7 +122,7 @@ class _Traits(NamedTuple):
 
 
 class _Degree(NamedTuple):
-    """How bad changes are that are one of `what`, of one of `kinds` (none: any), and to which `applies` applies."""
+    """The severity of changes that are one of `what`, of one of `kinds` (none: any), and to which `applies` applies."""
 
     severity: str
     reason: str
@@ -184,11 +184,11 @@ _DEGREES = (
 
 
 class Scanned(NamedTuple):
-    """One container's scan: `unjudged` are reasons with counts, and one path of each where there is one.
+    """One container's scan: `unjudged` are reasons with counts; `example` has a path for each, if there is one.
 
-    `omitted` findings were more than can be kept; `how` the picture was kept consistent is one of `reading`'s words,
-    `paused` the seconds that the container stood still. `proven` are the kinds of changes that the scan made itself and
-    found. `used` says how many changes each rule has covered, `accepted` how many findings somebody has acknowledged.
+    `omitted` counts the findings that exceeded the limit; `how` the snapshot was kept consistent is one of `reading`'s
+    words, `paused` the seconds for which the container was frozen. `proven` are the kinds of canary changes that the
+    scan found. `used` counts the changes that each rule covered, `accepted` the acknowledged findings.
     """
 
     name: str
@@ -208,17 +208,17 @@ class Scanned(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """`drift` where there is any, INCOMPLETE where something else could not be judged, else `ok`."""
+        """`drift` if there is any, INCOMPLETE if something could not be judged, otherwise `ok`."""
         told = [finding for finding in self.findings if finding.change.what != TOUCHED]
         return DRIFT if told or self.omitted else INCOMPLETE if self.unjudged else OK
 
     def without(self, accepted: Collection[str]) -> "Scanned":
-        """Return it without the findings that somebody has accepted, by fingerprint."""
+        """Return it without the acknowledged findings, given by fingerprint."""
         left = tuple(finding for finding in self.findings if finding.fingerprint(self.name) not in accepted)
         return self._replace(findings=left, accepted=len(self.findings) - len(left))
 
     def lines(self) -> list[str]:
-        """Return it for a person; nothing where nothing is to be told."""
+        """Return it for a person; empty if there is nothing to report."""
         if not self.findings and not self.unjudged:
             return []
         name = escaped(self.name)
@@ -257,6 +257,6 @@ class Scanned(NamedTuple):
 
 
 def verdict(scanned: list[Scanned]) -> str:
-    """Return the verdict on all: drift is told even where the rest could not be judged."""
+    """Return the verdict on all: drift is reported even if the rest could not be judged."""
     found = {one.verdict for one in scanned}
     return DRIFT if DRIFT in found else INCOMPLETE if INCOMPLETE in found else OK

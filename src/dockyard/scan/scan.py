@@ -1,4 +1,4 @@
-"""One scan of all containers: where their layers are, what differs there, less what is expected."""
+"""One scan of all containers: finds their layers and the differences there, except expected ones."""
 
 import datetime as dt
 import gc
@@ -34,10 +34,9 @@ ROOM = 32 * 1024 * 1024  # characters of their paths: those of directories in ea
 class Options(NamedTuple):
     """What is scanned, and how; `names` limits it to some containers, `rules` say what is expected.
 
-    `entries` are what the engine creates in containers by itself.
-    `stopped` takes in containers that do not run, `touched` tells what says least as well. Where it need not be
-    `consistent`, what runs meanwhile is not looked at. `difference` says how a text differs, in lines that are fit to
-    print.
+    `entries` are the entries that the engine creates in containers.
+    `stopped` includes stopped containers, `touched` also reports touched files. Without `consistent`, running processes
+    are not inspected. `difference` returns how a text differs, in printable lines.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -53,7 +52,7 @@ class Options(NamedTuple):
 
 
 def scan_all(yard: "Yard", options: Options) -> list[Scanned]:
-    """Scan every container that is wanted. One that came or went meanwhile is told as not judged."""
+    """Scan every requested container. One that started or ended in the meantime is reported as not judged."""
     yard.forget_rows()
     before = _wanted(yard, options)
     containers = yard.engine.containers(list(before)) if before else []
@@ -85,10 +84,10 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
     freezer: Freezer | None = None,
     place: Place | None = None,
 ) -> Scanned:
-    """Scan one container; whatever keeps it from being judged is told in what is returned.
+    """Scan one container; reasons why it could not be judged are in the result.
 
-    One in the middle of a switch has the rules of its service's own.
-    `store` is as in `placed`, whose answer may be given as `place`. Without `sources` it is compared with none.
+    In the middle of a switch, a container has the rules of its service.
+    `store` is as in `placed`, whose result may be given as `place`. Without `sources` it is not compared with any.
     """
     began = time.monotonic()
 
@@ -112,7 +111,7 @@ def scan(  # noqa: PLR0913, PLR0917 - what is scanned, and beside what
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for cycles in the block: there are none, and it would look at all findings each time."""
+    """Disable garbage collection in the block: there are no cycles, and it would visit all findings each time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -123,7 +122,7 @@ def _uncollected() -> Iterator[None]:
 
 
 class _Told:
-    """What is to be told of one container, as far as it has been read."""
+    """Collects the findings of one container."""
 
     def __init__(self, container: "Container", sources: Sources | None, reading: Reading, options: Options) -> None:
         self.container, self.sources, self.reading, self.options = container, sources, reading, options
@@ -134,7 +133,7 @@ class _Told:
         self.used: Mapping[Rule, int] = {}
 
     def read(self) -> None:
-        """Read all, and keep what nothing expects. Raises OSError where there is nothing to read."""
+        """Read everything, and collect what no rule covers. Raises OSError if there is nothing to read."""
         today = dt.datetime.now(tz=dt.UTC).date()
         place = self.reading.place
         with Layers(place.upper, place.layers) as content:
@@ -150,7 +149,7 @@ class _Told:
         self._tell_differences()
 
     def _changes(self, content: Content) -> Iterator[Change]:
-        """Yield what differs, less the scan's own, the engine's, and what says nothing."""
+        """Yield the differences, except those of the scan and the engine, and irrelevant ones."""
         reading, place, touched = self.reading, self.reading.place, self.options.touched
         is_mapped = any(place.ids)
         engines = EngineEntries(self.container, place, self.options.entries)
@@ -161,7 +160,7 @@ class _Told:
                 yield change.seen_by(place.ids) if is_mapped else change
 
     def _beside(self) -> Iterator[Change]:
-        """Yield what is run and is not the image's, and what no source declares."""
+        """Yield running code that is not from the image, and what no source declares."""
         place = self.reading.place
         if self.container.pid:
             device = root_device(self.container.pid)
@@ -174,7 +173,7 @@ class _Told:
         yield from compared.changes
 
     def _forget_moved(self) -> None:
-        """Forget what was told of entries that moved: they are being read again."""
+        """Discard the findings of entries that changed: they are being read again."""
         if not self.reading.moved:
             return
         moved = {path.rstrip("/") for path in self.reading.moved}
@@ -193,7 +192,7 @@ class _Told:
         self.findings[key] = judged(change)
 
     def _tell_differences(self) -> None:
-        """Look into edited texts, of as many findings as people get to see: that reads each file once more."""
+        """Add differences of edited texts, only for listed findings: this reads each file once more."""
         if not self.options.difference:
             return
         for finding in worst_first(self.findings.values())[:LISTED]:
@@ -203,7 +202,7 @@ class _Told:
                 self.findings[change.path, change.what] = told
 
     def scanned(self, seconds: float) -> Scanned:
-        """Return the whole of it."""
+        """Return the result."""
         reading, walk = self.reading, self.reading.walk
         tokens = reading.tokens
         unseen = tokens.missing if tokens else []

@@ -1,7 +1,7 @@
-"""Watching: containers are scanned when something moves in their layers, as they start and end, and by the clock.
+"""Watches containers: scans them when their layers change, when they start and end, and on a schedule.
 
-Nothing is asked for while nothing happens: the kernel's journal, the engine's events and one timer wake us, and nothing
-else does. Whatever the journal cannot tell for certain ends in a scan of everything, and so does SIGHUP.
+There is no polling: only the kernel's journal, the engine's events and one timer wake this process. If the journal is
+not certain what changed, everything is scanned, and so it is on SIGHUP.
 """
 
 import os
@@ -26,7 +26,7 @@ SHOWN = 10  # paths that a message names
 
 
 class Tasks(NamedTuple):
-    """What watching has done by others; the first three may raise DockyardError or OSError, which is told."""
+    """The callbacks of watching; the first three may raise DockyardError or OSError, which is reported."""
 
     uppers: Callable[[], Mapping[str, str]]
     """Return the upper directories of the containers to watch, by id, without those of which none is known."""
@@ -37,9 +37,9 @@ class Tasks(NamedTuple):
     capture: Callable[[str, str, Moved], None]
     """Scan a container that has ended, by id, through a path by which its upper directory is found for now."""
     lost: Callable[[str, str, str], None]
-    """Take note that a container, by id and name, could not be judged, and why: this is INCOMPLETE."""
+    """Note that a container, by id and name, could not be judged, and why: this is INCOMPLETE."""
     tell: Callable[[str], None]
-    """Say something about the watching itself."""
+    """Report something about the watching itself."""
 
 
 def watch(tasks: Tasks, program: str, *, every: float = EVERY) -> None:
@@ -78,7 +78,7 @@ class Watcher:
         self.turns = 0
 
     def turn(self) -> None:
-        """Wait for whatever comes first, take note of it, and do what is due."""
+        """Wait for the next event, note it, and do what is due."""
         self.turns += 1
         self._wait()
         now = time.monotonic()
@@ -174,7 +174,7 @@ class Watcher:
             self._full_at = float("-inf")
 
     def _see(self) -> None:
-        """Take note of what the kernel tells."""
+        """Note the kernel's events."""
         batch = self._journal.read(0)
         owners = {upper: container for container, upper in self._containers.items()}
         for event in batch.events:
@@ -184,7 +184,7 @@ class Watcher:
             self.schedule.note(EVERYTHING)
 
     def _hear(self) -> None:
-        """Take note of what the engine tells."""
+        """Note the engine's events."""
         events = self._engine.read(time.monotonic(), time.time())
         if events is None:
             if not self._is_silent:
@@ -209,7 +209,7 @@ class Watcher:
             self.schedule.note(EVERYTHING)
 
     def _died(self, event: EngineEvent) -> None:
-        """Look at a container for the last time: the engine may be removing it already."""
+        """Scan a container for the last time: the engine may already be removing it."""
         if event.id in self._captured:  # it was started again in between
             self._is_stale = not self._refresh()
         if event.id in self._unwatched:
@@ -230,7 +230,7 @@ class Watcher:
 
 
 def _of(moved: Moved) -> str:
-    """Return what is known to have moved since it was scanned."""
+    """Return what is known to have changed since its last scan."""
     paths = sorted(moved.kinds)
     count = len(paths) + moved.more
     shown = ", ".join(map(escaped, paths[:SHOWN])) + (f" and {count - SHOWN} more" if count > SHOWN else "")
@@ -238,7 +238,7 @@ def _of(moved: Moved) -> str:
 
 
 class _Ended(BaseException):
-    """SIGTERM came: nothing but the end of watching catches it."""
+    """SIGTERM was received: only the end of watching catches it."""
 
 
 @contextmanager
