@@ -93,7 +93,7 @@ class BaseImages(NamedTuple):
         try:
             self.engine.call("pull", version)
             image = self.engine.images([version]).get(version)
-            pulled = _find_repository(image, name, digest) if image else ""
+            pulled = find_repository(image, name, digest) if image else ""
             if pulled:
                 self.engine.call("tag", version, f"{pulled}:{parse_reference(name).tag}")
         except EngineError:
@@ -158,14 +158,18 @@ def known_digests(image: "Image", reference: str) -> tuple[str, ...]:
     return tuple(digest for digest in found if digest != image.manifest_digest) or tuple(found)
 
 
-def _find_repository(image: "Image", name: str, digest: str) -> str:
+def find_repository(image: "Image", name: str, digest: str) -> str:
     """Return the repository from which an image was pulled by a name and a digest; empty if the engine lists none.
 
-    podman finds a short name where its configuration says. Other repositories may have the same digest: mirrors do.
+    Other repositories may have the same digest, as mirrors do: the one that has exactly this name wins. podman finds a
+    short name where its configuration says: then it is one whose name ends like it.
     """
     plain = plain_reference(name)
-    found = (known.removesuffix(f"@{digest}") for known in image.digests if known.endswith(f"@{digest}"))
-    return next((one for one in found if f"/{plain_reference(one)}".endswith(f"/{plain}")), "")
+    suffix = f"@{digest}"
+    found = [known.removesuffix(suffix) for known in image.digests if known.endswith(suffix)]
+    exact = (known for known in found if plain_reference(known) == plain)
+    alike = (known for known in found if plain_reference(known).endswith(f"/{plain}"))
+    return next(iter([*exact, *alike]), "")
 
 
 def _join_values(values: Mapping[str, str]) -> str:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dockyard.base_images import BaseImages, usable_choices
+from dockyard.base_images import BaseImages, find_repository, usable_choices
 from dockyard.engine.dialect import DOCKER
 from dockyard.engine.engine import Engine
+from dockyard.engine.models import Image
 from dockyard.service import Service
 
 PINNED = f"postgres:16-alpine@sha256:{'a' * 64}"
@@ -52,3 +53,18 @@ def test_a_choice_that_a_build_cannot_take_is_reported_and_left_out(tmp_path: Pa
     monkeypatch.setattr("dockyard.updates.pins.substitute_references", refuse)
     assert usable_choices(Service(tmp_path), (), chosen) == {}
     assert "no digest can be chosen: other parts depend on it" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "pulled", "repository"),
+    [
+        ("debian:12", ["mirror.example/debian", "debian"], "debian"),
+        ("debian:12", ["mirror.example/debian", "docker.io/library/debian"], "docker.io/library/debian"),
+        ("fedora:40", ["registry.fedoraproject.org/fedora"], "registry.fedoraproject.org/fedora"),
+        ("host:5000/app", ["host:5000/my-app", "other.example/app"], ""),
+    ],
+)
+def test_the_repository_of_a_pulled_image_is_the_one_that_was_asked_for(name: str, pulled: list[str], repository: str):
+    """A mirror has the same digest; podman's short names are found in a registry that its configuration names."""
+    image = Image("1" * 64, digests=tuple(f"{one}@sha256:{'a' * 64}" for one in pulled))
+    assert find_repository(image, name, f"sha256:{'a' * 64}") == repository
