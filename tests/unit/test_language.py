@@ -61,7 +61,7 @@ JUSTIFIED = {
 
 _BANNED = re.compile("|".join(rf"\b(?:{word})\b" for word in WORDS), re.IGNORECASE)
 _CODE = re.compile(r"`[^`\n]*`")
-_BLOCK = re.compile(r"^```.*?^```|^~~~.*?^~~~|(?:^\n(?:^ {4,}(?![-*\d]).*\n)+)", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```.*?^```|^~~~.*?^~~~|(?:^\n(?:^ {4,}(?![-*\d])[^\n]*\n)+)", re.DOTALL | re.MULTILINE)
 """Blocks of code: fenced, or indented after an empty line."""
 _GENERATED = "do not edit"
 
@@ -132,9 +132,14 @@ def pages() -> Iterator[Text]:
         whole = path.read_text(encoding="utf-8")
         if _GENERATED in whole[:200].lower():
             continue
-        without = _BLOCK.sub(lambda found: "\n" * found.group().count("\n"), whole)
+        without = without_code(whole)
         for found in re.finditer(r"(?:^.*\S.*\n?)+", without, re.MULTILINE):
             yield Text(f"{path.relative_to(ROOT)}:{without.count(chr(10), 0, found.start()) + 1}", found.group())
+
+
+def without_code(page: str) -> str:
+    """Return a page with empty lines instead of its blocks of code."""
+    return _BLOCK.sub(lambda found: "\n" * found.group().count("\n"), page)
 
 
 def all_texts() -> list[Text]:
@@ -162,6 +167,12 @@ def test_texts_of_all_kinds_are_read() -> None:
     assert len(list(help_texts())) > 250
     assert len(list(literals())) > 2000
     assert len(list(pages())) > 400
+
+
+@pytest.mark.parametrize("code", ["    make test\n    make check\n", "```sh\nmake test\n```\n"])
+def test_what_follows_code_is_read(code: str) -> None:
+    text = without_code(f"before\n\n{code}\nafter\n\n{code}\nat the end\n")
+    assert text.split() == ["before", "after", "at", "the", "end"]
 
 
 def test_each_verb_has_a_heading() -> None:
