@@ -41,15 +41,11 @@ class Tries:
 
 
 class _Wanted(NamedTuple):
-    """What a container has to do: stay up for seconds, be healthy within seconds, by a check not older than `since`.
-
-    `tries` are the checks that we run for an engine that runs none by itself, by container.
-    """
+    """What a container has to do: stay up for seconds, be healthy within seconds, by a check not older than `since`."""
 
     stay_up: float
     patience: float | None
     since: float
-    tries: dict[str, Tries]
 
 
 def watch(
@@ -65,14 +61,15 @@ def watch(
     `patience` is how many seconds they have to get healthy; by default what their own checks' times come to. With
     `since`, in seconds of the clock, a check counts that began no earlier.
     """
-    wanted = _Wanted(stay_up, patience, since, {})
+    wanted = _Wanted(stay_up, patience, since)
+    tries: dict[str, Tries] = {}
     began = time.monotonic()
     pending, verdicts = set(names), dict[str, Verdict]()
     while pending:
         elapsed = time.monotonic() - began
         there = {container.name: container for container in engine.containers(sorted(pending))}
         for name in sorted(pending):
-            verdict = _verdict(engine, there.get(name), elapsed, wanted)
+            verdict = _verdict(engine, there.get(name), elapsed, wanted, tries)
             if verdict:
                 verdicts[name] = verdict
         pending -= set(verdicts)
@@ -82,7 +79,17 @@ def watch(
     return verdicts
 
 
-def _verdict(engine: Engine, container: Container | None, elapsed: float, wanted: _Wanted) -> Verdict | None:
+def has_failed_check(engine: Engine, container: Container, tries: Tries, elapsed: float) -> bool:
+    """Return whether a health check that does not pass now has failed as often as makes a container unhealthy.
+
+    The engine says so, or `tries` do, some seconds after the start, if the engine runs no checks by itself.
+    """
+    return tries.is_unhealthy(elapsed) if engine.dialect.health_check else container.health == "unhealthy"
+
+
+def _verdict(
+    engine: Engine, container: Container | None, elapsed: float, wanted: _Wanted, tries: dict[str, Tries]
+) -> Verdict | None:
     """Return how a container did; None while that is not known yet."""
     if not container:
         return Verdict("did not stay up (it was removed)")
@@ -95,18 +102,18 @@ def _verdict(engine: Engine, container: Container | None, elapsed: float, wanted
         return Verdict(f"did not stay up (it crashed and was restarted {often})")
     if not container.check:
         return Verdict() if elapsed >= wanted.stay_up else None
-    return _health(engine, container, elapsed, wanted)
+    known = tries.setdefault(container.name, Tries(container.check))
+    return _health(engine, container, elapsed, wanted, known)
 
 
-def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wanted) -> Verdict | None:
+def _health(engine: Engine, container: Container, elapsed: float, wanted: _Wanted, tries: Tries) -> Verdict | None:
     assert container.check  # noqa: S101 - see the caller
     if engine.dialect.health_check:
-        tries = wanted.tries.setdefault(container.name, Tries(container.check))
-        healthy = engine.is_healthy(container.id)
-        unhealthy = not healthy and tries.is_unhealthy(elapsed)
+        is_news, healthy = True, engine.is_healthy(container.id)
     else:
         is_news = seconds_of(container.health_checked) >= wanted.since
-        healthy, unhealthy = container.health == "healthy" and is_news, container.health == "unhealthy" and is_news
+        healthy = is_news and container.health == "healthy"
+    unhealthy = is_news and not healthy and has_failed_check(engine, container, tries, elapsed)
     if healthy:
         return Verdict(healthy_after=elapsed) if elapsed >= wanted.stay_up else None
     limit = container.check.patience + SLACK if wanted.patience is None else wanted.patience

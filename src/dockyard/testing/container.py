@@ -18,7 +18,7 @@ from dockyard.engine import models
 from dockyard.engine.engine import Engine
 from dockyard.engine.models import IdMap, IdRange
 from dockyard.errors import DockyardError, NoSuchNameError
-from dockyard.watch import Tries, seconds_of
+from dockyard.watch import Tries, has_failed_check, seconds_of
 
 PAUSE = 0.1  # seconds between two tries
 LOG_LINES = 20
@@ -238,8 +238,7 @@ class Container:
             if self._engine.is_healthy(self.id):
                 return True
             now = next(iter(self._engine.containers([self.id])), self._model)
-            runs_by_itself = not self._engine.dialect.health_check
-            if now.health == "unhealthy" if runs_by_itself else tries.is_unhealthy(time.time() - started):
+            if has_failed_check(self._engine, now, tries, time.time() - started):
                 raise _Final(f"it is unhealthy{_indent('health check', now.health_output)}")
             return False
 
