@@ -122,7 +122,7 @@ def time_down(found: list[tuple[float, str]]) -> float:
     return sum(end - begin for (begin, page), (end, _) in pairwise(found) if "version" not in page)
 
 
-def tell(world: World, peer: Peer) -> Outcome:
+def watch_update(world: World, peer: Peer) -> Outcome:
     """Let a peer update its service, and watch the page."""
     before = world.container_id(peer.container)
     with polling(peer.port) as found:
@@ -133,7 +133,7 @@ def tell(world: World, peer: Peer) -> Outcome:
 
 
 # ---- the three peers
-def with_dockyard(world: World, image: str) -> Peer:
+def make_dockyard_service(world: World, image: str) -> Peer:
     """Create a service, and launch it."""
     port = free_port()
     settings = {
@@ -155,12 +155,18 @@ def with_dockyard(world: World, image: str) -> Peer:
     return Peer("dockyard", NAME, port, update)
 
 
-def with_podman(world: World, image: str) -> Peer:
-    """Create a Quadlet unit as podman's documentation recommends, and start it."""
-    name, port = f"{NAME}-podman", free_port()
-    data = world.root / "data-podman"
+def make_data(world: World, name: str) -> Path:
+    """Create a directory with the data of a service that has been in use."""
+    data = world.root / f"data-of-{name}"
     data.mkdir()
     (data / "populated").touch()
+    return data
+
+
+def make_quadlet_unit(world: World, image: str) -> Peer:
+    """Create a Quadlet unit as podman's documentation recommends, and start it."""
+    name, port = f"{NAME}-podman", free_port()
+    data = make_data(world, name)
     unit = f"""[Container]
 ContainerName={name}
 Image={image}
@@ -189,12 +195,10 @@ TimeoutStartSec=30
     return Peer("podman auto-update", name, port, update)
 
 
-def as_watchtower(world: World, image: str) -> Peer:
+def make_plain_container(world: World, image: str) -> Peer:
     """Run a container, and replace it when the tag points to another image."""
     name, port = f"{NAME}-watchtower", free_port()
-    data = world.root / "data-watchtower"
-    data.mkdir()
-    (data / "populated").touch()
+    data = make_data(world, name)
     options = ("--publish", f"{port}:8080", "--volume", f"{data}:/data", "--restart", "always")
 
     def create() -> str:
@@ -225,7 +229,7 @@ def remove(world: World) -> None:
     world.remove()
 
 
-def happen(upstream: Upstream, kind: str, named: list[Version]) -> None:
+def publish_event(upstream: Upstream, kind: str, named: list[Version]) -> None:
     """Publish the image of an event; `named` is the tag's former image."""
     if kind == "back":
         upstream.move(REPOSITORY, "1", named[-2].digest)
@@ -244,7 +248,7 @@ def describe(expected: str, outcome: Outcome) -> str:
     return f"{is_live}, {replaced}, {1000 * outcome.down:.0f} ms down"
 
 
-def said(outcome: Outcome) -> str:
+def shorten_output(outcome: Outcome) -> str:
     """Return the last lines of a peer's output."""
     lines = [line for line in outcome.said.strip().splitlines() if line.strip()]
     return " | ".join(lines[-3:])[:300]
@@ -270,7 +274,7 @@ def compare(world: World, upstream: Upstream, kinds: list[str]) -> None:
     INSECURE.write_text(f'[[registry]]\nlocation = "{upstream.address}"\ninsecure = true\n')
     image = f"{upstream.name(REPOSITORY)}:1"
     named = [publish(upstream, 100, "good"), publish(upstream, 200, "good")]
-    makers = (with_dockyard, with_podman, as_watchtower)
+    makers = (make_dockyard_service, make_quadlet_unit, make_plain_container)
     peers = [make(world, image) for make in makers]
     for peer in peers:
         wait_for(lambda peer=peer: "version" in fetch(peer.port), peer.title)  # type: ignore[misc]
@@ -278,14 +282,14 @@ def compare(world: World, upstream: Upstream, kinds: list[str]) -> None:
     totals: dict[str, list[Outcome]] = {peer.title: [] for peer in peers}
     wrong = dict.fromkeys(totals, 0)
     for number, kind in enumerate(kinds, 1):
-        happen(upstream, kind, named)
+        publish_event(upstream, kind, named)
         good = named[-1] if named[-1].kind not in BAD else good
         print(f"{number} {kind}", flush=True)
         for peer in peers:
-            outcome = tell(world, peer)
+            outcome = watch_update(world, peer)
             totals[peer.title].append(outcome)
             wrong[peer.title] += outcome.page != f"version {good.number}"
-            told = f"{describe(f'version {good.number}', outcome)}; said: {said(outcome)}"
+            told = f"{describe(f'version {good.number}', outcome)}; said: {shorten_output(outcome)}"
             print(f"  {peer.title}: {told}", flush=True)
     for title, outcomes in totals.items():
         down = sum(outcome.down for outcome in outcomes)

@@ -189,7 +189,7 @@ def _name(step: SwitchStep) -> str:
 
 
 def _watch(work: Work, step: Watch) -> None:
-    name, since = step.name, time.time() if step.anew else 0.0
+    name, since = step.name, time.time() if step.counts_from_now else 0.0
     verdict = watch(work.engine, [name], patience=work.patience, since=since)[name]
     if verdict.problem:
         said = ("its health check:", verdict.health) if verdict.health else ()

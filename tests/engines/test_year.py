@@ -27,5 +27,5 @@ def test_a_year_of_upstream_events(own_fleet: World, record_property: Record) ->
                 log.write(f"{number + 1}: {event}: {found or 'as it has to be'}\n")
             wrong += [f"{number + 1}: {event}: {one}" for one in found]
         counts = ", ".join(f"{count} {what}" for what, count in fleet.counts.items())
-        record_property("figures", f"{own_fleet.engine} a year in {EVENTS} events: {counts}; {len(wrong)} wrong")
+        record_property("figure", f"{own_fleet.engine} a year in {EVENTS} events: {counts}; {len(wrong)} wrong")
         assert wrong == []

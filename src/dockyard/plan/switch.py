@@ -38,10 +38,10 @@ from dockyard.settings.values import Mode
 
 
 class Watch(NamedTuple):
-    """Wait until a container has stayed up, and is healthy if checked; `anew`: only count checks from now on."""
+    """Wait until a container has stayed up, and is healthy if checked; `counts_from_now`: by a check from now on."""
 
     name: str
-    anew: bool = False
+    counts_from_now: bool = False
 
     def shell(self, program: str) -> str:
         """Return what lets a person see the same."""
@@ -154,7 +154,7 @@ def plan_switch(  # noqa: PLR0913 - facts, each of its own kind
     if tags and not image and tags.live == launch.image_id:
         tags = None
     starts_first = _starts_first(launch, old, dialect)
-    checks: tuple[SwitchStep, ...] = (Watch(launch.name, anew=starts_first),)
+    checks: tuple[SwitchStep, ...] = (Watch(launch.name, counts_from_now=starts_first),)
     if test_production:
         checks = (*checks, ProductionTest(launch.labels[DIRECTORY_LABEL]))
     labels = _labels(old, tags, dialect, starts_first=starts_first)

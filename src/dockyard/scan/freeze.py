@@ -206,7 +206,7 @@ def _is_still(group: Group) -> bool:
 def _freeze(group: Group) -> None:
     """Freeze a group and wait until it is frozen; if that takes too long, thaws it and raises OSError.
 
-    A group that is already frozen is not touched: whoever paused it does not expect it to continue.
+    A group that is already frozen is not touched: it was paused on purpose.
     """
     if group.is_still():
         raise OSError(errno.EBUSY, "it is frozen already")

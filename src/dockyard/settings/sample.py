@@ -17,7 +17,7 @@ _FILES = {
 }
 
 
-def sample(scope: Scope) -> list[str]:
+def render_sample(scope: Scope) -> list[str]:
     """Return the lines of a sample file: every key that is allowed in it, commented out, by section."""
     keys = [key for key in KEYS.values() if key.scope in {Scope.ANYWHERE, scope}]
     sections = dict.fromkeys(key.section for key in keys)
@@ -26,7 +26,7 @@ def sample(scope: Scope) -> list[str]:
         lines += ["", "", f"{_COMMENT}---------- {section} ----------"]
         for key in keys:
             if key.section == section:
-                lines += ["", *_entry(key)]
+                lines += ["", *_render_entry(key)]
     return lines
 
 
@@ -42,7 +42,7 @@ def _head(scope: Scope) -> list[str]:
     ]
 
 
-def _entry(key: Key[Any]) -> list[str]:
+def _render_entry(key: Key[Any]) -> list[str]:
     """Return the help of a key, its default, and the lines that set it, commented out."""
     value = _plain_default(key)
     default = key.shown_default or (f"`{value}`" if value and key.example else "")

@@ -221,7 +221,7 @@ def test_starting_first_leaves_to_the_outage_a_stop_and_a_network() -> None:
         "network connect --ip 10.0.0.7 --alias shop front web",
     ]
     assert plan.prepare[-1] == Watch("web.next")
-    assert Watch("web", anew=True) in plan.switch
+    assert Watch("web", counts_from_now=True) in plan.switch
 
 
 def test_who_cannot_run_beside_the_old_one_is_not_switched_to() -> None:

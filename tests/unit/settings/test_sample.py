@@ -13,7 +13,7 @@ from dockyard.service import Service
 from dockyard.settings.key import Key, Scope
 from dockyard.settings.keys import KEYS
 from dockyard.settings.load import HostLayers, load, read_file, read_host
-from dockyard.settings.sample import sample
+from dockyard.settings.sample import render_sample
 from dockyard.settings.schema import schema
 from dockyard.settings.values import Mode
 from dockyard.yard import Yard
@@ -31,12 +31,12 @@ def allowed_in(scope: Scope) -> dict[str, Key[object]]:
 
 def with_every_key_set(scope: Scope) -> str:
     """Return the sample without the marks of its commented lines."""
-    return "".join(f"{line.removeprefix('# ')}\n" for line in sample(scope))
+    return "".join(f"{line.removeprefix('# ')}\n" for line in render_sample(scope))
 
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_the_sample_sets_nothing_until_lines_are_uncommented(scope: Scope):
-    text = "\n".join(sample(scope))
+    text = "\n".join(render_sample(scope))
     assert all(line.startswith("#") for line in text.splitlines() if line)
     assert read_file(text, "sample", scope) == {}
     assert Draft202012Validator(schema(scope)).is_valid(as_editors_see_it(text))
@@ -49,7 +49,7 @@ def test_every_key_of_the_file_is_in_the_sample(scope: Scope):
 
 
 def test_the_two_samples_have_every_key_of_the_table():
-    text = "\n".join([*sample(Scope.SERVICE), *sample(Scope.HOST)])
+    text = "\n".join([*render_sample(Scope.SERVICE), *render_sample(Scope.HOST)])
     assert {*re.findall(r"^# (\w+):", text, re.MULTILINE)} >= {*KEYS}
 
 
@@ -76,7 +76,7 @@ def test_the_schema_accepts_the_sample_with_every_key_set(scope: Scope):
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_help_comes_before_each_key_under_the_heading_of_its_section(scope: Scope):
-    text = " ".join(line.removeprefix("## ") for line in sample(scope))
+    text = " ".join(line.removeprefix("## ") for line in render_sample(scope))
     places = [text.index(key.help) for key in allowed_in(scope).values()]
     assert places == sorted(places)
     headings = re.findall(r"-{10} ([\w ]+) -{10}", text)
@@ -96,4 +96,4 @@ def test_an_example_sets_its_key(key: Key[object]):
 @pytest.mark.parametrize(("host", "scope"), [(False, Scope.SERVICE), (True, Scope.HOST)])
 def test_the_verb_prints_the_sample(*, host: bool, scope: Scope):
     result = VERBS["schema"].function(Yard(), host=host, sample=True)
-    assert result == Result(sample(scope))
+    assert result == Result(render_sample(scope))

@@ -160,9 +160,9 @@ def schema(_yard: Yard, *, host: bool, sample: bool) -> Result:
 
     scope = Scope.HOST if host else Scope.SERVICE
     if sample:
-        from dockyard.settings.sample import sample as sample_of
+        from dockyard.settings.sample import render_sample
 
-        return Result(sample_of(scope))
+        return Result(render_sample(scope))
     from dockyard.settings.schema import text
 
     return Result(text(scope).splitlines())
